@@ -1,0 +1,76 @@
+/** What the addon exports, as it is. Only this package calls it. */
+
+import type { NativeErrorCode } from './errors.js';
+import type { PlanAttribute, PlanOperand, PlanProgram } from './plan.js';
+import type { NativeTensor } from './tensor.js';
+
+/** An object of the addon: meaningless but as an argument. */
+export type Handle = object;
+
+export type OutputMemory = Pick<NativeTensor, 'dtype' | 'data'>;
+
+export interface Binding {
+  readonly interfaceNumber: number;
+  setErrorFactory(create: (code: NativeErrorCode, message: string) => Error): void;
+  isa(): string;
+  limitIsa(name: string): void;
+  features(): string[];
+  kernelNames(): string[];
+  defaultThreads(): number;
+  digest(bytes: Uint8Array): Promise<string>;
+  packedBytes(
+    tactic: string,
+    attributes: Readonly<Record<string, PlanAttribute>>,
+    weightDims: readonly number[],
+  ): number;
+  pack(
+    tactic: string,
+    attributes: Readonly<Record<string, PlanAttribute>>,
+    weights: readonly [NativeTensor],
+  ): Promise<Uint8Array>;
+  mapWeights(path: string, offset: number, bytes: number): Handle;
+  copyWeights(bytes: Uint8Array): Handle;
+  createProgram(program: PlanProgram, weights: Handle | null, threads: number): Handle;
+  createContext(program: Handle, poison: boolean): Handle;
+  close(handle: Handle): void;
+  run(
+    context: Handle,
+    inputs: readonly (NativeTensor | null)[],
+    outputs: readonly (OutputMemory | null)[] | undefined,
+    token: Handle | undefined,
+    maxIterations: number | undefined,
+  ): Promise<NativeTensor[]>;
+  runSync(
+    context: Handle,
+    inputs: readonly (NativeTensor | null)[],
+    outputs: readonly (OutputMemory | null)[] | undefined,
+    token: Handle | undefined,
+    maxIterations: number | undefined,
+  ): NativeTensor[];
+  /** Gives what must stay alive until `finish`. */
+  begin(context: Handle, inputs: readonly (NativeTensor | null)[]): object;
+  runSegment(
+    context: Handle,
+    segment: number,
+    token: Handle | undefined,
+    maxIterations: number | undefined,
+    pinned: object | undefined,
+  ): Promise<void>;
+  read(context: Handle, operand: number | PlanOperand): NativeTensor;
+  write(context: Handle, operand: number | PlanOperand, tensor: NativeTensor): void;
+  finish(context: Handle): (NativeTensor | null)[];
+  abandon(context: Handle): void;
+  setProfiling(context: Handle, on: boolean): void;
+  profile(context: Handle): { calls: number; nanoseconds: number }[];
+  symbols(context: Handle): (number | null)[];
+  memory(context: Handle): { arenaBytes: number; heapBytes: number; workspaceBytes: number };
+  time(
+    program: Handle,
+    inputsDims: readonly (readonly number[])[],
+    minNanoseconds: number,
+    maxRuns: number,
+    token: Handle | undefined,
+  ): Promise<number[]>;
+  createToken(): Handle;
+  cancel(token: Handle): void;
+}

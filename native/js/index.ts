@@ -1,0 +1,17 @@
+export type { OutputMemory } from './binding.js';
+export { Context, type MemoryUse, type RunOptions, type SegmentOptions, type StepTiming } from './context.js';
+export { NativeError, type NativeErrorCode, NativeLoadError } from './errors.js';
+export { type FileRange, loadNative, Native, type NativeOptions, type TimeOptions } from './native.js';
+export type {
+  DType,
+  PlanAttribute,
+  PlanOperand,
+  PlanProgram,
+  PlanSegment,
+  PlanStep,
+  PlanStorage,
+  PlanSymbol,
+  PlanValue,
+} from './plan.js';
+export { CancelToken, type ContextOptions, Program, Weights } from './program.js';
+export type { NativeTensor } from './tensor.js';

@@ -1,0 +1,138 @@
+/** The native library as one object. */
+
+import type { Binding } from './binding.js';
+import { loadBinding } from './load.js';
+import type { PlanAttribute, PlanProgram } from './plan.js';
+import { CancelToken, Program, Weights } from './program.js';
+import { type NativeTensor, readable } from './tensor.js';
+
+export interface NativeOptions {
+  /** Threads of a program's kernels, the caller's included. Default: the physical cores this process may use. */
+  readonly threads?: number;
+}
+
+export interface TimeOptions {
+  /** Measure at least this long in all. Default: 10 ms. */
+  readonly minNanoseconds?: number;
+  /** Measure at most this often. Default: 1000. */
+  readonly maxRuns?: number;
+  readonly cancel?: CancelToken;
+}
+
+/** Bytes of a file, mapped read-only. The offset should be a multiple of 64. */
+export interface FileRange {
+  readonly path: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export class Native {
+  readonly #binding: Binding;
+
+  /** @internal */
+  constructor(binding: Binding) {
+    this.#binding = binding;
+  }
+
+  /** Of the addon's interface; the loader has checked it. */
+  get interfaceNumber(): number {
+    return this.#binding.interfaceNumber;
+  }
+
+  /** The instruction set level in use: 'x86-64-v2' ('generic' off x86), 'avx2', 'avx512' or 'amx'. */
+  isa(): string {
+    return this.#binding.isa();
+  }
+
+  /** Uses at most this level from now on, in the whole process: for tests. */
+  limitIsa(name: string): void {
+    this.#binding.limitIsa(name);
+  }
+
+  /** Levels and extensions of the processor that kernels make use of. */
+  features(): string[] {
+    return this.#binding.features();
+  }
+
+  kernelNames(): string[] {
+    return this.#binding.kernelNames();
+  }
+
+  /** Physical cores this process may use, by its affinity mask and its container's quota. */
+  defaultThreads(): number {
+    return this.#binding.defaultThreads();
+  }
+
+  /** @throws ERR_INVALID_ARGUMENT for a tactic without packed weights */
+  packedBytes(
+    tactic: string,
+    attributes: Readonly<Record<string, PlanAttribute>>,
+    weightDims: readonly number[],
+  ): number {
+    return this.#binding.packedBytes(tactic, attributes, weightDims);
+  }
+
+  /** Brings weights into the form a tactic's kernel reads. The result does not depend on this machine. */
+  async pack(
+    tactic: string,
+    attributes: Readonly<Record<string, PlanAttribute>>,
+    weights: Omit<NativeTensor, 'data'> & { readonly bytes: Uint8Array },
+  ): Promise<Uint8Array> {
+    const { dtype, dims, bytes } = weights;
+    return this.#binding.pack(tactic, attributes, [readable({ dtype, dims, data: bytes })]);
+  }
+
+  /** Weights from a file, mapped, or from memory, copied. Close them when their programs have been created. */
+  openWeights(source: FileRange | Uint8Array): Weights {
+    const handle =
+      source instanceof Uint8Array
+        ? this.#binding.copyWeights(source)
+        : this.#binding.mapWeights(source.path, source.offset, source.bytes);
+    return new Weights(this.#binding, handle);
+  }
+
+  /**
+   * Checks a plan program and makes its kernels. Nothing in it is trusted.
+   * @throws ERR_INVALID_PLAN naming the field
+   */
+  createProgram(program: PlanProgram, weights: Weights | null, options: NativeOptions = {}): Program {
+    return new Program(
+      this.#binding,
+      this.#binding.createProgram(program, weights?.handle ?? null, options.threads ?? 0),
+    );
+  }
+
+  /** Nanoseconds of each run on random inputs of these dims, in ascending order. */
+  async time(
+    program: Program,
+    inputsDims: readonly (readonly number[])[],
+    options: TimeOptions = {},
+  ): Promise<number[]> {
+    const { minNanoseconds = 10_000_000, maxRuns = 1000, cancel } = options;
+    return this.#binding.time(program.handle, inputsDims, minNanoseconds, maxRuns, cancel?.handle);
+  }
+
+  createCancelToken(): CancelToken {
+    return new CancelToken(this.#binding);
+  }
+
+  /**
+   * A digest of the content in 64 hex digits: the first half of the BLAKE2b-512 of the concatenated BLAKE2b-512 digests
+   * of its pieces of 1 MiB. Computed on all cores.
+   */
+  async digest(bytes: Uint8Array): Promise<string> {
+    return this.#binding.digest(readable({ dtype: 'uint8', dims: [bytes.length], data: bytes }).data);
+  }
+}
+
+let loaded: Native | undefined;
+
+/**
+ * The native library; loaded by the first call: TENSORWRIGHT_NATIVE_PATH if set, else the repository's own build, else
+ * the platform's package.
+ * @throws NativeLoadError naming every place tried and the reason
+ */
+export function loadNative(): Native {
+  loaded ??= new Native(loadBinding());
+  return loaded;
+}

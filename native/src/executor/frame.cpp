@@ -1,0 +1,234 @@
+#include "executor/frame.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+
+#include "executor/control.h"
+#include "executor/layout.h"
+#include "executor/poison.h"
+
+namespace tw {
+
+Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, bool poison)
+    : program_(std::move(program)), pool_(pool), poison_(poison) {
+  const Program& p = *program_;
+  expressions_.resize(p.expressions().size());
+  dims_elements_.resize(p.dims_elements());
+  values_.resize(p.values().size());
+  capacity_.resize(p.values().size());
+  known_.resize(p.values().size());
+  blocks_.resize(p.values().size());
+  tensors_.resize(p.tensors());
+  placed_.resize(p.outputs().size());
+  outputs_.resize(p.outputs().size());
+  control_.resize(p.steps().size());
+  for (size_t i = 0; i < p.values().size(); ++i)
+    if (p.values()[i].dynamic) dynamic_values_.push_back(i);
+  for (size_t i = 0; i < p.symbols().size(); ++i)
+    if (!p.start_symbol(static_cast<int>(i))) late_symbols_.push_back(i);
+  if (poison) poison_ranges_ = poison_ranges(p);
+}
+
+Frame::~Frame() = default;
+
+void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclosing, OutputSink& sink) {
+  const Program& p = *program_;
+  if (inputs.size() != p.inputs().size())
+    throw Error(Code::kInvalidArgument,
+                "expected " + std::to_string(p.inputs().size()) + " inputs, received " + std::to_string(inputs.size()));
+  sink_ = &sink;
+  std::fill(placed_.begin(), placed_.end(), 0);
+  release_dynamic_heap();
+  const bool again = resolved_ && same_inputs(inputs, enclosing);
+  if (!again) {
+    resolved_ = false;
+    std::fill(known_.begin(), known_.end(), 0);
+    bind_inputs(inputs, enclosing);
+    resolve(inputs);
+  } else {
+    for (const size_t s : late_symbols_) symbols_[s] = kUnbound;
+    for (const size_t v : dynamic_values_) known_[v] = 0;
+  }
+  for (size_t i = 0; i < inputs.size(); ++i)
+    values_[static_cast<size_t>(p.inputs()[i])].data = inputs[i].data ? inputs[i].data : no_elements();
+  for (const int v : p.outputs()) {
+    const ProgramValue& value = p.values()[static_cast<size_t>(v)];
+    if (value.direct_output >= 0 && !value.dynamic && !placed_[static_cast<size_t>(value.direct_output)])
+      values_[static_cast<size_t>(v)].data = memory_for(static_cast<size_t>(v));
+  }
+  for (const Patch& patch : patches_) tensors_[patch.tensor].data = values_[patch.value].as<std::byte>() + patch.offset;
+  if (!again) {
+    for (const ProgramStep& step : p.steps()) {
+      if (step.dynamic) continue;
+      try {
+        prepare_kernel(step);
+      } catch (const Error& e) {
+        throw Error(e.code, step.name + ": " + e.what());
+      }
+    }
+    resolved_ = true;
+  }
+}
+
+void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
+  options_ = &options;
+  KernelContext context{pool_, *this, workspace_.data(), options.cancelled};
+  for (size_t s = begin; s < end; ++s) {
+    if (options.cancelled.load(std::memory_order_relaxed)) throw Error(Code::kAborted, "the run was cancelled");
+    const ProgramStep& step = program_->steps()[s];
+    step_ = s;
+    try {
+      if (!profiling_) {
+        run_step(step, context);
+      } else {
+        const auto started = std::chrono::steady_clock::now();
+        run_step(step, context);
+        const auto spent = std::chrono::steady_clock::now() - started;
+        profile_[s].calls += 1;
+        profile_[s].nanoseconds +=
+            static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
+      }
+    } catch (const Error& e) {
+      throw Error(e.code, e.code == Code::kAborted ? e.what() : step.name + ": " + e.what());
+    } catch (const std::bad_alloc&) {
+      throw Error(Code::kOutOfMemory, step.name + ": out of memory");
+    }
+  }
+  // A kernel that saw the flag has left its output unfinished.
+  if (options.cancelled.load(std::memory_order_relaxed)) throw Error(Code::kAborted, "the run was cancelled");
+}
+
+void Frame::run_step(const ProgramStep& step, KernelContext& context) {
+  if (step.kind == StepKind::kForeign) throw Error(Code::kInvalidArgument, "runs on another backend");
+  if (step.dynamic) {
+    resolve_step(step, false);
+    prepare_kernel(step);
+    context.workspace = workspace_.data();
+  }
+  if (poison_ && workspace_.data()) std::fill_n(workspace_.data(), workspace_.capacity(), std::byte{0xFF});
+  if (step.kind == StepKind::kKernel) {
+    step.kernel->run(context, inputs_of(step), outputs_of(step));
+  } else {
+    auto& state = control_[step_];
+    if (!state) state = std::make_unique<ControlState>(step, *this);
+    state->run(inputs_of(step), outputs_of(step));
+  }
+  if (step.dynamic) {
+    for (size_t k = 0; k < step.outputs.size(); ++k) {
+      if (step.outputs[k].value < 0) continue;
+      const auto value = static_cast<size_t>(step.outputs[k].value);
+      if (!known_[value]) throw Error(Code::kInternal, program_->values()[value].name + " was left without a shape");
+      if (!program_->values()[value].binds.empty()) learn(value, dims_of(values_[value]));
+    }
+    for (const int v : step.dying_heap) heap_.give(std::move(blocks_[static_cast<size_t>(v)]));
+    discarded_.clear();
+  }
+  if (poison_)
+    for (const auto& [begin, end] : poison_ranges_[step_])
+      std::fill(arena_.data() + begin, arena_.data() + end, std::byte{0xFF});
+}
+
+void Frame::finish() {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const auto value = static_cast<size_t>(program_->outputs()[i]);
+    const ProgramValue& v = program_->values()[value];
+    outputs_[i].rank = -1;
+    if (!v.tensor) continue;
+    if (v.dynamic && !ensure_known(value)) throw Error(Code::kInternal, "output " + v.name + " was never computed");
+    outputs_[i] = values_[value];
+    if (placed_[i]) continue;
+    placed_[i] = 1;
+    Tensor& out = outputs_[i];
+    out.set_row_major();
+    out.data = sink_->place(i, out.dtype, dims_of(out), dense_bytes(out));
+    copy_elements(values_[value], out);
+  }
+  heap_.end_run();
+}
+
+void Frame::release_dynamic_heap() {
+  for (const size_t v : dynamic_values_)
+    if (blocks_[v].data()) heap_.give(std::move(blocks_[v]));
+}
+
+void Frame::allocate(size_t index, std::span<const int64_t> dims) {
+  const ProgramStep& step = program_->steps()[step_];
+  if (index >= step.outputs.size()) throw Error(Code::kInternal, "there is no output " + std::to_string(index));
+  Tensor& t = outputs_of(step)[index];
+  const ProgramOperand& operand = step.outputs[index];
+  if (operand.value < 0) {
+    constexpr size_t kLargestElement = 16;
+    set_dense(t, dims, {}, "an omitted output");
+    discarded_.emplace_back(static_cast<size_t>(t.count()) * kLargestElement);
+    t.data = discarded_.back().data();
+    return;
+  }
+  const auto value = static_cast<size_t>(operand.value);
+  const ProgramValue& v = program_->values()[value];
+  learn(value, dims);
+  if (t.rank >= 0) return;
+  if (!v.order.empty())
+    throw Error(Code::kInvalidPlan, v.name + ": only the run knows its shape, which then is row-major");
+  know(value, dims);
+  values_[value].data = memory_for(value);
+  t = values_[value];
+}
+
+Tensor& Frame::place_output(size_t index, std::span<const int64_t> dims) {
+  Tensor& t = outputs_of(program_->steps()[step_])[index];
+  if (t.rank < 0) allocate(index, dims);
+  if (!same_dims(t, dims))
+    throw Error(Code::kShapeMismatch,
+                "output " + std::to_string(index) + " is " + dims_text(dims) + ", expected " + dims_text(t));
+  return t;
+}
+
+int64_t Frame::planned_extent(const ProgramOperand& operand, size_t axis) const {
+  if (operand.value < 0) return -1;
+  const std::vector<int>& dims =
+      operand.has_dims ? operand.dims : program_->values()[static_cast<size_t>(operand.value)].dims;
+  if (axis >= dims.size()) return -1;
+  const int64_t n = evaluate(dims[axis]);
+  return n == kUnbound ? -1 : n;
+}
+
+Tensor Frame::view(const ProgramOperand& operand) { return resolve(operand, false, nullptr); }
+
+void Frame::write(const ProgramOperand& operand, const Tensor& tensor) {
+  const auto value = static_cast<size_t>(operand.value);
+  const ProgramValue& v = program_->values()[value];
+  if (!v.tensor || (v.storage != Storage::kArena && v.storage != Storage::kHeap))
+    throw Error(Code::kInvalidArgument, v.name + " cannot be written");
+  if (tensor.dtype != v.dtype)
+    throw Error(Code::kDTypeMismatch, v.name + " is " + std::string(info(v.dtype).name) + ", received " +
+                                          std::string(info(tensor.dtype).name));
+  Tensor target = resolve(operand, true, nullptr);
+  if (target.rank < 0) {
+    learn(value, dims_of(tensor));
+    know(value, dims_of(tensor));
+    values_[value].data = memory_for(value);
+    target = values_[value];
+  } else if (!same_dims(target, dims_of(tensor))) {
+    throw Error(Code::kShapeMismatch, v.name + " is " + dims_text(target) + ", received " + dims_text(tensor));
+  } else if (!v.binds.empty()) {
+    learn(value, dims_of(values_[value]));
+  }
+  copy_elements(tensor, target);
+}
+
+void Frame::set_profiling(bool on) {
+  profiling_ = on;
+  if (on) profile_.resize(program_->steps().size());
+}
+
+MemoryUse Frame::memory() const {
+  MemoryUse use{arena_.capacity(), static_heap_.capacity() + heap_.bytes(), workspace_.capacity()};
+  for (const Block& block : blocks_) use.heap += block.capacity();
+  for (const auto& state : control_)
+    if (state) state->add_memory(use);
+  return use;
+}
+
+}  // namespace tw

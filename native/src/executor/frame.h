@@ -1,0 +1,147 @@
+// One activation of a program: symbol values, resolved tensors and memory. Used by one thread at a time; what only
+// depends on the inputs' dims is kept from run to run.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/kernel.h"
+#include "executor/block.h"
+#include "executor/heap.h"
+#include "executor/program.h"
+
+namespace tw {
+
+// What a frame and the bodies it runs have in common.
+struct RunOptions {
+  const std::atomic<bool>& cancelled;
+  int64_t max_iterations;
+};
+
+// Who receives a program's outputs.
+class OutputSink {
+ public:
+  virtual ~OutputSink() = default;
+  // Memory for dense row-major `output`, asked for once in a run, as soon as its dims are known.
+  virtual std::byte* place(size_t output, DType dtype, std::span<const int64_t> dims, size_t bytes) = 0;
+};
+
+struct StepProfile {
+  uint64_t calls = 0, nanoseconds = 0;
+};
+
+struct MemoryUse {
+  size_t arena = 0, heap = 0, workspace = 0;
+};
+
+class ControlState;
+
+class Frame : private OutputAllocator {
+ public:
+  // `poison`: memory nobody may read any more is filled with NaN bytes.
+  Frame(std::shared_ptr<const Program> program, ThreadPool& pool, bool poison);
+  ~Frame() override;
+
+  // Binds the inputs, which must be dense in the order their values have (rank -1: not given), and resolves all that
+  // follows from them. Their memory and the sink must stay until finish(). `enclosing`: the symbols of the program
+  // around this one.
+  void start(std::span<const Tensor> inputs, std::span<const int64_t> enclosing, OutputSink& sink);
+  void run_steps(size_t begin, size_t end, const RunOptions& options);
+  // Delivers the outputs that are not in place yet.
+  void finish();
+  void run(std::span<const Tensor> inputs, std::span<const int64_t> enclosing, OutputSink& sink,
+           const RunOptions& options) {
+    start(inputs, enclosing, sink);
+    run_steps(0, program_->steps().size(), options);
+    finish();
+  }
+  // Row-major, where the sink wanted it; after finish().
+  const Tensor& output(size_t i) const { return outputs_[i]; }
+
+  // For steps that run elsewhere, between start() and finish().
+  Tensor view(const ProgramOperand& operand);
+  void write(const ProgramOperand& operand, const Tensor& tensor);
+
+  const Program& program() const { return *program_; }
+  std::span<const int64_t> symbols() const { return symbols_; }
+  void set_profiling(bool on);
+  std::span<const StepProfile> profile() const { return profile_; }
+  MemoryUse memory() const;
+
+  // For control steps.
+  ThreadPool& pool() const { return pool_; }
+  bool poison() const { return poison_; }
+  const RunOptions& options() const { return *options_; }
+  // Memory for an output of the running step: where the plan has it, or the allocator's. Not contiguous in general.
+  Tensor& place_output(size_t index, std::span<const int64_t> dims);
+  bool omitted(size_t output) const { return program_->steps()[step_].outputs[output].value < 0; }
+  // The extent the plan gives an axis of an operand, -1 where it is not known yet.
+  int64_t planned_extent(const ProgramOperand& operand, size_t axis) const;
+
+ private:
+  void allocate(size_t index, std::span<const int64_t> dims) override;
+
+  // resolve.cpp
+  bool same_inputs(std::span<const Tensor> inputs, std::span<const int64_t> enclosing) const;
+  void bind_inputs(std::span<const Tensor> inputs, std::span<const int64_t> enclosing);
+  void bind_symbol(int symbol, int64_t extent, const ProgramValue& value, int axis, const char* bounds);
+  void resolve(std::span<const Tensor> inputs);
+  void place_static_heap();
+  int64_t evaluate(int expression) const;
+  int64_t require(int expression, const ProgramValue& value) const;
+  void fill_dims(const ProgramValue& value);
+  void learn(size_t value, std::span<const int64_t> dims);
+  void know(size_t value, std::span<const int64_t> dims);
+  bool ensure_known(size_t value);
+  std::byte* memory_for(size_t value);
+  Tensor resolve(const ProgramOperand& operand, bool output, size_t* offset);
+  void resolve_step(const ProgramStep& step, bool keep_patches);
+  void prepare_kernel(const ProgramStep& step);
+
+  std::span<const Tensor> inputs_of(const ProgramStep& step) const {
+    return {tensors_.data() + step.first_tensor, step.inputs.size()};
+  }
+  std::span<Tensor> outputs_of(const ProgramStep& step) {
+    return {tensors_.data() + step.first_tensor + step.inputs.size(), step.outputs.size()};
+  }
+  void run_step(const ProgramStep& step, KernelContext& context);
+  void release_dynamic_heap();
+
+  std::shared_ptr<const Program> program_;
+  ThreadPool& pool_;
+  const bool poison_;
+
+  // Of the last start(), to see whether the next one is the same.
+  bool resolved_ = false;
+  std::vector<int64_t> input_dims_, enclosing_;
+
+  std::vector<int64_t> symbols_, expressions_, dims_elements_;
+  std::vector<Tensor> values_;    // whole values; valid where known_ says so
+  std::vector<size_t> capacity_;  // bytes a view of the value may touch
+  std::vector<char> known_;
+  std::vector<size_t> dynamic_values_, late_symbols_;
+  std::vector<Tensor> tensors_;  // operands, step by step
+  struct Patch {
+    size_t tensor, value, offset;  // in bytes
+  };
+  std::vector<Patch> patches_;  // operands of static steps on inputs and direct outputs, which move between runs
+
+  Block arena_, static_heap_, workspace_;
+  HeapPool heap_;                 // of dynamic values
+  std::vector<Block> blocks_;     // the one each dynamic heap value has
+  std::vector<Block> discarded_;  // outputs nobody reads
+  std::vector<std::vector<std::pair<size_t, size_t>>> poison_ranges_;
+
+  std::vector<std::unique_ptr<ControlState>> control_;
+  std::vector<StepProfile> profile_;
+  bool profiling_ = false;
+
+  OutputSink* sink_ = nullptr;
+  const RunOptions* options_ = nullptr;
+  std::vector<char> placed_;  // outputs the sink was asked about
+  std::vector<Tensor> outputs_;
+  size_t step_ = 0;  // the one that runs
+};
+
+}  // namespace tw

@@ -1,0 +1,38 @@
+#include "executor/poison.h"
+
+#include <algorithm>
+
+namespace tw {
+namespace {
+
+using Range = std::pair<size_t, size_t>;
+
+std::vector<Range> subtract(const std::vector<Range>& from, Range taken) {
+  std::vector<Range> rest;
+  for (const auto& [begin, end] : from) {
+    if (begin < std::min(end, taken.first)) rest.push_back({begin, std::min(end, taken.first)});
+    if (std::max(begin, taken.second) < end) rest.push_back({std::max(begin, taken.second), end});
+  }
+  return rest;
+}
+
+}  // namespace
+
+std::vector<std::vector<Range>> poison_ranges(const Program& program) {
+  std::vector<std::vector<Range>> ranges(program.steps().size());
+  const auto in_arena = [](const ProgramValue& v) {
+    return v.tensor && v.storage == Storage::kArena && v.first_step >= 0;
+  };
+  for (const ProgramValue& dead : program.values()) {
+    if (!in_arena(dead) || static_cast<size_t>(dead.last_step) >= ranges.size()) continue;
+    std::vector<Range> left{{dead.offset, dead.offset + dead.bytes}};
+    for (const ProgramValue& v : program.values())
+      if (in_arena(v) && v.first_step <= dead.last_step && v.last_step > dead.last_step)
+        left = subtract(left, {v.offset, v.offset + v.bytes});
+    auto& into = ranges[static_cast<size_t>(dead.last_step)];
+    into.insert(into.end(), left.begin(), left.end());
+  }
+  return ranges;
+}
+
+}  // namespace tw

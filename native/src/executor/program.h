@@ -1,0 +1,106 @@
+// A checked and compiled plan program: kernels made, operands and liveness known. Shared by every frame that runs it.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/kernel.h"
+#include "executor/description.h"
+#include "executor/weights.h"
+
+namespace tw {
+
+// The backend whose segments this executor runs.
+constexpr std::string_view kNativeBackend = "cpu";
+
+// What computes a step: a kernel, a control construct with programs of its own, or somebody else.
+enum class StepKind : uint8_t { kKernel, kIf, kLoop, kScan, kForeign };
+
+struct ProgramValue {
+  std::string name;     // for messages
+  bool tensor = false;  // has a dtype and numbers the executor can hold
+  DType dtype = DType::kFloat32;
+  int rank = -1;              // -1: only the run knows
+  std::vector<int> dims;      // expressions
+  std::vector<int8_t> order;  // empty: row-major
+  Storage storage = Storage::kObject;
+  size_t index = 0, offset = 0, bytes = 0;
+  std::vector<int> elements;               // expressions, of kDims
+  size_t elements_at = 0;                  // where in a frame's buffer they go
+  std::vector<std::pair<int, int>> binds;  // axis, symbol
+  // Its shape, address or contents are only known once steps have run.
+  bool dynamic = false;
+  int first_step = -1, last_step = -1;  // that touch it; an output of the program is touched after the last one
+  // The program output computed in place, in memory of whoever wants it; -1 for none.
+  int direct_output = -1;
+};
+
+struct ProgramOperand {
+  int value = -1;   // -1: omitted
+  int offset = -1;  // an expression, -1: 0
+  bool has_dims = false, has_strides = false;
+  std::vector<int> dims, strides;
+  bool view() const { return offset >= 0 || has_dims || has_strides; }
+};
+
+class Program;
+
+struct ProgramStep {
+  StepKind kind = StepKind::kForeign;
+  std::string name;  // for messages
+  std::unique_ptr<Kernel> kernel;
+  Attributes attributes;
+  std::vector<ProgramOperand> inputs, outputs;
+  std::vector<std::shared_ptr<const Program>> programs;
+  size_t first_tensor = 0;  // of inputs, then outputs, in a frame's flat list
+  // Resolved when reached, in every run, because an operand depends on what earlier steps find out.
+  bool dynamic = false;
+  bool binds = false;
+  std::vector<int> dying_heap;  // dynamic heap values nobody reads after this step
+};
+
+class Program {
+ public:
+  // Throws kInvalidPlan naming the field.
+  static std::shared_ptr<const Program> create(ProgramDescription description, std::shared_ptr<const Weights> weights);
+
+  std::span<const SymbolDescription> symbols() const { return symbols_; }
+  std::span<const std::pair<int, int>> inherits() const { return inherits_; }
+  std::span<const Expression> expressions() const { return expressions_; }
+  bool static_expression(int e) const { return static_expression_[static_cast<size_t>(e)]; }
+  bool start_symbol(int s) const { return start_symbol_[static_cast<size_t>(s)]; }
+  std::span<const ProgramValue> values() const { return values_; }
+  std::span<const int> inputs() const { return inputs_; }
+  std::span<const int> outputs() const { return outputs_; }
+  std::span<const ProgramStep> steps() const { return steps_; }
+  std::span<const SegmentDescription> segments() const { return segments_; }
+  bool native() const { return native_; }  // nothing is left to other backends
+  size_t arena_bytes() const { return arena_bytes_; }
+  size_t tensors() const { return tensors_; }
+  size_t dims_elements() const { return dims_elements_; }
+  // Kernels take inputs and outputs alike; nobody writes to a constant.
+  std::byte* constant_data(const ProgramValue& value) const {
+    return weights_ && value.bytes ? const_cast<std::byte*>(weights_->data()) + value.offset : no_elements();
+  }
+
+ private:
+  friend class ProgramCompiler;
+  Program() = default;
+
+  std::shared_ptr<const Weights> weights_;
+  std::vector<SymbolDescription> symbols_;
+  std::vector<std::pair<int, int>> inherits_;
+  std::vector<Expression> expressions_;
+  std::vector<char> static_expression_;  // known from the inputs' dims and inherited symbols alone
+  std::vector<char> start_symbol_;       // bound before the first step
+  std::vector<ProgramValue> values_;
+  std::vector<int> inputs_, outputs_;
+  std::vector<ProgramStep> steps_;
+  std::vector<SegmentDescription> segments_;
+  bool native_ = true;
+  size_t arena_bytes_ = 0, tensors_ = 0, dims_elements_ = 0;
+};
+
+}  // namespace tw

@@ -1,0 +1,270 @@
+// How a frame gets from its inputs' dims to the tensors its kernels see.
+#include "executor/frame.h"
+#include "executor/layout.h"
+
+namespace tw {
+namespace {
+
+std::string text(int64_t n) { return std::to_string(n); }
+
+}  // namespace
+
+bool Frame::same_inputs(std::span<const Tensor> inputs, std::span<const int64_t> enclosing) const {
+  size_t at = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const ProgramValue& v = program_->values()[static_cast<size_t>(program_->inputs()[i])];
+    if (!v.tensor) continue;
+    const Tensor& t = inputs[i];
+    if (t.rank < 0 || t.dtype != v.dtype || input_dims_[at++] != t.rank) return false;
+    for (int a = 0; a < t.rank; ++a)
+      if (input_dims_[at++] != t.dims[a]) return false;
+  }
+  for (size_t i = 0; i < enclosing_.size(); ++i)
+    if (enclosing_[i] != enclosing[static_cast<size_t>(program_->inherits()[i].second)]) return false;
+  return true;
+}
+
+void Frame::bind_inputs(std::span<const Tensor> inputs, std::span<const int64_t> enclosing) {
+  input_dims_.clear();
+  enclosing_.clear();
+  symbols_.assign(program_->symbols().size(), kUnbound);
+  for (const auto& [own, outer] : program_->inherits()) {
+    enclosing_.push_back(enclosing[static_cast<size_t>(outer)]);
+    symbols_[static_cast<size_t>(own)] = enclosing_.back();
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const ProgramValue& v = program_->values()[static_cast<size_t>(program_->inputs()[i])];
+    if (!v.tensor) continue;
+    const Tensor& t = inputs[i];
+    if (t.rank < 0) throw Error(Code::kInvalidArgument, "input " + v.name + " is missing");
+    if (t.dtype != v.dtype)
+      throw Error(Code::kDTypeMismatch, "input " + v.name + " expects " + std::string(info(v.dtype).name) +
+                                            ", received " + std::string(info(t.dtype).name));
+    if (v.rank >= 0 && t.rank != v.rank)
+      throw Error(Code::kShapeMismatch,
+                  "input " + v.name + " expects rank " + text(v.rank) + ", received " + dims_text(t));
+    input_dims_.push_back(t.rank);
+    input_dims_.insert(input_dims_.end(), t.dims, t.dims + t.rank);
+    const char* bounds = "is outside the profile";
+    for (const auto& [axis, symbol] : v.binds) {
+      if (axis >= t.rank)
+        throw Error(Code::kShapeMismatch, "input " + v.name + " has no axis " + text(axis) + ": " + dims_text(t));
+      bind_symbol(symbol, t.dims[axis], v, axis, bounds);
+    }
+    for (int a = 0; a < v.rank; ++a)
+      if (const int s = program_->expressions()[static_cast<size_t>(v.dims[static_cast<size_t>(a)])].single_symbol();
+          s >= 0)
+        bind_symbol(s, t.dims[a], v, a, bounds);
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const ProgramValue& v = program_->values()[static_cast<size_t>(program_->inputs()[i])];
+    if (!v.tensor) continue;
+    for (int a = 0; a < v.rank; ++a) {
+      const int64_t expected =
+          program_->expressions()[static_cast<size_t>(v.dims[static_cast<size_t>(a)])].evaluate(symbols_);
+      if (expected != inputs[i].dims[a])
+        throw Error(Code::kShapeMismatch, "input " + v.name + " expects " + text(expected) + " at axis " + text(a) +
+                                              ", received " + dims_text(inputs[i]));
+    }
+  }
+}
+
+void Frame::bind_symbol(int symbol, int64_t extent, const ProgramValue& value, int axis, const char* bounds) {
+  int64_t& bound = symbols_[static_cast<size_t>(symbol)];
+  const SymbolDescription& s = program_->symbols()[static_cast<size_t>(symbol)];
+  const auto where = [&] { return value.name + ": axis " + text(axis) + " = " + text(extent); };
+  if (bound != kUnbound) {
+    if (bound == extent) return;
+    throw Error(Code::kShapeMismatch, where() + ", expected " + s.name + " = " + text(bound));
+  }
+  if (extent < s.min || extent > s.max)
+    throw Error(Code::kShapeMismatch,
+                where() + " " + bounds + ": " + s.name + " is " + text(s.min) + " to " + text(s.max));
+  bound = extent;
+}
+
+int64_t Frame::evaluate(int expression) const {
+  const auto e = static_cast<size_t>(expression);
+  return program_->static_expression(expression) ? expressions_[e] : program_->expressions()[e].evaluate(symbols_);
+}
+
+int64_t Frame::require(int expression, const ProgramValue& value) const {
+  const int64_t n = evaluate(expression);
+  if (n == kUnbound) throw Error(Code::kInvalidPlan, value.name + " depends on a symbol that nothing has bound");
+  return n;
+}
+
+// All that the inputs' dims decide.
+void Frame::resolve(std::span<const Tensor> inputs) {
+  const Program& p = *program_;
+  patches_.clear();
+  for (size_t e = 0; e < p.expressions().size(); ++e)
+    if (p.static_expression(static_cast<int>(e))) expressions_[e] = p.expressions()[e].evaluate(symbols_);
+  if (p.arena_bytes() && !arena_.data()) {
+    arena_.reserve(p.arena_bytes());
+    if (poison_) std::fill_n(arena_.data(), p.arena_bytes(), std::byte{0xFF});
+  }
+  for (size_t i = 0; i < p.values().size(); ++i) {
+    const ProgramValue& v = p.values()[i];
+    if (!v.tensor || v.dynamic) continue;
+    if (v.storage == Storage::kInput) {
+      know(i, dims_of(inputs[v.index]));
+      continue;
+    }
+    int64_t dims[kMaxRank];
+    for (size_t a = 0; a < v.dims.size(); ++a) dims[a] = require(v.dims[a], v);
+    know(i, {dims, v.dims.size()});
+    if (v.storage == Storage::kConstant) values_[i].data = p.constant_data(v);
+    if (v.storage == Storage::kArena) values_[i].data = arena_.data() ? arena_.data() + v.offset : no_elements();
+    if (v.storage == Storage::kDims) {
+      fill_dims(v);
+      values_[i].data = memory_for(i);
+    }
+  }
+  place_static_heap();
+  for (const ProgramStep& step : p.steps())
+    if (step.kind != StepKind::kForeign && !step.dynamic) resolve_step(step, true);
+}
+
+void Frame::place_static_heap() {
+  const Program& p = *program_;
+  const auto mine = [&](const ProgramValue& v) {
+    return v.tensor && !v.dynamic && v.storage == Storage::kHeap && v.direct_output < 0 && v.first_step >= 0;
+  };
+  std::vector<std::vector<size_t>> born(p.steps().size()), dying(p.steps().size());
+  bool any = false;
+  for (size_t i = 0; i < p.values().size(); ++i) {
+    const ProgramValue& v = p.values()[i];
+    if (!mine(v)) continue;
+    any = true;
+    born[static_cast<size_t>(v.first_step)].push_back(i);
+    if (static_cast<size_t>(v.last_step) < p.steps().size()) dying[static_cast<size_t>(v.last_step)].push_back(i);
+  }
+  if (!any) return;
+  OffsetPlanner planner;
+  std::vector<size_t> offsets(p.values().size());
+  for (size_t s = 0; s < p.steps().size(); ++s) {
+    for (const size_t i : born[s]) offsets[i] = planner.take(capacity_[i]);
+    for (const size_t i : dying[s]) planner.give(offsets[i], capacity_[i]);
+  }
+  static_heap_.reserve(planner.peak());
+  for (size_t i = 0; i < p.values().size(); ++i)
+    if (mine(p.values()[i])) values_[i].data = static_heap_.data() + offsets[i];
+}
+
+void Frame::fill_dims(const ProgramValue& value) {
+  for (size_t k = 0; k < value.elements.size(); ++k)
+    dims_elements_[value.elements_at + k] = require(value.elements[k], value);
+}
+
+// Takes the dims a step has given a value: binds the symbols it defines and checks what was known.
+void Frame::learn(size_t value, std::span<const int64_t> dims) {
+  const ProgramValue& v = program_->values()[value];
+  const auto produced = [&] { return v.name + " came out as " + dims_text(dims); };
+  if (v.rank >= 0 && dims.size() != v.dims.size())
+    throw Error(Code::kShapeMismatch, produced() + ", expected rank " + text(v.rank));
+  for (const auto& [axis, symbol] : v.binds) {
+    if (static_cast<size_t>(axis) >= dims.size())
+      throw Error(Code::kShapeMismatch, produced() + ", which has no axis " + text(axis));
+    bind_symbol(symbol, dims[static_cast<size_t>(axis)], v, axis, "is out of bounds");
+  }
+  for (size_t a = 0; a < v.dims.size(); ++a) {
+    const int64_t expected = evaluate(v.dims[a]);
+    if (expected != kUnbound && expected != dims[a])
+      throw Error(Code::kShapeMismatch,
+                  produced() + ", expected " + text(expected) + " at axis " + text(static_cast<int64_t>(a)));
+  }
+}
+
+void Frame::know(size_t value, std::span<const int64_t> dims) {
+  const ProgramValue& v = program_->values()[value];
+  Tensor& t = values_[value];
+  t.dtype = v.dtype;
+  set_dense(t, dims, v.order, v.name.c_str());
+  const size_t bytes = dense_bytes(t);
+  const bool planned = v.storage == Storage::kConstant || v.storage == Storage::kArena;
+  if (planned && bytes > v.bytes)
+    throw Error(Code::kShapeMismatch, v.name + " " + dims_text(t) + " needs " + std::to_string(bytes) +
+                                          " bytes, the plan has " + std::to_string(v.bytes));
+  capacity_[value] = planned ? v.bytes : bytes;
+  known_[value] = 1;
+}
+
+bool Frame::ensure_known(size_t value) {
+  if (known_[value]) return true;
+  const ProgramValue& v = program_->values()[value];
+  if (v.rank < 0) return false;
+  int64_t dims[kMaxRank];
+  for (size_t a = 0; a < v.dims.size(); ++a)
+    if ((dims[a] = evaluate(v.dims[a])) == kUnbound) return false;
+  if (v.storage == Storage::kDims) fill_dims(v);
+  know(value, {dims, v.dims.size()});
+  values_[value].data = memory_for(value);
+  return true;
+}
+
+std::byte* Frame::memory_for(size_t value) {
+  const ProgramValue& v = program_->values()[value];
+  if (v.storage == Storage::kArena) return arena_.data() ? arena_.data() + v.offset : no_elements();
+  if (v.storage == Storage::kDims) return reinterpret_cast<std::byte*>(dims_elements_.data() + v.elements_at);
+  if (v.direct_output >= 0) {
+    const auto output = static_cast<size_t>(v.direct_output);
+    placed_[output] = 1;
+    return sink_->place(output, v.dtype, dims_of(values_[value]), capacity_[value]);
+  }
+  heap_.give(std::move(blocks_[value]));
+  blocks_[value] = heap_.take(capacity_[value]);
+  return blocks_[value].data();
+}
+
+// `offset`, where asked for, is the view's place in its value, for values whose memory is only known later.
+Tensor Frame::resolve(const ProgramOperand& operand, bool output, size_t* offset) {
+  Tensor t;
+  t.rank = -1;
+  if (offset) *offset = 0;
+  if (operand.value < 0) return t;
+  const auto value = static_cast<size_t>(operand.value);
+  const ProgramValue& v = program_->values()[value];
+  t.dtype = v.dtype;
+  if (v.dynamic ? !ensure_known(value) : !known_[value]) {
+    if (output && !operand.view()) return t;
+    throw Error(Code::kInvalidPlan, v.name + " is used before its shape is known");
+  }
+  t = values_[value];
+  if (!operand.view()) return t;
+  if (operand.has_dims) {
+    int64_t dims[kMaxRank];
+    for (size_t a = 0; a < operand.dims.size(); ++a) dims[a] = require(operand.dims[a], v);
+    set_dense(t, {dims, operand.dims.size()}, {}, v.name.c_str());
+  }
+  for (size_t a = 0; a < operand.strides.size(); ++a) t.strides[a] = require(operand.strides[a], v);
+  const size_t at =
+      view_offset(t, operand.offset >= 0 ? require(operand.offset, v) : 0, capacity_[value], v.name.c_str());
+  if (offset) *offset = at;
+  if (t.data) t.data = t.as<std::byte>() + at;
+  return t;
+}
+
+void Frame::resolve_step(const ProgramStep& step, bool keep_patches) {
+  size_t index = step.first_tensor;
+  const auto add = [&](const ProgramOperand& operand, bool output) {
+    size_t offset;
+    tensors_[index] = resolve(operand, output, &offset);
+    if (keep_patches && operand.value >= 0) {
+      const ProgramValue& v = program_->values()[static_cast<size_t>(operand.value)];
+      if (v.storage == Storage::kInput || v.direct_output >= 0)
+        patches_.push_back({index, static_cast<size_t>(operand.value), offset});
+    }
+    ++index;
+  };
+  for (const ProgramOperand& o : step.inputs) add(o, false);
+  for (const ProgramOperand& o : step.outputs) add(o, true);
+}
+
+void Frame::prepare_kernel(const ProgramStep& step) {
+  if (!step.kernel) return;
+  step.kernel->check(inputs_of(step), outputs_of(step));
+  workspace_.reserve(step.kernel->workspace_bytes(inputs_of(step), outputs_of(step), pool_.threads()));
+}
+
+}  // namespace tw

@@ -1,0 +1,122 @@
+// Recognising the epilogues that the register tile computes itself.
+#include "kernels/contraction/epilogue.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <locale>
+#include <optional>
+#include <sstream>
+
+namespace tw {
+namespace {
+
+// A register's value as the recogniser sees it: a constant, or min(high, max(low, [acc] + sides)).
+struct Form {
+  bool known = false, constant = false;
+  float value = 0;
+  bool accumulator = false;
+  std::vector<int> sides;
+  bool clip = false;
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
+};
+
+std::vector<std::string> words(const std::string& line) {
+  std::istringstream in(line);
+  std::vector<std::string> list;
+  for (std::string word; in >> word;) list.push_back(word);
+  return list;
+}
+
+float number(const std::string& text) {
+  if (text == "inf" || text == "Infinity") return std::numeric_limits<float>::infinity();
+  if (text == "-inf" || text == "-Infinity") return -std::numeric_limits<float>::infinity();
+  std::istringstream in(text);
+  in.imbue(std::locale::classic());
+  float value = std::numeric_limits<float>::quiet_NaN();
+  in >> value;
+  return value;
+}
+
+Form add(const Form& a, const Form& b) {
+  Form r;
+  if (a.constant || b.constant || a.clip || b.clip || (a.accumulator && b.accumulator)) return r;
+  r = a;
+  r.accumulator |= b.accumulator;
+  r.sides.insert(r.sides.end(), b.sides.begin(), b.sides.end());
+  return r;
+}
+
+Form bound(const Form& a, const Form& b, bool upper) {
+  const Form &x = a.constant ? b : a, &limit = a.constant ? a : b;
+  if (!limit.constant || x.constant || std::isnan(limit.value)) return {};
+  Form r = x;
+  r.clip = true;
+  if (upper) {
+    if (limit.value < r.low) return {};
+    r.high = std::fmin(r.high, limit.value);
+  } else {
+    if (limit.value > r.high) return {};
+    r.low = std::fmax(r.low, limit.value);
+  }
+  return r;
+}
+
+std::optional<Form> recognise(const std::vector<std::string>& program, int64_t result) {
+  std::vector<Form> registers;
+  const auto get = [&](const std::string& word) -> const Form& {
+    static const Form unknown;
+    const size_t i = static_cast<size_t>(std::strtoul(word.c_str(), nullptr, 10));
+    return i < registers.size() ? registers[i] : unknown;
+  };
+  for (const std::string& line : program) {
+    const auto w = words(line);
+    Form r;
+    if (w.size() >= 3 && w[1] == "f32") {
+      if (w[0] == "in") {
+        const int operand = static_cast<int>(std::strtol(w[2].c_str(), nullptr, 10));
+        r.known = true;
+        r.accumulator = operand == 0;
+        if (operand > 0) r.sides.push_back(operand - 1);
+      } else if (w[0] == "const") {
+        r.known = r.constant = true;
+        r.value = number(w[2]);
+      } else if (w.size() == 4 && get(w[2]).known && get(w[3]).known) {
+        if (w[0] == "add") r = add(get(w[2]), get(w[3]));
+        if (w[0] == "max" || w[0] == "min") r = bound(get(w[2]), get(w[3]), w[0] == "min");
+      }
+    }
+    registers.push_back(r);
+  }
+  if (result < 0 || result >= static_cast<int64_t>(registers.size())) return std::nullopt;
+  const Form& r = registers[static_cast<size_t>(result)];
+  if (!r.known || r.constant || !r.accumulator) return std::nullopt;
+  return r;
+}
+
+}  // namespace
+
+Epilogue make_epilogue(const Attributes& attributes, const std::string& domain) {
+  Epilogue e;
+  if (!attributes.has("tape")) {
+    e.tape = Tape::parse({"in " + domain + " 0"}, {0});
+    return e;
+  }
+  const auto program = attributes.strings("tape");
+  auto results = attributes.integers("results");
+  if (results.empty()) results.push_back(static_cast<int64_t>(program.size()) - 1);
+  require(results.size() == 1, Code::kInvalidPlan, "the tape of a contraction has one result");
+  e.tape = Tape::parse(program, results);
+  e.present = true;
+  const auto form = recognise(program, results[0]);
+  e.recognised = form.has_value();
+  if (form) {
+    e.addends = form->sides;
+    e.clip = form->clip;
+    e.low = form->low;
+    e.high = form->high;
+  }
+  return e;
+}
+
+}  // namespace tw

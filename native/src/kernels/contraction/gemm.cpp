@@ -1,0 +1,172 @@
+// Blocking: a block of B (kc x nc) stays in the second-level cache while tiles of A (some rows x kc) pass through the
+// first; sums over more than one block of k accumulate in the output, and the epilogue runs with the last.
+#include "kernels/contraction/gemm.h"
+
+#include <algorithm>
+
+namespace tw {
+namespace {
+
+constexpr int64_t kDepth = 512;              // k in one block: 14 rows of A fill most of a first-level cache
+constexpr int64_t kBlockFloats = 96 * 1024;  // of B: with A and C passing by, within a second-level cache of 1 MiB
+constexpr int64_t kTaskWork = 1 << 18;       // multiply-adds below which a task is not worth a thread
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// The i-th of `parts` nearly equal pieces of [0, n).
+int64_t piece(int64_t n, int64_t parts, int64_t i) { return n / parts * i + std::min(i, n % parts); }
+
+struct Blocking {
+  int64_t m_tiles, m_parts;  // tiles of nearly equal height; parts of whole tiles, one a task
+  int64_t panels, n_parts;   // parts of whole panels, one a task
+  int64_t k_blocks;
+  int64_t kc, nc, mc;  // the largest of each
+  int64_t lda;         // of copied tiles: not a multiple of a page, so that rows spread over the cache's sets
+
+  Blocking(const GemmShape& s, int threads, bool packs_b) {
+    m_tiles = ceil_div(s.m, tile_table().rows);
+    panels = ceil_div(s.n, kPanel);
+    // A short A fits the second-level cache however long its rows are.
+    const int64_t depth = m_tiles <= 1 && !packs_b ? 4096 : kDepth;
+    k_blocks = std::max<int64_t>(1, ceil_div(s.k, depth));
+    kc = ceil_div(s.k, k_blocks);
+    const int64_t panels_that_fit = std::max<int64_t>(2, kBlockFloats / (kPanel * std::max<int64_t>(kc, 1)));
+    n_parts = std::max<int64_t>(1, ceil_div(panels, panels_that_fit));
+    const int64_t work = s.batch * s.m * s.n * std::max<int64_t>(s.k, 1);
+    const int64_t wanted = threads == 1 ? 1 : std::clamp<int64_t>(work / kTaskWork, 1, 4 * threads);
+    m_parts = 1;
+    if (const int64_t tasks = std::max<int64_t>(1, s.batch) * n_parts; tasks < wanted) {
+      // Packing B anew in every part of m costs; so does reading A anew in every part of n.
+      const int64_t enough = packs_b ? threads : wanted;
+      m_parts = std::clamp<int64_t>(ceil_div(enough, tasks), 1, std::max<int64_t>(1, m_tiles / 2));
+      if (s.batch * n_parts * m_parts < enough) {
+        n_parts = std::min(std::max<int64_t>(1, panels),
+                           std::max(n_parts, ceil_div(enough, std::max<int64_t>(1, s.batch) * m_parts)));
+      }
+    }
+    nc = ceil_div(panels, n_parts) * kPanel;
+    mc = ceil_div(m_tiles, m_parts) * tile_table().rows;
+    lda = (kc + 15) / 16 * 16 + 16;
+  }
+
+  size_t a_floats() const { return static_cast<size_t>(lda * tile_table().rows); }
+  size_t b_floats() const { return static_cast<size_t>(kc * nc); }
+  size_t c_floats() const { return static_cast<size_t>((k_blocks > 1 ? mc : tile_table().rows) * nc); }
+  size_t lane_floats(bool packs_b, bool direct) const {
+    return ((a_floats() + (packs_b ? b_floats() : 0) + (direct ? 0 : c_floats())) + 15) / 16 * 16;
+  }
+};
+
+class Run {
+ public:
+  Run(std::byte* workspace, const GemmShape& shape, const RowSource& a, const PanelSource& b, const Sink& sink,
+      int threads)
+      : s_(shape), a_(a), b_(b), sink_(sink), finish_(sink), plan_(shape, threads, b.needs_scratch()) {
+    lane_floats_ = plan_.lane_floats(b.needs_scratch(), finish_.direct);
+    scratch_ = reinterpret_cast<float*>(workspace);
+  }
+
+  int64_t tasks() const { return s_.batch * plan_.n_parts * plan_.m_parts; }
+
+  void task(int64_t index, int lane) const {
+    // Parts of m are innermost: threads at work together share a block of B.
+    const int64_t m_part = index % plan_.m_parts;
+    index /= plan_.m_parts;
+    const int64_t n_part = index % plan_.n_parts, batch = index / plan_.n_parts;
+    const int64_t tile_begin = piece(plan_.m_tiles, plan_.m_parts, m_part),
+                  tile_end = piece(plan_.m_tiles, plan_.m_parts, m_part + 1);
+    const int64_t n = piece(plan_.panels, plan_.n_parts, n_part) * kPanel;
+    const int64_t n_end = std::min(s_.n, piece(plan_.panels, plan_.n_parts, n_part + 1) * kPanel);
+    float* a_scratch = scratch_ + static_cast<size_t>(lane) * lane_floats_;
+    float* b_scratch = a_scratch + plan_.a_floats();
+    float* c_scratch = b_scratch + (b_.needs_scratch() ? plan_.b_floats() : 0);
+    const int64_t m_begin = piece(s_.m, plan_.m_tiles, tile_begin);
+
+    for (int64_t kb = 0; kb < plan_.k_blocks; ++kb) {
+      const int64_t k = piece(s_.k, plan_.k_blocks, kb), kc = piece(s_.k, plan_.k_blocks, kb + 1) - k;
+      const Panels panels = b_.block(batch, k, kc, n, n_end - n, b_scratch);
+      for (int64_t t = tile_begin; t < tile_end; ++t) {
+        const int64_t m = piece(s_.m, plan_.m_tiles, t);
+        const int rows = static_cast<int>(piece(s_.m, plan_.m_tiles, t + 1) - m);
+        TileArgs args;
+        args.lda = plan_.lda;
+        args.a = a_.rows(batch, m, rows, k, kc, a_scratch, args.lda);
+        args.k = kc;
+        args.rows = rows;
+        args.accumulate = kb > 0;
+        float* scratch_rows = c_scratch + (plan_.k_blocks > 1 ? (m - m_begin) * plan_.nc : 0);
+        columns(args, panels, batch, m, n, n_end, scratch_rows, kb + 1 == plan_.k_blocks);
+      }
+    }
+  }
+
+ private:
+  // One tile of rows against all panels of the block, and what follows the last block.
+  void columns(TileArgs& args, const Panels& panels, int64_t batch, int64_t m, int64_t n, int64_t n_end,
+               float* scratch_rows, bool last) const {
+    TileRows tile_rows;
+    if (finish_.direct)
+      tile_rows.point_at_output(sink_, batch, m, args.rows);
+    else
+      tile_rows.point_at_scratch(scratch_rows, plan_.nc, n, args.rows);
+    if (last) tile_rows.finish(sink_, finish_, batch, m, args);
+    args.c = tile_rows.out;
+    const auto tile = tile_table().tile;
+    for (int64_t column = n, i = 0; column < n_end; column += kPanel, ++i) {
+      args.columns = static_cast<int>(std::min(kPanel, n_end - column));
+      args.ldb = column + kPanel <= s_.n ? kPanel : panel_width(s_.n - column);
+      args.b = panels.base + i * panels.stride + panels.skip * args.ldb;
+      args.column = column;
+      tile(args);
+    }
+    if (last && finish_.needs_tape(sink_)) run_tape(sink_, batch, m, args.rows, n, n_end, tile_rows.out);
+  }
+
+  const GemmShape& s_;
+  const RowSource& a_;
+  const PanelSource& b_;
+  const Sink& sink_;
+  const Finish finish_;
+  const Blocking plan_;
+  size_t lane_floats_;
+  float* scratch_;
+};
+
+}  // namespace
+
+void TileRows::point_at_output(const Sink& sink, int64_t batch, int64_t m, int rows) {
+  float* base = const_cast<float*>(static_cast<const float*>(sink.data[0])) + sink.batch.offset(batch, 0);
+  for (int i = 0; i < rows; ++i) out[i] = base + sink.rows.offset(m + i, 0);
+}
+
+void TileRows::point_at_scratch(float* scratch, int64_t row_floats, int64_t n, int rows) {
+  for (int i = 0; i < rows; ++i) out[i] = scratch + i * row_floats - n;
+}
+
+void TileRows::finish(const Sink& sink, const Finish& finish, int64_t batch, int64_t m, TileArgs& args) {
+  if (sink.bias) args.bias = sink.bias + batch * sink.bias_batch_stride;
+  if (!finish.in_tile) return;
+  if (finish.bias >= 0) args.bias = static_cast<const float*>(sink.data[finish.bias]);
+  if (finish.residual >= 0) {
+    const float* base =
+        static_cast<const float*>(sink.data[finish.residual]) + sink.batch.offset(batch, finish.residual);
+    for (int i = 0; i < args.rows; ++i) residual[i] = base + sink.rows.offset(m + i, finish.residual);
+    args.residual = residual;
+  }
+  args.clip = sink.epilogue->clip;
+  args.low = sink.epilogue->low;
+  args.high = sink.epilogue->high;
+}
+
+size_t gemm_lane_bytes(const GemmShape& shape, int threads, bool packs_b, bool direct) {
+  return Blocking(shape, threads, packs_b).lane_floats(packs_b, direct) * sizeof(float);
+}
+
+void run_gemm(ThreadPool& pool, std::byte* workspace, const GemmShape& shape, const RowSource& a, const PanelSource& b,
+              const Sink& sink) {
+  if (shape.batch == 0 || shape.m == 0 || shape.n == 0) return;
+  const Run run(workspace, shape, a, b, sink, pool.threads());
+  pool.parallel_for(run.tasks(), [&](int64_t task, int lane) { run.task(task, lane); });
+}
+
+}  // namespace tw

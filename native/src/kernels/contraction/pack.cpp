@@ -1,0 +1,43 @@
+#include "kernels/contraction/pack.h"
+
+#include "kernels/contraction/pack_tactics.h"
+
+namespace tw {
+namespace {
+
+struct Tactic {
+  std::string_view name;
+  size_t (*bytes)(const Attributes& attributes, std::span<const int64_t> weight_dims);
+  void (*pack)(const Attributes& attributes, const Tensor& weights, std::byte* out, ThreadPool& pool);
+};
+
+constexpr Tactic kTactics[] = {
+    {"dot", packed_dot_bytes, pack_dot},
+    {"conv.indirect", packed_conv_gemm_bytes, pack_conv_gemm},
+    {"conv.depthwise", packed_depthwise_bytes, pack_depthwise},
+    {"conv.nchw", packed_conv_gemm_bytes, pack_conv_gemm},
+    {"conv.winograd2", packed_winograd_bytes, pack_winograd},
+    {"conv.winograd4", packed_winograd_bytes, pack_winograd},
+    {"convTranspose", packed_conv_transpose_bytes, pack_conv_transpose},
+};
+
+const Tactic& find(std::string_view name) {
+  for (const Tactic& tactic : kTactics) {
+    if (tactic.name == name) return tactic;
+  }
+  throw Error(Code::kInvalidArgument, "no packed weights for tactic '" + std::string(name) + "'");
+}
+
+}  // namespace
+
+size_t packed_bytes(std::string_view tactic, const Attributes& attributes, std::span<const int64_t> weight_dims) {
+  return find(tactic).bytes(attributes, weight_dims);
+}
+
+void pack(std::string_view tactic, const Attributes& attributes, const Tensor& weights, std::byte* out,
+          ThreadPool& pool) {
+  require(weights.dtype == DType::kFloat32, Code::kInvalidArgument, "packed weights are made from float32");
+  find(tactic).pack(attributes, weights, out, pool);
+}
+
+}  // namespace tw

@@ -1,0 +1,2 @@
+export { cpuBackend } from './backend.js';
+export { printTape, type PrintedTape } from './tape.js';

@@ -1,0 +1,173 @@
+/** dot and conv with the map nodes that follow as epilogue. Constant float32 weights are packed at build. */
+
+import {
+  type Candidate,
+  constantOf,
+  type EmitContext,
+  type EmittedOperand,
+  type EmittedStep,
+  type PlanAttribute,
+  Tensor,
+  type TensorType,
+} from '@tensorwright/core';
+import { anchorArg, type GroupView } from '../group-view.js';
+import { native } from '../native.js';
+import { printTape } from '../tape.js';
+import type { CandidateOutline, Tactic } from '../tactic.js';
+import { dtypeOf, refuseOperands } from './operands.js';
+
+type Attributes = Readonly<Record<string, PlanAttribute>>;
+
+/** The anchor's own attributes, as its kernel wants them. */
+function anchorAttributes(group: GroupView): Attributes {
+  const anchor = group.anchor!;
+  const a = anchor.attributes;
+  if (anchor.op === 'dot') return { lhs: a['lhs'] as string, rhs: a['rhs'] as string, out: a['out'] as string };
+  const weights = anchor.inputs[1]!.type as TensorType;
+  const out: Record<string, PlanAttribute> = { kernelShape: weights.dims!.slice(2) as number[] };
+  for (const [name, value] of Object.entries(a)) if (value !== undefined) out[name] = value as PlanAttribute;
+  return out;
+}
+
+function epilogueOf(group: GroupView): { attributes: Attributes; sides: readonly number[] } {
+  const accumulator = anchorArg(group);
+  const [expression] = group.expressions();
+  if (expression!.op === 'arg') return { attributes: {}, sides: [] };
+  const tape = printTape([expression!], [accumulator]);
+  return { attributes: { tape: [...tape.instructions], results: [...tape.results] }, sides: tape.operands.slice(1) };
+}
+
+function isFloat32(group: GroupView): boolean {
+  return (
+    group.anchor!.inputs.every((v) => !v || dtypeOf(v) === 'float32') &&
+    dtypeOf(group.anchor!.outputs[0]) === 'float32' &&
+    dtypeOf(group.outputs[0]) === 'float32'
+  );
+}
+
+const contractions = new Set(['dot', 'conv', 'convTranspose']);
+
+export const contraction: Tactic = {
+  name: 'contraction',
+  refuses(group: GroupView): string | undefined {
+    if (!group.anchor || !contractions.has(group.anchor.op)) return 'no contraction';
+    const reason = refuseOperands(group);
+    if (reason !== undefined) return reason;
+    if (group.outputs.length !== 1) return 'more than one result';
+    const pads = group.anchor.attributes['pads'] as readonly unknown[] | undefined;
+    if (pads?.some((p) => typeof p !== 'number' || p < 0)) return 'pads are negative or only known at run time';
+    if (group.anchorInputs.includes(-1)) return 'a contraction reads no computed operand';
+    const kernel = kernelOf(group);
+    if (!native().kernelNames().includes(kernel)) return `no kernel '${kernel}'`;
+    if (!isFloat32(group) && group.expressions()[0]!.op !== 'arg') return 'epilogues are float32';
+    return undefined;
+  },
+  candidates(group: GroupView): readonly CandidateOutline[] {
+    const anchor = group.anchor!;
+    const image = anchor.op !== 'dot';
+    const side = group.node.inputs.map(() => 'strided' as const);
+    return algorithmsOf(group).map(({ algorithm, layout, estimate }) => ({
+      ...(algorithm !== undefined && { variant: algorithm }),
+      parameters: algorithm === undefined ? {} : { algorithm },
+      inputs: side.map((access, i) =>
+        i === group.anchorInputs[0] && image && isFloat32(group)
+          ? layout
+          : i === group.anchorInputs[1] || i === group.anchorInputs[2]
+            ? image
+              ? 'rows'
+              : 'strided'
+            : access,
+      ),
+      outputs: [image ? 'channelsLast' : 'rows'],
+      stridedOutput: true,
+      estimate,
+    }));
+  },
+  async emit(group: GroupView, candidate: Candidate, _context: EmitContext): Promise<EmittedStep> {
+    const epilogue = epilogueOf(group);
+    const attributes = { ...anchorAttributes(group), ...candidate.parameters, ...epilogue.attributes };
+    const [x, w, bias] = group.anchorInputs;
+    const weights = await packed(group, attributes, w!);
+    const inputs: EmittedOperand[] = [
+      { kind: 'input', index: x! },
+      weights ? { kind: 'constant', tensor: weights } : { kind: 'input', index: w! },
+    ];
+    if (group.anchor!.op !== 'dot')
+      inputs.push(bias === undefined ? { kind: 'omitted' } : { kind: 'input', index: bias });
+    inputs.push(...epilogue.sides.map((index) => ({ kind: 'input', index, broadcast: true }) as const));
+    return {
+      kernel: kernelOf(group),
+      attributes: weights ? { ...attributes, packed: 1 } : attributes,
+      inputs,
+      outputs: [{ kind: 'output', index: 0 }],
+    };
+  },
+};
+
+function kernelOf(group: GroupView): string {
+  const float = isFloat32(group);
+  switch (group.anchor!.op) {
+    case 'dot':
+      return float ? 'dot_f32' : 'dot_any';
+    case 'conv':
+      return float ? 'conv_f32' : 'conv_any';
+    default:
+      return float ? 'conv_transpose_f32' : 'conv_transpose_any';
+  }
+}
+
+interface Algorithm {
+  readonly algorithm: string | undefined;
+  readonly layout: 'rows' | 'channelsLast' | 'strided';
+  readonly estimate: number;
+}
+
+/** Fewer channels than this leave Winograd's transforms more work than they save. */
+const winogradChannels = 16;
+
+function algorithmsOf(group: GroupView): readonly Algorithm[] {
+  const anchor = group.anchor!;
+  if (anchor.op !== 'conv' || !isFloat32(group)) return [{ algorithm: undefined, layout: 'strided', estimate: 1 }];
+  const weights = (anchor.inputs[1]!.type as TensorType).dims as readonly number[];
+  const channels = (anchor.inputs[0]!.type as TensorType).dims![1];
+  const groups = anchor.attributes['group'] as number;
+  const constant = constantOf(group.node.inputs[group.anchorInputs[1]!]) !== undefined;
+  const indirect: Algorithm = { algorithm: 'indirect', layout: 'channelsLast', estimate: 1 };
+  if (typeof channels === 'number' && channels <= 4 && groups === 1)
+    return [{ algorithm: 'nchw', layout: 'rows', estimate: 0.9 }, indirect];
+  if (!constant) return [indirect];
+  if (groups > 1) {
+    const depthwise = groups === channels && weights[0] === groups && weights.length <= 4;
+    return depthwise ? [{ algorithm: 'depthwise', layout: 'channelsLast', estimate: 0.5 }, indirect] : [indirect];
+  }
+  const plain = (name: string, value: number): boolean =>
+    (anchor.attributes[name] as readonly number[]).every((v) => v === value);
+  const winograd =
+    weights.length === 4 &&
+    weights[2] === 3 &&
+    weights[3] === 3 &&
+    plain('strides', 1) &&
+    plain('dilations', 1) &&
+    weights[0]! >= winogradChannels &&
+    weights[1]! >= winogradChannels;
+  if (!winograd) return [indirect];
+  return [
+    { algorithm: 'winograd4', layout: 'channelsLast', estimate: 0.6 },
+    indirect,
+    { algorithm: 'winograd2', layout: 'channelsLast', estimate: 1.1 },
+  ];
+}
+
+/** The packed form of constant weights; undefined where they are computed, or the kernel reads them as they are. */
+async function packed(group: GroupView, attributes: Attributes, operand: number): Promise<Tensor | undefined> {
+  const { anchor } = group;
+  const weights = isFloat32(group) ? constantOf(group.node.inputs[operand]) : undefined;
+  if (!weights) return undefined;
+  const tactic = anchor!.op === 'conv' ? `conv.${String(attributes['algorithm'])}` : anchor!.op;
+  const bytes = await native().pack(tactic, attributes, {
+    dtype: 'float32',
+    dims: [...weights.dims],
+    bytes: weights.bytes,
+  });
+  return new Tensor('uint8', bytes, [bytes.length]);
+}

@@ -1,0 +1,11 @@
+/** All tactics of this backend; the first that takes a group offers its candidates. */
+
+import type { Tactic } from '../tactic.js';
+import { contraction } from './contraction.js';
+import { control } from './control.js';
+import { generic } from './generic.js';
+import { map } from './map.js';
+import { movement } from './movement.js';
+import { reduce } from './reduce.js';
+
+export const tactics: readonly Tactic[] = [control, contraction, reduce, movement, map, generic];

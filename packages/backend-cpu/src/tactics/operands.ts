@@ -1,0 +1,34 @@
+/** What every native kernel asks of its operands. */
+
+import type { Layout, Value } from '@tensorwright/core';
+import type { GroupView } from '../group-view.js';
+
+/** The native Tensor's limit. */
+export const maxRank = 12;
+
+export function refuseOperands(group: GroupView): string | undefined {
+  for (const v of [...group.node.inputs, ...group.outputs]) {
+    const reason = v && refuseValue(v);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+export function refuseValue(v: Value): string | undefined {
+  if (v.type.kind !== 'tensor') return `a ${v.type.kind} is no native value`;
+  if (v.type.dtype === 'string' || v.type.dtype === 'complex64' || v.type.dtype === 'complex128')
+    return `no native kernels for ${v.type.dtype}`;
+  if (!v.type.dims) return 'the rank is not known at build time';
+  return v.type.dims.length > maxRank ? `rank ${String(v.type.dims.length)} exceeds ${String(maxRank)}` : undefined;
+}
+
+/** Both layouts for images, row-major for all else. */
+export function layoutsFor(v: Value): readonly Layout[] {
+  return v.type.kind === 'tensor' && v.type.dims && v.type.dims.length >= 3 && v.type.dims.length <= 5
+    ? ['rows', 'channelsLast']
+    : ['rows'];
+}
+
+export function dtypeOf(v: Value | undefined): string | undefined {
+  return v?.type.kind === 'tensor' ? v.type.dtype : undefined;
+}

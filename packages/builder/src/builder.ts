@@ -1,0 +1,153 @@
+/** The builder: from a network to a plan, through the pipeline. */
+
+import {
+  type Backend,
+  formatType,
+  type Graph,
+  loadBackend,
+  type Logger,
+  type Network,
+  type PlanHeader,
+  silentLogger,
+  TensorwrightError,
+} from '@tensorwright/core';
+import { Breather } from './breathe.js';
+import { chooseTactics } from './choose/choose.js';
+import { type BuildOptions, checkOptions } from './options.js';
+import type { PassContext } from './pass.js';
+import { bindProfiles } from './passes/import/bind-profiles.js';
+import { pipeline } from './pipeline.js';
+import { checkMemory } from './plan/check-memory.js';
+import { lowerProgram } from './plan/lower.js';
+import { Plan } from './plan/plan.js';
+import { WeightSection } from './plan/weights.js';
+import { assignBackends } from './place/assign-backends.js';
+import { ProgressReporter } from './progress.js';
+import { producer } from './version.js';
+
+export class Builder {
+  /**
+   * Builds an engine plan.
+   * @throws ERR_INVALID_OPTION, ERR_UNSUPPORTED, ERR_BACKEND_UNAVAILABLE, ERR_LIMIT_EXCEEDED; the signal's reason when aborted
+   */
+  async build(network: Network, options: BuildOptions = {}): Promise<Plan> {
+    checkOptions(options);
+    options.signal?.throwIfAborted();
+    const backends = await openBackends(options.backends, options.logger ?? silentLogger);
+    const breather = new Breather(options.signal);
+    const logger = options.logger ?? silentLogger;
+    const bound = bindProfiles(network, options.profiles ?? []);
+    const context: PassContext = {
+      builder: network.builder,
+      options,
+      backends,
+      optimum: bound.optimum,
+      log: (record) => {
+        logger({ scope: 'builder', ...record });
+      },
+      breathe: () => breather.breathe(),
+    };
+    const progress = new ProgressReporter(options.onProgress);
+
+    let graph: Graph = bound.network.graph;
+    for (const pass of pipeline) {
+      progress.report(pass.phase);
+      const started = performance.now();
+      const result = pass.run(graph, context);
+      graph = 'next' in result ? await breather.drive(result) : result;
+      context.log({
+        level: 'debug',
+        message: `pass ${pass.name}`,
+        data: { milliseconds: performance.now() - started },
+      });
+    }
+
+    progress.report('place');
+    const placed = await assignBackends(graph, context);
+    const weights = new WeightSection();
+    const assignments = await chooseTactics(placed.graph, placed.backendOf, context, progress);
+
+    progress.report('plan');
+    const inputNames = new Map(placed.graph.inputs.map((v, i) => [v, network.inputs[i]!.name]));
+    const lowered = await lowerProgram(placed.graph, {
+      // The native executor copies for all backends; without it the reference backend does.
+      copyBackend: backends.every((b) => b.name === 'reference') ? 'reference' : 'cpu',
+      assignments,
+      weights,
+      provenance: network.builder.provenance,
+      inputNames,
+      emit: (node, assignment, table) =>
+        assignment.backend.emit(node, assignment.candidate, {
+          symbol: (s) => table.symbol(s),
+          constant: (data) => weights.addConstant(data),
+        }),
+      breathe: () => breather.breathe(),
+    });
+    checkMemory(lowered.program);
+    const header: Omit<PlanHeader, 'sections'> = {
+      name: network.name,
+      producer,
+      requires: [],
+      backends: backends
+        .filter((b) => lowered.program.segments.some((s) => s.backend === b.name))
+        .map((b) => ({ name: b.name, version: b.version, needs: [] })),
+      inputs: network.inputs.map((input, i) => ({
+        name: input.name,
+        type: formatType(placed.graph.inputs[i]!.type),
+        value: lowered.program.inputs[i]!,
+      })),
+      outputs: network.outputs.map((output, i) => ({
+        name: output.name,
+        type: formatType(placed.graph.outputs[i]!.type),
+        value: lowered.program.outputs[i]!,
+      })),
+      profiles: bound.profiles,
+      program: lowered.program,
+      report: {
+        activationBytes: lowered.program.arenaBytes,
+        lowerBoundBytes: lowered.lowerBoundBytes,
+        weightBytes: weights.length,
+        fallbacks: placed.fallbacks,
+      },
+    };
+    const plan = await Plan.create(header, weights);
+    progress.finish();
+    return plan;
+  }
+}
+
+/** Without a choice of the user's: what this machine has, in order of speed. */
+async function openBackends(names: readonly string[] | undefined, logger: Logger): Promise<readonly Backend[]> {
+  if (names) {
+    const chosen = await Promise.all(names.map((name) => loadBackend(name)));
+    for (const backend of chosen) {
+      if (!backend.device())
+        throw new TensorwrightError('ERR_BACKEND_UNAVAILABLE', `backend '${backend.name}' cannot run on this machine`, {
+          backend: backend.name,
+        });
+    }
+    return chosen;
+  }
+  const found: Backend[] = [];
+  for (const name of ['cuda', 'cpu', 'reference']) {
+    try {
+      const backend = await loadBackend(name);
+      if (backend.device()) found.push(backend);
+      else
+        logger({
+          level: 'info',
+          scope: 'builder',
+          message: `backend '${name}' cannot run on this machine and is left out`,
+        });
+    } catch (error) {
+      if (!TensorwrightError.is(error)) throw error;
+      logger({ level: 'info', scope: 'builder', message: `backend '${name}' is left out: ${error.message}` });
+    }
+  }
+  if (found.length === 0)
+    throw new TensorwrightError(
+      'ERR_BACKEND_UNAVAILABLE',
+      'no backend package is installed: install @tensorwright/backend-cpu or @tensorwright/backend-reference',
+    );
+  return found;
+}

@@ -1,0 +1,87 @@
+/** Chooses a tactic for every node: candidates from its backend, the layout labels, then the fastest by time. */
+
+import {
+  type Backend,
+  type Candidate,
+  type Graph,
+  type Node,
+  operatorOf,
+  TensorwrightError,
+  topologicalOrder,
+} from '@tensorwright/core';
+import type { PassContext } from '../pass.js';
+import type { ProgressReporter } from '../progress.js';
+import type { Assignment } from './assignment.js';
+import { chooseLayouts } from './layouts.js';
+import { measureCandidates } from './measure.js';
+import { TimingCache } from './timing-cache.js';
+
+/** How many candidates of a node are timed at each optimization level. */
+const timedCandidates = [0, 2, 4, 8, 16, 64];
+
+export async function chooseTactics(
+  graph: Graph,
+  backendOf: ReadonlyMap<Node, Backend>,
+  context: PassContext,
+  progress: ProgressReporter,
+): Promise<Map<Node, Assignment>> {
+  const cache = new TimingCache(context.options.timingCache);
+  const started = performance.now();
+  const budget = context.options.timeBudgetMs ?? Infinity;
+  const mayMeasure = (): boolean => performance.now() - started < budget;
+  const chosen = new Map<Node, Assignment>();
+  await choose(graph, backendOf, context, progress, cache, mayMeasure, chosen);
+  const failure = await cache.flush();
+  if (failure) context.log({ level: 'warn', message: `the timing cache cannot be written: ${failure.message}` });
+  return chosen;
+}
+
+async function choose(
+  graph: Graph,
+  backendOf: ReadonlyMap<Node, Backend>,
+  context: PassContext,
+  progress: ProgressReporter,
+  cache: TimingCache,
+  mayMeasure: () => boolean,
+  chosen: Map<Node, Assignment>,
+): Promise<void> {
+  const nodes = topologicalOrder(graph).filter((n) => backendOf.has(n));
+  const offered = new Map(nodes.map((n) => [n, backendOf.get(n)!.candidates(n)]));
+  const labels = chooseLayouts(graph, offered);
+  let done = 0;
+  for (const node of nodes) {
+    const backend = backendOf.get(node)!;
+    if (operatorOf(node.op).kind === 'control' && backend.name !== 'reference') {
+      for (const region of node.regions) await choose(region, backendOf, context, progress, cache, mayMeasure, chosen);
+    }
+    const all = offered.get(node)!;
+    const labelled = all.filter((c) => c.outputs.length === 0 || c.outputs[0] === labels.get(node));
+    const candidates = labelled.length > 0 ? labelled : all;
+    chosen.set(node, { backend, ...(await fastest(node, backend, candidates, context, cache, mayMeasure)) });
+    progress.report('choose', ++done, nodes.length);
+    await context.breathe();
+  }
+}
+
+async function fastest(
+  node: Node,
+  backend: Backend,
+  candidates: readonly Candidate[],
+  context: PassContext,
+  cache: TimingCache,
+  mayMeasure: () => boolean,
+): Promise<{ candidate: Candidate; nanoseconds?: number }> {
+  const [first] = candidates;
+  if (!first)
+    throw new TensorwrightError(
+      'ERR_INTERNAL',
+      `backend '${backend.name}' takes ${node.op} but offers no tactic for it`,
+    );
+  const ranked = [...candidates].sort((a, b) => a.estimate - b.estimate);
+  const limit = timedCandidates[context.options.optimizationLevel ?? 3]!;
+  if (ranked.length > 1 && limit > 0) {
+    const measured = await measureCandidates(node, backend, ranked.slice(0, limit), context, cache, mayMeasure);
+    if (measured) return measured;
+  }
+  return { candidate: ranked[0]! };
+}

@@ -1,0 +1,113 @@
+/** What a build can be told, checked before any work starts. */
+
+import { type LogRecord, TensorwrightError } from '@tensorwright/core';
+
+/** Extents of one dynamic input: a fixed shape, or the range and the optimum that tactics are timed at. */
+export type ProfileShape =
+  | readonly number[]
+  | { readonly min: readonly number[]; readonly opt: readonly number[]; readonly max: readonly number[] };
+
+/** Input name → extents. Inputs with static shapes need no entry. */
+export type Profile = Readonly<Record<string, ProfileShape>>;
+
+export interface PrecisionOptions {
+  /** Compute in float16 where it is safe. Default: false. */
+  readonly fp16?: boolean;
+  /** Compute in bfloat16 where it is safe. Default: false. */
+  readonly bf16?: boolean;
+  /** Let float32 contractions round their operands to TensorFloat-32 (CUDA only). Default: false. */
+  readonly tf32?: boolean;
+  /** Names of the model's nodes that stay in float32; `*` matches any characters. Default: none. */
+  readonly keepFloat32?: readonly string[];
+}
+
+export type BuildPhase = 'import' | 'canonicalise' | 'numbers' | 'group' | 'place' | 'choose' | 'plan';
+
+export interface BuildProgress {
+  readonly phase: BuildPhase;
+  /** Units of work of this phase that are done, and all of them. */
+  readonly done: number;
+  readonly total: number;
+  /** Milliseconds left of the whole build, where it can be told. */
+  readonly estimateMs: number | undefined;
+}
+
+export interface BuildOptions {
+  /** Backends in order of preference. Default: those this machine has: cuda where its package and a device are, then cpu, then reference. */
+  readonly backends?: readonly string[];
+  readonly precision?: PrecisionOptions;
+  /** Shapes of dynamic inputs. Default: none; then any shape runs, with memory allocated as needed. */
+  readonly profiles?: readonly Profile[];
+  /** 0: the model's first choice; 1, 2: few candidates are timed; 3: the default; 4, 5: all of them, longer. */
+  readonly optimizationLevel?: 0 | 1 | 2 | 3 | 4 | 5;
+  /** Folder that keeps measured times between builds. Default: none is kept. */
+  readonly timingCache?: string;
+  /** Milliseconds that timing may take; afterwards estimates decide. Default: unlimited. */
+  readonly timeBudgetMs?: number;
+  /** Constants may grow by this many bytes through folding. Default: 4 MiB. */
+  readonly foldingBudgetBytes?: number;
+  /** Threads of CPU kernels while timing. Default: what the machine has. */
+  readonly threads?: number;
+  readonly onProgress?: (progress: BuildProgress) => void;
+  readonly signal?: AbortSignal;
+  readonly logger?: (record: LogRecord) => void;
+}
+
+const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | undefined>> = {
+  backends: (v) => (isStrings(v) && v.length > 0 ? undefined : 'a non-empty list of backend names'),
+  precision: checkPrecision,
+  profiles: (v) =>
+    Array.isArray(v) && v.length > 0 && v.every((p) => typeof p === 'object' && p !== null)
+      ? undefined
+      : 'a list of profiles',
+  optimizationLevel: (v) =>
+    Number.isInteger(v) && (v as number) >= 0 && (v as number) <= 5 ? undefined : 'an integer from 0 to 5',
+  timingCache: (v) => (typeof v === 'string' && v !== '' ? undefined : 'the path of a folder'),
+  timeBudgetMs: (v) => (typeof v === 'number' && v >= 0 ? undefined : 'a number of milliseconds'),
+  foldingBudgetBytes: (v) => (Number.isSafeInteger(v) && (v as number) >= 0 ? undefined : 'a number of bytes'),
+  threads: (v) =>
+    Number.isInteger(v) && (v as number) >= 1 && (v as number) <= 1024 ? undefined : 'an integer from 1 to 1024',
+  onProgress: (v) => (typeof v === 'function' ? undefined : 'a function'),
+  signal: (v) => (v instanceof AbortSignal ? undefined : 'an AbortSignal'),
+  logger: (v) => (typeof v === 'function' ? undefined : 'a function'),
+};
+
+function isStrings(v: unknown): v is string[] {
+  return Array.isArray(v) && v.every((s) => typeof s === 'string');
+}
+
+function checkPrecision(v: unknown): string | undefined {
+  if (typeof v !== 'object' || v === null) return 'an object with fp16, bf16, tf32, keepFloat32';
+  for (const [name, value] of Object.entries(v)) {
+    if (
+      name === 'keepFloat32'
+        ? !(value === undefined || isStrings(value))
+        : !['fp16', 'bf16', 'tf32'].includes(name) || !(value === undefined || typeof value === 'boolean')
+    ) {
+      return `fp16, bf16, tf32 (booleans) and keepFloat32 (node names), not '${name}': ${JSON.stringify(value)}`;
+    }
+  }
+  return undefined;
+}
+
+/** @throws ERR_INVALID_OPTION naming the option, what was expected and what was received */
+export function checkOptions(options: BuildOptions): void {
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(known, name) ? known[name as keyof BuildOptions] : undefined;
+    if (!check) {
+      throw new TensorwrightError(
+        'ERR_INVALID_OPTION',
+        `Builder.build: unknown option '${name}'; known: ${Object.keys(known).join(', ')}`,
+        { option: name },
+      );
+    }
+    const expected = value === undefined ? undefined : check(value);
+    if (expected !== undefined) {
+      throw new TensorwrightError('ERR_INVALID_OPTION', `Builder.build: option '${name}' must be ${expected}`, {
+        option: name,
+        expected,
+        received: value,
+      });
+    }
+  }
+}

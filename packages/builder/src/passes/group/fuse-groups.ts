@@ -1,0 +1,111 @@
+/**
+ * Fusion groups by one algorithm over operator kinds: seeds in order of weight (contraction, reduce, window, map),
+ * each absorbing the map nodes that follow it; what is left of the maps forms clusters of their own.
+ */
+
+import { dimsKey, finish, type Graph, type Node, operatorOf, type Steps, type Value } from '@tensorwright/core';
+import type { Pass, PassContext } from '../../pass.js';
+import { type Cluster, Clustering } from './cluster.js';
+import { outlineClusters } from './outline.js';
+
+/** Map nodes an epilogue may hold: bounds the live registers of the tape. */
+const maxEpilogueNodes = 32;
+const maxMapNodes = 96;
+const maxOperands = 12;
+const maxMapOutputs = 4;
+
+export const fuseGroups: Pass = {
+  name: 'fuse-groups',
+  phase: 'group',
+  run: (graph: Graph, context: PassContext): Steps<Graph> => fuse(graph, context),
+};
+
+function* fuse(graph: Graph, context: PassContext): Steps<Graph> {
+  const clustering = new Clustering(graph);
+  for (const node of clustering.order) {
+    const kind = seedKind(node);
+    if (!kind || clustering.clusterOf(node)) continue;
+    const cluster = clustering.create(kind, node);
+    if (kind === 'contraction' || node.op === 'reduce') absorbEpilogue(clustering, cluster, node);
+    yield;
+  }
+  yield* growMapClusters(clustering);
+  return yield* outlineClusters(graph, clustering, context.builder, (region) => finish(fuse(region, context)));
+}
+
+function seedKind(node: Node): string | undefined {
+  const { kind } = operatorOf(node.op);
+  return kind === 'contraction' || kind === 'reduce' || kind === 'window' ? kind : undefined;
+}
+
+/**
+ * Follows the anchor's value through map nodes of the same extents and dtype. The group may end wherever exactly one
+ * value leaves it; the longest such prefix is kept.
+ */
+function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node): void {
+  const start = anchor.outputs[0]!;
+  if (anchor.outputs.length !== 1 || start.type.kind !== 'tensor' || !start.type.dims) return;
+  const shape = shapeKey(start);
+  const added: Node[] = [];
+  let closed = 0;
+  while (added.length < maxEpilogueNodes) {
+    const next = nextMap(clustering, cluster, shape);
+    if (!next) break;
+    clustering.add(cluster, next);
+    added.push(next);
+    if (clustering.escaping(cluster.nodes).length === 1 && operandCount(cluster) <= maxOperands) closed = added.length;
+  }
+  for (const node of added.slice(closed)) clustering.remove(cluster, node);
+}
+
+/** The first unclustered map node that reads the cluster and may join it. */
+function nextMap(clustering: Clustering, cluster: Cluster, shape: string): Node | undefined {
+  for (const member of cluster.nodes) {
+    for (const v of member.outputs) {
+      for (const user of clustering.users.get(v) ?? []) {
+        if (clustering.clusterOf(user) || operatorOf(user.op).kind !== 'map' || shapeKey(user.outputs[0]!) !== shape)
+          continue;
+        if (clustering.mayJoin(cluster, user)) return user;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Extents and dtype: what an epilogue must keep. */
+function shapeKey(v: Value): string {
+  return v.type.kind === 'tensor' && v.type.dims ? `${v.type.dtype}[${dimsKey(v.type.dims)}]` : '';
+}
+
+function extentsKey(v: Value): string | undefined {
+  return v.type.kind === 'tensor' && v.type.dims && v.type.dtype !== 'string' ? dimsKey(v.type.dims) : undefined;
+}
+
+function operandCount(cluster: Cluster): number {
+  const operands = new Set<Value>();
+  for (const node of cluster.nodes) for (const v of node.inputs) if (v && !cluster.nodes.has(v.node)) operands.add(v);
+  return operands.size;
+}
+
+/** Merges producers and consumers over the same extents, in topological order. */
+function* growMapClusters(clustering: Clustering): Steps<void> {
+  for (const node of clustering.order) {
+    if (operatorOf(node.op).kind !== 'map' || clustering.clusterOf(node)) continue;
+    const extents = extentsKey(node.outputs[0]!);
+    yield;
+    const cluster = clustering.create('map', node);
+    if (extents === undefined) continue;
+    for (const v of node.inputs) {
+      const other = v && clustering.clusterOf(v.node);
+      if (!other || other === cluster || other.kind !== 'map' || extentsKey(v) !== extents) continue;
+      if (other.nodes.size + cluster.nodes.size > maxMapNodes || !clustering.mayJoin(other, node)) continue;
+      const union = new Set([...other.nodes, ...cluster.nodes]);
+      if (
+        clustering.escaping(union).length > maxMapOutputs ||
+        operandCount({ kind: 'map', nodes: union }) > maxOperands
+      )
+        continue;
+      clustering.merge(cluster, other);
+    }
+  }
+}

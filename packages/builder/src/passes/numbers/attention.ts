@@ -1,0 +1,227 @@
+/**
+ * Attention: dot, scale and masks, softmax, dot become one `attention`. Matches the canonical form only, so that one
+ * rule serves every exporter.
+ */
+
+import {
+  type Dim,
+  dotRoles,
+  type GraphBuilder,
+  provablyEqual,
+  type Rule,
+  tensorType,
+  type Value,
+} from '@tensorwright/core';
+import { uniformValue } from '../canonicalise/map-algebra.js';
+import { dimsOf, rulePass, type RulePass, typeOf } from '../rules.js';
+
+/** What lies between the first product and the softmax. */
+interface Scores {
+  readonly product: Value;
+  readonly scale: number;
+  /** Added after scaling. */
+  readonly masks: readonly Value[];
+}
+
+const maxDepth = 8;
+
+/** Walks from the softmax's input down to the product of queries and keys. */
+function scoresOf(v: Value, builder: GraphBuilder, uses: (v: Value) => number): Scores | undefined {
+  let at = v;
+  let scale = 1;
+  const masks: Value[] = [];
+  for (let depth = 0; depth < maxDepth; depth++) {
+    const { node } = at;
+    if (node.op === 'dot') return { product: at, scale, masks };
+    if (uses(at) > 1) return undefined;
+    const [a, b] = node.inputs as [Value, Value];
+    const target = dimsOf(at)!;
+    const same = (x: Value): boolean =>
+      dimsOf(x)?.length === target.length && dimsOf(x)!.every((d, i) => provablyEqual(d, target[i]!));
+    if (node.op === 'add' && scale === 1) {
+      const next = leadsToDot(a) && same(a) ? a : leadsToDot(b) && same(b) ? b : undefined;
+      if (!next) return undefined;
+      masks.push(next === a ? b : a);
+      at = next;
+    } else if (node.op === 'mul' || node.op === 'div') {
+      const factor = uniformValue(b) ?? (node.op === 'mul' ? uniformValue(a) : undefined);
+      if (factor === undefined) return undefined;
+      scale = node.op === 'mul' ? scale * factor : scale / factor;
+      at = uniformValue(b) === undefined ? b : a;
+      if (!same(at)) return undefined;
+    } else if (node.op === 'where' && scale === 1) {
+      // A huge negative fill added to the score is the fill: x + c rounds to c.
+      const fill = uniformValue(node.inputs[2]);
+      const next = node.inputs[1]!;
+      if (fill === undefined || !(fill <= -1e30) || !same(next)) return undefined;
+      const zero = builder.scalar(0, typeOf(next).dtype);
+      masks.push(builder.op('where', [node.inputs[0], zero, node.inputs[2]]));
+      at = next;
+    } else {
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
+function leadsToDot(v: Value): boolean {
+  let at: Value | undefined = v;
+  for (let i = 0; i < maxDepth && at; i++) {
+    if (at.node.op === 'dot') return true;
+    if (!['add', 'mul', 'div', 'where'].includes(at.node.op)) return false;
+    at =
+      at.node.op === 'where'
+        ? at.node.inputs[1]
+        : (at.node.inputs as Value[]).find(
+            (x) => x.node.op === 'dot' || ['add', 'mul', 'div', 'where'].includes(x.node.op),
+          );
+  }
+  return false;
+}
+
+/** The operand with its axes in this order of labels, a missing batch label as an extent of 1. */
+function arrange(builder: GraphBuilder, v: Value, labels: string, order: readonly string[], batchRank: number): Value {
+  const perm = order.map((l) => labels.indexOf(l));
+  const moved = perm.every((p, i) => p === i) ? v : builder.op('transpose', [v], { perm });
+  if (batchRank === 2) return moved;
+  const dims = dimsOf(moved)!;
+  const lead: Dim[] = batchRank === 1 ? [dims[0]!, 1] : [1, 1];
+  return builder.op('reshape', [moved], { dims: [...lead, ...dims.slice(batchRank)] });
+}
+
+/** The softmax behind `v`, also where rows without any allowed key (NaN) are set to zero: attention does the same. */
+function probabilitiesOf(v: Value, uses: (v: Value) => number): Value | undefined {
+  if (v.node.op === 'softmax') return uses(v) === 1 ? v : undefined;
+  if (v.node.op !== 'where' || uses(v) !== 1) return undefined;
+  const [condition, zero, p] = v.node.inputs as [Value, Value, Value];
+  const guarded = condition.node.op === 'isNaN' && condition.node.inputs[0] === p && uniformValue(zero) === 0;
+  return guarded && p.node.op === 'softmax' && uses(p) === 2 && uses(condition) === 1 ? p : undefined;
+}
+
+const attention: Rule = {
+  name: 'dot(softmax(dot(q, k)·c + m), v) ⇒ attention(q, k, v, m)',
+  roots: ['dot'],
+  apply(node, { builder, uses }) {
+    const v = node.inputs[1]!;
+    const probabilities = probabilitiesOf(node.inputs[0]!, uses);
+    if (!probabilities) return undefined;
+    const rank = dimsOf(probabilities)!.length;
+    const axis = probabilities.node.attributes['axis'] as number;
+    if ((axis < 0 ? axis + rank : axis) !== rank - 1 || rank < 2 || rank > 4) return undefined;
+    const scores = scoresOf(probabilities.node.inputs[0]!, builder, uses);
+    if (!scores || uses(scores.product) > 1 || !['float32', 'float16', 'bfloat16'].includes(typeOf(v).dtype))
+      return undefined;
+
+    const first = labelsOf(scores.product);
+    const second = labelsOf(node.outputs[0]!);
+    const qk = dotRoles(first.lhs, first.rhs, first.out);
+    const pv = dotRoles(second.lhs, second.rhs, second.out);
+    const batchRank = rank - 2;
+    const sound =
+      qk.batch.length === batchRank &&
+      qk.rows.length === 1 &&
+      qk.columns.length === 1 &&
+      qk.contracted.length === 1 &&
+      first.out === [...qk.batch, ...qk.rows, ...qk.columns].join('') &&
+      pv.batch.length === batchRank &&
+      pv.rows.length === 1 &&
+      pv.columns.length === 1 &&
+      pv.contracted.length === 1 &&
+      second.lhs === [...pv.batch, ...pv.rows, ...pv.contracted].join('');
+    if (!sound) return undefined;
+
+    const [queries, keys] = scores.product.node.inputs as [Value, Value];
+    const q = arrange(builder, queries, first.lhs, [...qk.batch, ...qk.rows, ...qk.contracted], batchRank);
+    const k = arrange(builder, keys, first.rhs, [...qk.batch, ...qk.columns, ...qk.contracted], batchRank);
+    const w = arrange(builder, v, second.rhs, [...pv.batch, ...pv.contracted, ...pv.columns], batchRank);
+    const sum = scores.masks.length === 0 ? undefined : scores.masks.reduce((a, b) => builder.op('add', [a, b]));
+    const mask = sum && overKeys(builder, sum, dimsOf(probabilities)!.at(-1)!);
+    if (sum && !mask) return undefined;
+    const y = builder.op('attention', [q, k, w, mask && alignMask(builder, mask, batchRank)], { scale: scores.scale });
+    const flat =
+      batchRank === 2
+        ? y
+        : builder.op('reshape', [y], { dims: [...dimsOf(y)!.slice(0, batchRank), ...dimsOf(y)!.slice(2)] });
+    const produced = [...pv.batch, ...pv.rows, ...pv.columns];
+    const perm = [...second.out].map((l) => produced.indexOf(l));
+    return perm.every((p, i) => p === i) ? flat : builder.op('transpose', [flat], { perm });
+  },
+  example: (b) => {
+    const q = b.input('q', tensorType('float32', [1, 2, 5, 4]));
+    const k = b.input('k', tensorType('float32', [1, 2, 6, 4]));
+    const v = b.input('v', tensorType('float32', [1, 2, 6, 4]));
+    const m = b.input('m', tensorType('float32', [1, 1, 1, 6]));
+    const scores = b.op('dot', [q, k], { lhs: 'bhld', rhs: 'bhsd', out: 'bhls' });
+    const masked = b.op('add', [b.op('mul', [scores, b.scalar(0.5, 'float32')]), m]);
+    const p = b.op('softmax', [masked], { axis: -1 });
+    return { inputs: [q, k, v, m], outputs: [b.op('dot', [p, v], { lhs: 'bhls', rhs: 'bhsd', out: 'bhld' })] };
+  },
+};
+
+const scaledOperand: Rule = {
+  name: 'attention(q·c, k) ⇒ attention(q, k) with scale·c, and so for k',
+  roots: ['attention'],
+  apply(node, { builder }) {
+    for (const i of [0, 1]) {
+      const found = unscale(node.inputs[i]!, builder);
+      if (!found) continue;
+      const size = dimsOf(node.inputs[0])!.at(-1);
+      const scale =
+        (node.attributes['scale'] as number | undefined) ??
+        (typeof size === 'number' ? 1 / Math.sqrt(size) : undefined);
+      if (scale === undefined) continue;
+      const inputs = node.inputs.map((v, k) => (k === i ? found.value : v));
+      return builder.op('attention', inputs, { ...node.attributes, scale: scale * found.factor });
+    }
+    return undefined;
+  },
+  example: (b) => {
+    const q = b.input('q', tensorType('float32', [1, 2, 5, 4]));
+    const k = b.input('k', tensorType('float32', [1, 2, 6, 4]));
+    const scaled = b.op(
+      'transpose',
+      [b.op('mul', [b.op('transpose', [q], { perm: [0, 1, 3, 2] }), b.scalar(0.5, 'float32')])],
+      { perm: [0, 1, 3, 2] },
+    );
+    return { inputs: [q, k], outputs: [b.op('attention', [scaled, k, k], { scale: 0.5 })] };
+  },
+};
+
+/** x·c, also through a movement that the product commutes with. */
+function unscale(v: Value, builder: GraphBuilder): { value: Value; factor: number } | undefined {
+  const { node } = v;
+  if (node.op === 'mul' || node.op === 'div') {
+    const [a, b] = node.inputs as [Value, Value];
+    const right = uniformValue(b);
+    const left = node.op === 'mul' ? uniformValue(a) : undefined;
+    const factor = right !== undefined && node.op === 'div' ? 1 / right : (right ?? left);
+    const value = right === undefined ? b : a;
+    return factor !== undefined && dimsOf(value)?.length === dimsOf(v)?.length ? { value, factor } : undefined;
+  }
+  if (node.op === 'transpose' || node.op === 'reshape') {
+    const inner = unscale(node.inputs[0]!, builder);
+    return inner && { value: builder.op(node.op, [inner.value], node.attributes), factor: inner.factor };
+  }
+  return undefined;
+}
+
+function labelsOf(v: Value): { lhs: string; rhs: string; out: string } {
+  return v.node.attributes as unknown as { lhs: string; rhs: string; out: string };
+}
+
+/** `attention` takes a mask over fewer keys for one that forbids the others; an addition broadcasts it. */
+function overKeys(builder: GraphBuilder, mask: Value, keys: Dim): Value | undefined {
+  const dims = dimsOf(mask)!;
+  const last = dims.at(-1) ?? 1;
+  if (provablyEqual(last, keys)) return mask;
+  return last === 1 ? builder.op('expand', [mask], { dims: [...dims.slice(0, -1), keys] }) : undefined;
+}
+
+/** The mask against [B, H, L, S] where the scores had fewer batch axes. */
+function alignMask(builder: GraphBuilder, mask: Value, batchRank: number): Value {
+  const dims = dimsOf(mask)!;
+  if (batchRank !== 1 || dims.length < 3) return mask;
+  return builder.op('reshape', [mask], { dims: [dims[0]!, 1, dims[1]!, dims[2]!] });
+}
+
+export const fuseAttention: RulePass = rulePass('fuse-attention', 'numbers', [attention, scaledOperand]);

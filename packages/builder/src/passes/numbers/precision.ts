@@ -1,0 +1,116 @@
+/**
+ * Weak typing as one pass over a strongly typed core: contractions move to 16 bits, and with them what follows them and
+ * is safe there; casts are written where the precision changes. Statistics, large sums, index arithmetic and the
+ * network's own inputs and outputs keep their dtype. Accumulators are float32 always.
+ */
+
+import {
+  type DType,
+  type Graph,
+  type Node,
+  operatorOf,
+  Rebuilder,
+  type Steps,
+  topologicalOrder,
+  type Value,
+} from '@tensorwright/core';
+import type { Pass, PassContext } from '../../pass.js';
+import { dimsOf } from '../rules.js';
+
+/** Kernels that read and write 16 bits and compute their statistics in float32. */
+const float32Inside = new Set([
+  'softmax',
+  'logSoftmax',
+  'layerNorm',
+  'rmsNorm',
+  'groupNorm',
+  'instanceNorm',
+  'attention',
+  'pool',
+  'resize',
+  'maxPoolWithIndices',
+]);
+/** Ill-conditioned in 16 bits outside of fused kernels. */
+const unsafe = new Set(['exp', 'log', 'pow', 'reciprocal', 'sqrt', 'div', 'cumSum', 'cumProd', 'reduce', 'mod']);
+
+export const precision: Pass = {
+  name: 'precision',
+  phase: 'numbers',
+  run(graph: Graph, context: PassContext): Graph | Steps<Graph> {
+    const { fp16, bf16, keepFloat32 } = context.options.precision ?? {};
+    if (fp16 !== true && bf16 !== true) return graph;
+    return narrow(graph, fp16 === true ? 'float16' : 'bfloat16', context, matcherOf(keepFloat32 ?? []));
+  },
+};
+
+/** True for origins that a pattern names; `*` stands for any characters. */
+function matcherOf(patterns: readonly string[]): (origins: readonly string[]) => boolean {
+  const tests = patterns.map(
+    (p) =>
+      new RegExp(
+        `^${p
+          .split('*')
+          .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+          .join('.*')}$`,
+      ),
+  );
+  return (origins) => origins.some((o) => tests.some((t) => t.test(o)));
+}
+
+function* narrow(
+  graph: Graph,
+  to: DType,
+  context: PassContext,
+  kept: (origins: readonly string[]) => boolean,
+): Steps<Graph> {
+  const { builder } = context;
+  const rebuilder = new Rebuilder(builder);
+  /** Old value → the 16-bit one it has become, and the float32 cast of that where somebody asked. */
+  const low = new Map<Value, Value>();
+  const widened = new Map<Value, Value>();
+
+  const asFull = (v: Value): Value => {
+    const narrowed = rebuilder.value(v);
+    if (!low.has(v) || isFloat32(narrowed)) return narrowed;
+    let found = widened.get(v);
+    if (!found) widened.set(v, (found = builder.op('cast', [narrowed], { to: 'float32' })));
+    return found;
+  };
+  const asLow = (v: Value): Value => {
+    let found = low.get(v);
+    if (!found) low.set(v, (found = builder.op('cast', [asFull(v)], { to })));
+    return found;
+  };
+
+  for (const node of topologicalOrder(graph)) {
+    if (node.op === 'input') continue;
+    yield;
+    builder.origin = builder.provenance.of(node);
+    const narrows = runsNarrow(node, low) && !kept(builder.origin);
+    const inputs = node.inputs.map((v) => v && (narrows && isFloat32(v) ? asLow(v) : asFull(v)));
+    const { outputs } = rebuilder.rebuildOn(node, inputs);
+    rebuilder.set(node, outputs);
+    node.outputs.forEach((v, i) => {
+      if (isFloat32(v) && !isFloat32(outputs[i]!)) low.set(v, outputs[i]!);
+    });
+  }
+  builder.origin = [];
+  return { inputs: graph.inputs, outputs: graph.outputs.map(asFull) };
+}
+
+function isFloat32(v: Value): boolean {
+  return v.type.kind === 'tensor' && v.type.dtype === 'float32';
+}
+
+function runsNarrow(node: Node, low: ReadonlyMap<Value, Value>): boolean {
+  const operator = operatorOf(node.op);
+  const floats = node.inputs.filter((v): v is Value => v !== undefined && isFloat32(v));
+  if (floats.length === 0 || !node.outputs.every(isFloat32)) return false;
+  if (node.op === 'dot' || node.op === 'conv' || node.op === 'attention') return true;
+  const follows = floats.some((v) => low.has(v));
+  if (!follows || unsafe.has(node.op)) return false;
+  if (float32Inside.has(node.op) || operator.kind === 'movement') return true;
+  // Constants and per-row factors may follow; two full-size float32 operands would each need a cast.
+  const wide = floats.filter((v) => !low.has(v) && v.node.op !== 'constant' && (dimsOf(v)?.length ?? 0) > 1);
+  return operator.kind === 'map' && operator.numerics?.safeIn16Bit !== false && wide.length === 0;
+}

@@ -1,0 +1,117 @@
+/**
+ * Backend assignment: each group goes to the first backend in the user's order that takes it. A group that a
+ * backend refuses is taken apart and its nodes tried alone, before the next backend is asked.
+ */
+
+import {
+  type Backend,
+  formatType,
+  type Graph,
+  type Node,
+  operatorOf,
+  TensorwrightError,
+  topologicalOrder,
+  transformGraph,
+  type Value,
+} from '@tensorwright/core';
+import type { Fallback, PassContext } from '../pass.js';
+
+export interface PlacedGraph {
+  readonly graph: Graph;
+  readonly backendOf: ReadonlyMap<Node, Backend>;
+  readonly fallbacks: readonly Fallback[];
+}
+
+export async function assignBackends(graph: Graph, context: PassContext): Promise<PlacedGraph> {
+  const dissolved = dissolveRefusedGroups(graph, context);
+  const backendOf = new Map<Node, Backend>();
+  const fallbacks: Fallback[] = [];
+  await assign(dissolved, context, backendOf, fallbacks);
+  return { graph: dissolved, backendOf, fallbacks };
+}
+
+/** Movement that the plan expresses by views or copies, sources and concats need no backend's tactic… except strings. */
+export function needsTactic(node: Node): boolean {
+  if (node.op === 'input' || node.op === 'constant' || node.op === 'dims') return false;
+  return true;
+}
+
+function dissolveRefusedGroups(graph: Graph, context: PassContext): Graph {
+  return transformGraph(graph, context.builder, (node) => {
+    if (node.op !== 'group' || node.regions[0]!.outputs.length === 0) return undefined;
+    if (groupSize(node) < 2) return undefined;
+    if (context.backends.some((b) => b.refuses(node) === undefined && b.name !== 'reference')) return undefined;
+    return dissolve(node, context);
+  });
+}
+
+function groupSize(node: Node): number {
+  return topologicalOrder(node.regions[0]!).filter((n) => n.op !== 'input').length;
+}
+
+function dissolve(group: Node, context: PassContext): readonly Value[] {
+  const region = group.regions[0]!;
+  const values = new Map<Value, Value>();
+  region.inputs.forEach((v, i) => values.set(v, group.inputs[i]!));
+  for (const node of topologicalOrder(region)) {
+    if (node.op === 'input') continue;
+    const outputs = context.builder.node(
+      node.op,
+      node.inputs.map((v) => v && values.get(v)!),
+      node.attributes,
+      node.regions,
+    );
+    node.outputs.forEach((v, i) => values.set(v, outputs[i]!));
+  }
+  return region.outputs.map((v) => values.get(v)!);
+}
+
+async function assign(
+  graph: Graph,
+  context: PassContext,
+  backendOf: Map<Node, Backend>,
+  fallbacks: Fallback[],
+): Promise<void> {
+  for (const node of topologicalOrder(graph)) {
+    if (!needsTactic(node) || backendOf.has(node)) continue;
+    const control = operatorOf(node.op).kind === 'control';
+    if (control) for (const region of node.regions) await assign(region, context, backendOf, fallbacks);
+    const reasons: string[] = [];
+    for (const backend of context.backends) {
+      const reason = control ? refusesControl(node, backend, backendOf) : backend.refuses(node);
+      if (reason === undefined) {
+        backendOf.set(node, backend);
+        break;
+      }
+      reasons.push(`${backend.name}: ${reason}`);
+      fallbacks.push({
+        node: context.builder.provenance.of(node)[0] ?? node.op,
+        operator: node.op,
+        backend: backend.name,
+        reason,
+      });
+    }
+    if (!backendOf.has(node)) {
+      const inputs = node.inputs.map((v) => (v ? formatType(v.type) : '(omitted)')).join(', ');
+      throw new TensorwrightError('ERR_UNSUPPORTED', `no backend runs ${node.op}(${inputs}): ${reasons.join('; ')}`, {
+        node: context.builder.provenance.of(node),
+        operator: node.op,
+        reasons,
+      });
+    }
+    await context.breathe();
+  }
+}
+
+/** Control flow runs where everything inside runs. */
+function refusesControl(node: Node, backend: Backend, backendOf: ReadonlyMap<Node, Backend>): string | undefined {
+  const reason = backend.refuses(node);
+  if (reason !== undefined || backend.name === 'reference') return reason;
+  for (const region of node.regions) {
+    for (const inner of topologicalOrder(region)) {
+      if (needsTactic(inner) && backendOf.get(inner) !== backend)
+        return `its body holds ${inner.op}, which this backend does not run`;
+    }
+  }
+  return undefined;
+}

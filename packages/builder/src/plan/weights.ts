@@ -1,0 +1,63 @@
+/** The weights section while it is being laid out: constants deduplicated by identity and by content. */
+
+import {
+  alignUp,
+  byteLength,
+  type ConstantData,
+  elementCount,
+  TensorwrightError,
+  type Tensor,
+} from '@tensorwright/core';
+import { createHash } from 'node:crypto';
+
+const alignment = 256;
+
+export interface WeightChunk {
+  readonly offset: number;
+  readonly bytes: () => Uint8Array;
+  readonly length: number;
+}
+
+export interface WeightReference {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export class WeightSection {
+  readonly chunks: WeightChunk[] = [];
+  #end = 0;
+  readonly #byData = new Map<ConstantData, WeightReference>();
+  readonly #byDigest = new Map<string, WeightReference>();
+
+  /** Bytes of the section so far. */
+  get length(): number {
+    return this.#end;
+  }
+
+  addConstant(data: ConstantData): WeightReference {
+    const known = this.#byData.get(data);
+    if (known) return known;
+    if (data.dtype === 'string')
+      throw new TensorwrightError('ERR_INTERNAL', 'string constants do not go into the weights section');
+    const reference = this.#add(() => data.tensor.bytes, byteLength(data.dtype, elementCount(data.dims)));
+    this.#byData.set(data, reference);
+    return reference;
+  }
+
+  addTensor(tensor: Tensor): WeightReference {
+    const { bytes } = tensor;
+    // Small tensors repeat often (scales, epsilons); large packed weights are shared by their makers.
+    if (bytes.length > 1 << 16) return this.#add(() => bytes, bytes.length);
+    const digest = createHash('sha1').update(bytes).digest('base64') + String(bytes.length);
+    let reference = this.#byDigest.get(digest);
+    if (!reference) this.#byDigest.set(digest, (reference = this.#add(() => bytes, bytes.length)));
+    return reference;
+  }
+
+  #add(bytes: () => Uint8Array, length: number): WeightReference {
+    const offset = alignUp(this.#end, alignment);
+    this.chunks.push({ offset, bytes, length });
+    this.#end = offset + length;
+    return { offset, bytes: length };
+  }
+}

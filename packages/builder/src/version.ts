@@ -1,0 +1,5 @@
+/** Who wrote a plan. */
+
+/** Kept equal to package.json by a test. */
+export const version = '0.1.0';
+export const producer: string = `@tensorwright/builder ${version}`;

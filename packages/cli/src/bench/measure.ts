@@ -1,0 +1,108 @@
+/** Runs an engine for a while, on one or more contexts at once. */
+
+import type { Tensor } from '@tensorwright/core';
+import type { Engine, ExecutionContext, LayerProfile } from '@tensorwright/runtime';
+import type { Reporter } from '../output/reporter.js';
+
+export interface MeasureOptions {
+  readonly warmUpMs: number;
+  readonly durationMs: number;
+  /** Least number of timed runs, over all streams. */
+  readonly iterations: number;
+  readonly streams: number;
+  readonly profile?: number | undefined;
+}
+
+export interface Measurement {
+  /** Milliseconds of each run, from the call to its results. */
+  readonly latencies: readonly number[];
+  /** Milliseconds that all timed runs took together. */
+  readonly wallMs: number;
+  /** Milliseconds in kernels, of runs in a pass of its own. */
+  readonly compute: readonly number[];
+  readonly layers: readonly LayerProfile[];
+  /** Of one context, in bytes. */
+  readonly contextBytes: number;
+}
+
+/** The pass that measures layers is no longer than this, once it has a few runs. */
+const profileMs = 1000;
+const leastProfiled = 10;
+
+export async function measure(
+  engine: Engine,
+  inputs: Readonly<Record<string, Tensor>>,
+  options: MeasureOptions,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<Measurement> {
+  const contexts = Array.from({ length: options.streams }, () =>
+    engine.createContext(options.profile === undefined ? {} : { profile: options.profile }),
+  );
+  await runFor(contexts, inputs, options.warmUpMs, 1, signal);
+  const { latencies, wallMs } = await reporter.progress('measuring', async (update) => {
+    const total = Math.max(1, Math.round(options.durationMs / 1000));
+    const started = performance.now();
+    const timer = setInterval(() => {
+      const elapsed = performance.now() - started;
+      update({
+        phase: 'seconds',
+        done: Math.min(total, Math.floor(elapsed / 1000)),
+        total,
+        estimateMs: Math.max(0, options.durationMs - elapsed),
+      });
+    }, 200);
+    try {
+      return await runFor(contexts, inputs, options.durationMs, options.iterations, signal);
+    } finally {
+      clearInterval(timer);
+    }
+  });
+  const [context] = contexts;
+  const { arena, heap, workspace } = context!.memory();
+  return { latencies, wallMs, ...(await profile(context!, inputs, signal)), contextBytes: arena + heap + workspace };
+}
+
+async function runFor(
+  contexts: readonly ExecutionContext[],
+  inputs: Readonly<Record<string, Tensor>>,
+  durationMs: number,
+  iterations: number,
+  signal: AbortSignal,
+): Promise<{ latencies: number[]; wallMs: number }> {
+  const latencies: number[] = [];
+  let begun = 0;
+  const started = performance.now();
+  await Promise.all(
+    contexts.map(async (context) => {
+      while (begun < iterations || performance.now() - started < durationMs) {
+        begun++;
+        const start = performance.now();
+        await context.run(inputs, { signal });
+        latencies.push(performance.now() - start);
+      }
+    }),
+  );
+  return { latencies, wallMs: performance.now() - started };
+}
+
+/** Times in kernels. Measuring every layer costs a little, so these runs do not count as latencies. */
+async function profile(
+  context: ExecutionContext,
+  inputs: Readonly<Record<string, Tensor>>,
+  signal: AbortSignal,
+): Promise<{ compute: number[]; layers: LayerProfile[] }> {
+  context.setProfiling(true);
+  const compute: number[] = [];
+  const started = performance.now();
+  let before = 0;
+  while (compute.length < leastProfiled || performance.now() - started < profileMs) {
+    await context.run(inputs, { signal });
+    const sum = context.profile().reduce((total, layer) => total + layer.microseconds, 0);
+    compute.push((sum - before) / 1000);
+    before = sum;
+  }
+  const layers = context.profile();
+  context.setProfiling(false);
+  return { compute, layers };
+}

@@ -1,0 +1,54 @@
+/** Chooses the other implementation, and falls back where the choice is left to us. */
+
+import type { Network } from '@tensorwright/core';
+import { CommandError, exitCodes } from '../exit-codes.js';
+import type { Reporter } from '../output/reporter.js';
+import { loadOnnxRuntime, type OnnxRuntimeModel, onnxRuntimePeer } from './onnxruntime-peer.js';
+import type { Peer } from './peer.js';
+import { referencePeer } from './reference-peer.js';
+
+export const peerNames = ['auto', 'onnxruntime', 'reference'] as const;
+export type PeerName = (typeof peerNames)[number];
+
+export interface PeerJob {
+  readonly network: Network;
+  readonly model: OnnxRuntimeModel;
+  readonly threads: number | undefined;
+}
+
+/**
+ * Hands a peer to `work`, and closes it. With 'auto', ONNX Runtime where it is installed and can run the model, else the reference.
+ * @throws CommandError when ONNX Runtime is asked for and not installed
+ */
+export async function withPeer<T>(
+  choice: PeerName,
+  job: PeerJob,
+  reporter: Reporter,
+  signal: AbortSignal,
+  work: (peer: Peer) => Promise<T>,
+): Promise<T> {
+  const reference = (): Promise<T> => work(referencePeer(job.network, reporter, signal));
+  if (choice === 'reference') return reference();
+  const ort = await loadOnnxRuntime();
+  if (!ort) {
+    if (choice === 'auto') return reference();
+    throw new CommandError(
+      exitCodes.unavailable,
+      'onnxruntime-node is not installed: npm install onnxruntime-node, or --against reference',
+    );
+  }
+  let peer: Peer | undefined;
+  try {
+    peer = await onnxRuntimePeer(ort, job.model, job.threads);
+    return await work(peer);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (choice === 'onnxruntime')
+      throw new CommandError(exitCodes.failure, `ONNX Runtime cannot run the model: ${reason}`, { cause: error });
+    signal.throwIfAborted();
+    reporter.warn(`ONNX Runtime cannot run the model, comparing with the reference: ${reason}`);
+  } finally {
+    await peer?.close();
+  }
+  return reference();
+}

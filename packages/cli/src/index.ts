@@ -1,0 +1,40 @@
+/** The umbrella: what most programs need, from one package. The command line is `main.ts`. */
+
+export {
+  Builder,
+  type BuildOptions,
+  type BuildPhase,
+  type BuildProgress,
+  Plan,
+  type PrecisionOptions,
+  type Profile,
+  type ProfileShape,
+} from '@tensorwright/builder';
+export {
+  type Backend,
+  type DType,
+  type ErrorCode,
+  loadBackend,
+  type Logger,
+  type LogRecord,
+  type Network,
+  registerBackend,
+  type RuntimeValue,
+  Tensor,
+  type TensorDataOf,
+  TensorwrightError,
+} from '@tensorwright/core';
+export { type ModelProblem, OnnxParser, type ParseOptions } from '@tensorwright/parser-onnx';
+export {
+  type ContextOptions,
+  Engine,
+  type EngineInspection,
+  ExecutionContext,
+  type LayerInspection,
+  type LayerProfile,
+  type LoadOptions,
+  type RunOptions,
+  Runtime,
+  type TensorInfo,
+  type TensorMap,
+} from '@tensorwright/runtime';

@@ -1,0 +1,135 @@
+/** Inputs for a run: from files, or seeded, the same on every machine. */
+
+import { readFile } from 'node:fs/promises';
+import {
+  type DType,
+  dtypeInfo,
+  elementCount,
+  Tensor,
+  tensorFromNumbers,
+  tensorOf,
+  tensorType,
+} from '@tensorwright/core';
+import { usageError } from '../exit-codes.js';
+import { type ResolvedShapes, resolveShapes, type ShapedInput, type ShapeSpec } from '../options/shapes.js';
+import type { Reporter } from '../output/reporter.js';
+
+export interface TypedInput extends ShapedInput {
+  readonly dtype: DType | undefined;
+}
+
+export interface InputOptions {
+  readonly shapes?: ShapeSpec | undefined;
+  /** Shapes of inputs that `shapes` leaves open: a profile's optimum. */
+  readonly otherwise?: ReadonlyMap<string, readonly number[]>;
+  /** 'name:file' */
+  readonly load?: readonly string[] | undefined;
+  readonly seed?: number | undefined;
+}
+
+/** @throws usage error when inputs cannot be made or files do not fit */
+export async function inputValues(
+  inputs: readonly TypedInput[],
+  options: InputOptions,
+  reporter: Reporter,
+): Promise<Record<string, Tensor>> {
+  const files = await readInputFiles(options.load ?? [], inputs);
+  const spec = new Map(options.shapes);
+  // A file that knows its shape decides it.
+  for (const [name, content] of files) if (content instanceof Tensor && !spec.has(name)) spec.set(name, content.dims);
+  const resolved: ResolvedShapes = resolveShapes(inputs, spec, options.otherwise);
+  if (resolved.assumed.length > 0)
+    reporter.note(`dimensions ${resolved.assumed.join(', ')} are taken to be 1; --shapes gives others`);
+  return Object.fromEntries(
+    inputs.map((input, i) => {
+      const dims = resolved.dims.get(input.name)!;
+      const content = files.get(input.name);
+      if (content instanceof Tensor) return [input.name, content];
+      if (input.dtype === undefined)
+        throw usageError(`input '${input.name}' is no tensor: values for it cannot be given on the command line`);
+      if (!content) return [input.name, seededTensor(input.name, input.dtype, dims, (options.seed ?? 1) * 7919 + i)];
+      return [input.name, Tensor.fromBytes(input.dtype, content, dims)];
+    }),
+  );
+}
+
+/** The content of each file: a tensor from a .pb file, else raw little-endian elements. */
+async function readInputFiles(
+  entries: readonly string[],
+  inputs: readonly TypedInput[],
+): Promise<Map<string, Tensor | Uint8Array>> {
+  const files = new Map<string, Tensor | Uint8Array>();
+  for (const entry of entries) {
+    const input = inputs.find(({ name }) => entry.startsWith(`${name}:`));
+    if (!input)
+      throw usageError(
+        `--load-inputs: expected name:file with one of the inputs ${inputs.map((i) => i.name).join(', ')}; not '${entry}'`,
+      );
+    const path = entry.slice(input.name.length + 1);
+    let bytes: Uint8Array;
+    try {
+      bytes = await readFile(path);
+    } catch (cause) {
+      throw usageError(`--load-inputs: cannot read '${path}': ${(cause as Error).message}`);
+    }
+    files.set(
+      input.name,
+      path.endsWith('.pb') && input.dtype !== undefined ? await tensorFromProto(bytes, input.dtype) : bytes,
+    );
+  }
+  return files;
+}
+
+async function tensorFromProto(bytes: Uint8Array, dtype: DType): Promise<Tensor> {
+  const { readValueFile } = await import('@tensorwright/parser-onnx');
+  return readValueFile(bytes, tensorType(dtype, undefined)) as Tensor;
+}
+
+export function seededTensor(name: string, dtype: DType, dims: readonly number[], seed: number): Tensor {
+  const count = elementCount(dims);
+  const next = generator(seed);
+  switch (dtypeInfo(dtype).class) {
+    case 'float':
+      return tensorFromNumbers(dtype, Float64Array.from({ length: count }, next), dims);
+    case 'int':
+    case 'uint': {
+      const largest = Math.min(50, 2 ** (dtypeInfo(dtype).bits - 1) - 1);
+      const integer = integerFor(name, largest, next);
+      const wide = dtype === 'int64' || dtype === 'uint64';
+      return tensorOf(
+        dtype,
+        Array.from({ length: count }, () => (wide ? BigInt(integer()) : integer())),
+        dims,
+      );
+    }
+    case 'bool':
+      return tensorOf(dtype, new Uint8Array(count).fill(1), dims);
+    case 'complex':
+      return tensorOf(
+        dtype,
+        Array.from({ length: count }, () => [next(), next()] as const),
+        dims,
+      );
+    case 'string':
+      return tensorOf(dtype, new Array<string>(count).fill('text'), dims);
+  }
+}
+
+/** Masks are all ones, token types zeros; everything else are small indices, such as any table has. */
+function integerFor(name: string, largest: number, next: () => number): () => number {
+  if (/mask/i.test(name)) return () => 1;
+  if (/type/i.test(name)) return () => 0;
+  return () => Math.floor(next() * largest);
+}
+
+/** xorshift32. */
+function generator(seed: number): () => number {
+  let state = seed >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    state >>>= 0;
+    return state / 2 ** 32;
+  };
+}

@@ -1,0 +1,100 @@
+/** Options of the commands that build a plan. */
+
+import { type Command, Option } from 'commander';
+import type { BuildOptions, PrecisionOptions, Profile } from '@tensorwright/builder';
+import { durationIn, integerFrom, list } from './values.js';
+import { type ShapeOptions, shapes } from './shapes.js';
+
+export interface BuildFlags extends ShapeOptions {
+  readonly backends?: readonly string[];
+  readonly fp16?: boolean;
+  readonly bf16?: boolean;
+  readonly tf32?: boolean;
+  readonly keepFloat32?: readonly string[];
+  readonly level?: BuildOptions['optimizationLevel'];
+  readonly timingCache?: string;
+  readonly timeBudget?: number;
+  readonly threads?: number;
+}
+
+/** Options that mean nothing once the plan is there. */
+export const buildOnly = [
+  'backends',
+  'fp16',
+  'bf16',
+  'tf32',
+  'keepFloat32',
+  'minShapes',
+  'optShapes',
+  'maxShapes',
+  'level',
+  'timingCache',
+  'timeBudget',
+] as const;
+
+export function addBuildOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--backends <names>',
+        'backends in order of preference, separated by commas (default: what this machine has)',
+      ).argParser(list),
+    )
+    .option('--fp16', 'compute in float16 where it is safe')
+    .option('--bf16', 'compute in bfloat16 where it is safe')
+    .option('--tf32', 'let float32 contractions round to TensorFloat-32 (CUDA)')
+    .addOption(
+      new Option('--keep-float32 <nodes>', 'nodes that stay in float32; * matches any characters').argParser(list),
+    )
+    .addOption(
+      new Option('--shapes <shapes>', "extents of dynamic inputs: 'input:1x3x224x224,mask:1x128', * for all").argParser(
+        shapes,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--min-shapes <shapes>',
+        'smallest extents of an optimization profile; repeat for more profiles',
+      ).argParser(shapes),
+    )
+    .addOption(new Option('--opt-shapes <shapes>', 'extents to be fastest at').argParser(shapes))
+    .addOption(new Option('--max-shapes <shapes>', 'largest extents').argParser(shapes))
+    .addOption(new Option('--level <n>', 'how much to search, 0 to 5 (default: 3)').argParser(integerFrom(0, 5)))
+    .option('--timing-cache <folder>', 'keep measured times here between builds')
+    .addOption(
+      new Option('--time-budget <time>', 'the most that timing may take: 30s, 2min (default: unlimited)').argParser(
+        durationIn('s'),
+      ),
+    )
+    .addOption(
+      new Option('--threads <n>', 'threads of CPU kernels (default: what the machine has)').argParser(
+        integerFrom(1, 1024),
+      ),
+    );
+}
+
+/** What every command has. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('-q, --quiet', 'no progress and no notes')
+    .option('-v, --verbose', 'tell more; twice: everything', (_, n: number) => n + 1, 0);
+}
+
+export function buildOptionsOf(flags: BuildFlags, profiles: readonly Profile[] | undefined): BuildOptions {
+  const precision: PrecisionOptions = {
+    ...(flags.fp16 && { fp16: true }),
+    ...(flags.bf16 && { bf16: true }),
+    ...(flags.tf32 && { tf32: true }),
+    ...(flags.keepFloat32 && { keepFloat32: flags.keepFloat32 }),
+  };
+  return {
+    ...(flags.backends && { backends: flags.backends }),
+    ...(Object.keys(precision).length > 0 && { precision }),
+    // A profile without entries says nothing: all inputs are of fixed shape.
+    ...(profiles?.some((p) => Object.keys(p).length > 0) && { profiles }),
+    ...(flags.level !== undefined && { optimizationLevel: flags.level }),
+    ...(flags.timingCache !== undefined && { timingCache: flags.timingCache }),
+    ...(flags.timeBudget !== undefined && { timeBudgetMs: flags.timeBudget }),
+    ...(flags.threads !== undefined && { threads: flags.threads }),
+  };
+}

@@ -1,0 +1,158 @@
+/** The contract of a backend: what it runs and how. Tactics live in backends and nowhere else. */
+
+import type { ConstantData } from './constant.js';
+import type { Dim, DimSymbol } from './dim.js';
+import { TensorwrightError } from './errors.js';
+import type { Node } from './graph.js';
+import type { Logger } from './logger.js';
+import type { RuntimeValue } from './operator.js';
+import type { PlanAttribute, PlanProgram, PlanStep } from './plan.js';
+import type { Tensor } from './tensor.js';
+
+/** Physical order of a value's axes. `rows`: row-major; `channelsLast`: axis 1 innermost (NHWC, NWC, NDHWC). */
+export type Layout = 'rows' | 'channelsLast';
+
+/** How a tactic takes an operand: dense in a layout, or through any strides. */
+export type Access = Layout | 'strided';
+
+export interface Candidate {
+  /** The tactic's name: 'conv.winograd4', 'onednn.conv' … */
+  readonly tactic: string;
+  /** Plain data, JSON: what `emit` needs to make the step. */
+  readonly parameters: Readonly<Record<string, PlanAttribute>>;
+  /** How each input is taken. */
+  readonly inputs: readonly Access[];
+  /** The layout of each output. */
+  readonly outputs: readonly Layout[];
+  /** The first output may be a strided slot of a larger tensor, dense in its innermost axis. */
+  readonly stridedOutput: boolean;
+  /** Model's estimate in microseconds; ranks candidates and decides alone at optimization level 0. */
+  readonly estimate: number;
+  /** Who provides it, with version: part of a timing-cache entry ('cpu 0.1.0 avx512'). */
+  readonly producer: string;
+}
+
+/** An operand of an emitted step: a group input, a group output, or a constant made at build time. */
+export type EmittedOperand =
+  | { readonly kind: 'input'; readonly index: number; readonly broadcast?: boolean }
+  | { readonly kind: 'output'; readonly index: number }
+  | { readonly kind: 'constant'; readonly tensor: Tensor }
+  /** An int64 vector of extents, evaluated when the shapes are known. */
+  | { readonly kind: 'dims'; readonly values: readonly Dim[] }
+  | { readonly kind: 'omitted' };
+
+/** Operands that are group inputs of smaller rank arrive padded to the first output's rank where `broadcast` is set. */
+export interface EmittedStep {
+  readonly kernel: string;
+  readonly attributes: Readonly<Record<string, PlanAttribute>>;
+  readonly inputs: readonly EmittedOperand[];
+  readonly outputs: readonly EmittedOperand[];
+}
+
+/** What `emit` may ask of the plan under construction. */
+export interface EmitContext {
+  /** The plan's number of a symbol, for dims inside attributes. */
+  symbol(s: DimSymbol): number;
+  /** Puts a constant into the weights section. */
+  constant(data: ConstantData): { readonly offset: number; readonly bytes: number };
+}
+
+/** A plan program with the weights it refers to, run to measure it. */
+export interface Measurable {
+  readonly program: PlanProgram;
+  readonly weights: Uint8Array;
+  /** Dims of the program's inputs for this measurement. */
+  readonly inputDims: readonly (readonly number[])[];
+}
+
+export interface Backend {
+  readonly name: string;
+  /** Changes whenever tactics' code changes: part of timing-cache keys. */
+  readonly version: string;
+  /** What this machine offers, for timing-cache folders and reports; undefined when the backend cannot run here. */
+  device(): DeviceDescription | undefined;
+  /** Why this node (after grouping: a `group` node) cannot run here; undefined when it can. */
+  refuses(node: Node): string | undefined;
+  /** Tactics for a supported node, best first by estimate. */
+  candidates(node: Node): readonly Candidate[];
+  emit(node: Node, candidate: Candidate, context: EmitContext): Promise<EmittedStep>;
+  /** Sorted run times in nanoseconds. Absent: the backend's candidates are never timed. */
+  measure?(work: Measurable, signal?: AbortSignal): Promise<number[]>;
+  /** Runs steps of its segments; absent for backends the native executor runs by itself. */
+  createExecutor?(context: ExecutorContext): StepExecutor;
+}
+
+export interface DeviceDescription {
+  /** What timings depend on: 'cpu avx512+vnni 2 cores 2500 MHz'. */
+  readonly id: string;
+  readonly description: string;
+}
+
+/** Runs single steps in TypeScript. */
+export interface StepExecutor {
+  /** Checks and prepares a step when the plan is loaded. @throws ERR_INVALID_PLAN */
+  prepare?(step: PlanStep): void;
+  /** Inputs arrive dense and row-major, after the operand's view; outputs are taken so, in the step's order. */
+  run(
+    step: PlanStep,
+    inputs: readonly (RuntimeValue | undefined)[],
+    options: StepRunOptions,
+  ): Promise<readonly RuntimeValue[]>;
+  /** The same on the calling thread; absent: the plan cannot run synchronously. */
+  runSync?(
+    step: PlanStep,
+    inputs: readonly (RuntimeValue | undefined)[],
+    options: StepRunOptions,
+  ): readonly RuntimeValue[];
+}
+
+/** The plan a step belongs to, as its executor needs it. */
+export interface ExecutorContext {
+  /** Bytes of the weights section. */
+  weights(offset: number, bytes: number): Uint8Array;
+}
+
+export interface StepRunOptions {
+  /** Values of the program's symbols known so far. */
+  readonly symbols: ReadonlyMap<number, number>;
+  readonly signal?: AbortSignal;
+  readonly maxIterations?: number;
+  readonly logger?: Logger;
+}
+
+const backends = new Map<string, Backend>();
+
+/** Adds a backend, or replaces the one of the same name. Packages of third parties call this. */
+export function registerBackend(backend: Backend): void {
+  backends.set(backend.name, backend);
+}
+
+export function registeredBackends(): string[] {
+  return [...backends.keys()];
+}
+
+/**
+ * The backend of that name: a registered one, else the package `@tensorwright/backend-<name>`, which registers itself.
+ * @throws ERR_BACKEND_UNAVAILABLE when there is none
+ */
+export async function loadBackend(name: string): Promise<Backend> {
+  if (!backends.has(name) && /^[a-z][a-z0-9-]*$/.test(name)) {
+    try {
+      await import(`@tensorwright/backend-${name}`);
+    } catch (cause) {
+      throw new TensorwrightError(
+        'ERR_BACKEND_UNAVAILABLE',
+        `backend '${name}' is not registered and the package @tensorwright/backend-${name} cannot be loaded`,
+        { backend: name },
+        { cause },
+      );
+    }
+  }
+  const backend = backends.get(name);
+  if (!backend)
+    throw new TensorwrightError('ERR_BACKEND_UNAVAILABLE', `backend '${name}' is not registered`, {
+      backend: name,
+      registered: registeredBackends(),
+    });
+  return backend;
+}

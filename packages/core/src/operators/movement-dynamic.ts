@@ -1,0 +1,430 @@
+/** Movement operators whose sizes are tensors computed at run time, and `range`. Where the sizes are known, importers make the plain forms. */
+
+import {
+  addDims,
+  broadcastDims,
+  ceilDivDims,
+  type Dim,
+  dimBounds,
+  exactQuotient,
+  floorDivDims,
+  maxDims,
+  mulDims,
+  productOf,
+  subDims,
+} from '../dim.js';
+import { isBig, isFloat, isInteger } from '../dtype.js';
+import { readNumbers, tensorFromNumbers, tensorOf } from '../elements.js';
+import { elementFacts } from '../facts.js';
+import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
+import { elementCount } from '../tensor.js';
+import { tensorType } from '../type.js';
+import { checkedPad, expandTensor, gatherView, padModes, sliceTensor } from './movement.js';
+import { rowMajorStrides } from './strided.js';
+
+/**
+ * ONNX's Reshape target (0: keep, -1: the rest) as dims.
+ * @returns a sentence when the target fits no input of these dims
+ */
+export function resolveReshape(
+  from: readonly Dim[] | undefined,
+  target: readonly Dim[],
+  allowzero: boolean,
+): Dim[] | string {
+  const text = `[${target.map(String).join(', ')}]`;
+  const dims: Dim[] = [];
+  let rest = -1;
+  for (const [i, d] of target.entries()) {
+    if (d === -1) {
+      if (rest >= 0) return `target ${text} has more than one -1`;
+      rest = i;
+      dims.push(1);
+    } else if (d === 0 && !allowzero) {
+      const kept = from?.[i];
+      if (kept === undefined) return `target ${text} keeps axis ${String(i)}, which the input does not have`;
+      dims.push(kept);
+    } else if (typeof d === 'number' && d < 0) {
+      return `target ${text} has the negative extent ${String(d)}`;
+    } else {
+      dims.push(d);
+    }
+  }
+  if (rest >= 0) {
+    if (from === undefined) return `target ${text} has a -1, and the rank of the input is unknown`;
+    const total = productOf(from);
+    const others = productOf(dims);
+    if (others === 0) {
+      if (total !== 0) return `target ${text} leaves -1 undetermined`;
+      dims[rest] = 0;
+      return dims;
+    }
+    const exact = exactQuotient(total, others);
+    if (exact === undefined && typeof total === 'number' && typeof others === 'number')
+      return `${String(total)} elements do not divide into ${text}`;
+    dims[rest] = exact ?? floorDivDims(total, others);
+  }
+  return dims;
+}
+
+/** Fresh dims for a shape vector of known length but unknown elements. */
+function freshDims(c: InferContext, count: Dim | undefined, max?: number): Dim[] | undefined {
+  if (typeof count !== 'number') return undefined;
+  return Array.from({ length: count }, (_, i) => c.fresh(`${c.op}.${String(i)}`, max === undefined ? {} : { max }));
+}
+
+function elementBound(dims: readonly Dim[] | undefined): number | undefined {
+  if (dims === undefined) return undefined;
+  const { max } = dimBounds(productOf(dims));
+  // Without elements one extent is 0 and the others can be anything.
+  return Number.isFinite(max) && max > 0 ? Math.min(max, 2 ** 31 - 1) : undefined;
+}
+
+function vectorLength(c: InferContext, i: number): Dim | undefined {
+  const { dims, dtype } = c.tensor(i);
+  if (!isInteger(dtype)) c.fail(`input ${String(i)} must be an integer tensor`);
+  if (dims !== undefined && dims.length !== 1) c.fail(`input ${String(i)} must have rank 1`);
+  return dims?.[0];
+}
+
+function inferReshapeDynamic(c: InferContext): ReturnType<typeof tensorType>[] {
+  const x = c.tensor(0);
+  const length = vectorLength(c, 1);
+  const target = c.fact(1);
+  if (target) {
+    const dims = resolveReshape(x.dims, target, c.attributes['allowzero'] === 1);
+    if (typeof dims !== 'string') return [tensorType(x.dtype, dims)];
+    if (x.dims !== undefined) return c.fail(dims);
+  }
+  return [tensorType(x.dtype, partialTarget(c, length, elementBound(x.dims)))];
+}
+
+/** Extents of a target shape: those that are known, and fresh dims for the rest. */
+function partialTarget(c: InferContext, length: Dim | undefined, max?: number): Dim[] | undefined {
+  const known = elementFacts(c.inputs[1]!);
+  return freshDims(c, length, max)?.map((fresh, i) => {
+    const d = known?.[i];
+    // 0 and -1 are no extents, and a symbolic element may turn out to be one.
+    return d !== undefined && dimBounds(d).min > 0 ? d : fresh;
+  });
+}
+
+function inferExpandDynamic(c: InferContext): ReturnType<typeof tensorType>[] {
+  const x = c.tensor(0);
+  const length = vectorLength(c, 1);
+  const target = c.fact(1);
+  if (x.dims === undefined || typeof length !== 'number') return [tensorType(x.dtype, undefined)];
+  if (target) {
+    const dims = broadcastDims(x.dims, target);
+    if (!dims) c.fail(`the input does not broadcast to [${target.map(String).join(', ')}]`);
+    return [tensorType(x.dtype, dims)];
+  }
+  const lead = Math.max(length, x.dims.length);
+  const dims = partialTarget(c, length)!;
+  const from = x.dims;
+  return [
+    tensorType(
+      x.dtype,
+      Array.from({ length: lead }, (_, i) =>
+        expandedExtent(c, from[i - lead + from.length] ?? 1, dims[i - lead + length] ?? 1),
+      ),
+    ),
+  ];
+}
+
+/** A broadcast extent: known where one side is known and is not 1, or is all there is. */
+function expandedExtent(c: InferContext, from: Dim, target: Dim): Dim {
+  if (from === 1) return target;
+  if (dimBounds(from).min > 1) return from;
+  return target === 1 ? from : dimBounds(target).min > 1 ? target : c.fresh(`${c.op}.extent`);
+}
+
+/** Normalised, distinct axes from a fact or a run-time vector; all leading ones when absent. */
+export function axesOf(axes: readonly number[] | undefined, count: number, rank: number): number[] | string {
+  const all = (axes ?? Array.from({ length: count }, (_, i) => i)).map((a) => (a < 0 ? a + rank : a));
+  if (all.length !== count) return `${String(all.length)} axes for ${String(count)} entries`;
+  if (all.some((a) => a < 0 || a >= rank || !Number.isInteger(a)))
+    return `axes [${all.join(', ')}] are out of range for rank ${String(rank)}`;
+  if (new Set(all).size !== all.length) return `axes [${all.join(', ')}] repeat`;
+  return all;
+}
+
+function knownAxes(c: InferContext, i: number, count: number, rank: number): number[] | undefined {
+  const fact = c.has(i) ? c.fact(i) : undefined;
+  if (c.has(i) && !fact?.every((d) => typeof d === 'number')) return undefined;
+  const axes = axesOf(fact as number[] | undefined, count, rank);
+  return typeof axes === 'string' ? c.fail(axes) : axes;
+}
+
+function inferSliceDynamic(c: InferContext): ReturnType<typeof tensorType>[] {
+  const x = c.tensor(0);
+  const count = vectorLength(c, 1);
+  if (x.dims === undefined) return [x];
+  const axes = typeof count === 'number' ? knownAxes(c, 3, count, x.dims.length) : undefined;
+  const dims = x.dims.map((d, i) => {
+    if (axes && !axes.includes(i)) return d;
+    const { max } = dimBounds(d);
+    return c.fresh(`slice.${String(i)}`, { max: Number.isFinite(max) ? max : 2 ** 31 - 1 });
+  });
+  return [tensorType(x.dtype, dims)];
+}
+
+function inferPadDynamic(c: InferContext): ReturnType<typeof tensorType>[] {
+  const x = c.tensor(0);
+  vectorLength(c, 1);
+  const mode = c.attributes['mode'] as string;
+  if (!(padModes as readonly string[]).includes(mode)) c.fail(`unknown mode '${mode}'`);
+  if (x.dims === undefined) return [x];
+  const fact = c.fact(1);
+  const axes = fact ? knownAxes(c, 3, fact.length / 2, x.dims.length) : undefined;
+  if (!fact || !axes)
+    return [
+      tensorType(
+        x.dtype,
+        x.dims.map((_, i) => c.fresh(`pad.${String(i)}`)),
+      ),
+    ];
+  const dims = [...x.dims];
+  axes.forEach((axis, k) => {
+    dims[axis] = addDims(dims[axis]!, addDims(fact[k]!, fact[k + axes.length]!));
+  });
+  return [tensorType(x.dtype, dims)];
+}
+
+function inferTileDynamic(c: InferContext): ReturnType<typeof tensorType>[] {
+  const x = c.tensor(0);
+  vectorLength(c, 1);
+  if (x.dims === undefined) return [x];
+  const fact = c.fact(1);
+  return [
+    tensorType(
+      x.dtype,
+      x.dims.map((d, i) => (fact ? mulDims(d, fact[i]!) : c.fresh(`tile.${String(i)}`))),
+    ),
+  ];
+}
+
+function rangeLength(c: InferContext): Dim | undefined {
+  const [start, limit, delta] = [0, 1, 2].map((i) => c.fact(i)?.[0]);
+  if (start !== undefined && limit !== undefined && typeof delta === 'number') {
+    if (delta === 0) c.fail('delta must not be 0');
+    const count = delta > 0 ? ceilDivDims(subDims(limit, start), delta) : ceilDivDims(subDims(start, limit), -delta);
+    return maxDims(0, count);
+  }
+  const constants = [0, 1, 2].map((i) => c.constant(i));
+  if (constants.every((k) => k !== undefined) && constants.every((k) => elementCount(k.dims) === 1)) {
+    const [a, b, d] = constants.map((k) => readNumbers(k.tensor)[0]!) as [number, number, number];
+    return Math.max(0, Math.ceil((b - a) / d));
+  }
+  return undefined;
+}
+
+function evaluateRange(c: EvaluateContext): ReturnType<typeof tensorOf>[] {
+  const start = c.tensor(0);
+  if (isBig(start.dtype)) {
+    const [a, b, d] = [0, 1, 2].map((i) => (c.tensor(i).data as BigInt64Array)[0]!) as [bigint, bigint, bigint];
+    if (d === 0n) c.fail('delta must not be 0');
+    const span = d > 0n ? b - a : a - b;
+    const size = d > 0n ? d : -d;
+    const count = span <= 0n ? 0 : Number((span + size - 1n) / size);
+    const values = Array.from({ length: checkedCount(c, count) }, (_, i) => a + d * BigInt(i));
+    return [tensorOf(start.dtype, values, [count])];
+  }
+  const [a, b, d] = [0, 1, 2].map((i) => readNumbers(c.tensor(i))[0]!) as [number, number, number];
+  if (d === 0) c.fail('delta must not be 0');
+  const count = checkedCount(c, Math.max(0, Math.ceil((b - a) / d)));
+  return [
+    tensorFromNumbers(
+      start.dtype,
+      Float64Array.from({ length: count }, (_, i) => a + d * i),
+      [count],
+    ),
+  ];
+}
+
+function checkedCount(c: EvaluateContext, count: number): number {
+  if (!(count < 2 ** 31)) c.fail(`${String(count)} elements are too many`);
+  return count;
+}
+
+/** Start, size and step of numpy's x[start:end:step] on an axis of `extent`. */
+export function sliceBounds(start: number, end: number, step: number, extent: number): { start: number; size: number } {
+  const from = start < 0 ? start + extent : start;
+  const to = end < 0 ? end + extent : end;
+  if (step > 0) {
+    const a = Math.min(Math.max(from, 0), extent);
+    const b = Math.min(Math.max(to, 0), extent);
+    return { start: a, size: Math.max(0, Math.ceil((b - a) / step)) };
+  }
+  const a = Math.min(Math.max(from, -1), extent - 1);
+  const b = Math.min(Math.max(to, -1), extent - 1);
+  return { start: a, size: Math.max(0, Math.ceil((a - b) / -step)) };
+}
+
+export const dynamicMovementOperators: readonly Operator[] = [
+  registerOperator({
+    name: 'reshapeDynamic',
+    kind: 'movement',
+    inputs: ['x', 'shape'],
+    attributes: { allowzero: 0 },
+    infer: inferReshapeDynamic,
+    facts: (c) => [c.fact(0)],
+    evaluate: (c) => {
+      const x = c.tensor(0);
+      const dims = resolveReshape(x.dims, c.integers(1), c.attributes['allowzero'] === 1);
+      if (typeof dims === 'string') return c.fail(dims);
+      if (elementCount(dims as number[]) !== x.size)
+        c.fail(`[${x.dims.join(', ')}] cannot become [${dims.join(', ')}]`);
+      return [x.reshape(dims as number[])];
+    },
+  }),
+  registerOperator({
+    name: 'expandDynamic',
+    kind: 'movement',
+    inputs: ['x', 'shape'],
+    infer: inferExpandDynamic,
+    evaluate: (c) => {
+      const x = c.tensor(0);
+      const dims = broadcastDims(x.dims, c.integers(1)) as number[] | undefined;
+      if (!dims) return c.fail(`[${x.dims.join(', ')}] does not broadcast to [${c.integers(1).join(', ')}]`);
+      return [expandTensor(c, x, dims)];
+    },
+  }),
+  registerOperator({
+    name: 'sliceDynamic',
+    kind: 'movement',
+    inputs: ['x', 'starts', 'ends', 'axes?', 'steps?'],
+    infer: inferSliceDynamic,
+    evaluate: (c) => {
+      const x = c.tensor(0);
+      const [starts, ends] = [c.integers(1), c.integers(2)];
+      const axes = axesOf(c.has(3) ? c.integers(3) : undefined, starts.length, x.dims.length);
+      if (typeof axes === 'string') return c.fail(axes);
+      const steps = c.has(4) ? c.integers(4) : starts.map(() => 1);
+      if (ends.length !== starts.length || steps.length !== starts.length)
+        c.fail('starts, ends and steps must have the same length');
+      const full = { starts: x.dims.map(() => 0), sizes: [...x.dims], steps: x.dims.map(() => 1) };
+      axes.forEach((axis, k) => {
+        if (steps[k] === 0) c.fail('steps must not be 0');
+        const { start, size } = sliceBounds(starts[k]!, ends[k]!, steps[k]!, x.dims[axis]!);
+        full.starts[axis] = start;
+        full.sizes[axis] = size;
+        full.steps[axis] = steps[k]!;
+      });
+      return [sliceTensor(c, x, full.starts, full.sizes, full.steps)];
+    },
+  }),
+  registerOperator({
+    name: 'padDynamic',
+    kind: 'movement',
+    inputs: ['x', 'pads', 'value?', 'axes?'],
+    attributes: { mode: 'constant' },
+    infer: inferPadDynamic,
+    evaluate: (c) => {
+      const x = c.tensor(0);
+      const pads = c.integers(1);
+      const count = pads.length / 2;
+      const axes = axesOf(c.has(3) ? c.integers(3) : undefined, count, x.dims.length);
+      if (typeof axes === 'string') return c.fail(axes);
+      const low = x.dims.map(() => 0);
+      const high = x.dims.map(() => 0);
+      axes.forEach((axis, k) => {
+        low[axis] = pads[k]!;
+        high[axis] = pads[k + count]!;
+      });
+      return [checkedPad(c, x, low, high, c.has(2) ? c.tensor(2) : undefined)];
+    },
+  }),
+  registerOperator({
+    name: 'squeezeDynamic',
+    kind: 'movement',
+    inputs: ['x', 'axes?'],
+    infer: (c) => {
+      const x = c.tensor(0);
+      // Extents that are unknown count as more than 1; a run in which one is 1 fails.
+      if (!c.has(1) && x.dims !== undefined)
+        return [
+          tensorType(
+            x.dtype,
+            x.dims.filter((d) => d !== 1),
+          ),
+        ];
+      const count = c.has(1) ? vectorLength(c, 1) : undefined;
+      if (x.dims === undefined || typeof count !== 'number') return [tensorType(x.dtype, undefined)];
+      return [tensorType(x.dtype, freshDims(c, x.dims.length - count, elementBound(x.dims)))];
+    },
+    facts: (c) => [c.fact(0)],
+    evaluate: (c) => {
+      const x = c.tensor(0);
+      const given = c.has(1) ? c.integers(1) : x.dims.flatMap((d, i) => (d === 1 ? [i] : []));
+      const axes = axesOf(given, given.length, x.dims.length);
+      if (typeof axes === 'string') return c.fail(axes);
+      if (axes.some((a) => x.dims[a] !== 1))
+        c.fail(`axes [${axes.join(', ')}] of [${x.dims.join(', ')}] cannot be squeezed`);
+      const inferred = c.outputTypes[0];
+      const rank = inferred?.kind === 'tensor' ? inferred.dims?.length : undefined;
+      if (!c.has(1) && rank !== undefined && rank !== x.dims.length - axes.length) {
+        c.fail(`[${x.dims.join(', ')}] has an extent 1 that was not known to be 1: name the axes to squeeze`);
+      }
+      return [x.reshape(x.dims.filter((_, i) => !axes.includes(i)))];
+    },
+  }),
+  registerOperator({
+    name: 'unsqueezeDynamic',
+    kind: 'movement',
+    inputs: ['x', 'axes'],
+    infer: (c) => {
+      const x = c.tensor(0);
+      const count = c.tensor(1).dims?.length === 0 ? 1 : vectorLength(c, 1);
+      if (x.dims === undefined || typeof count !== 'number') return [tensorType(x.dtype, undefined)];
+      return [tensorType(x.dtype, freshDims(c, x.dims.length + count, elementBound(x.dims)))];
+    },
+    facts: (c) => [c.fact(0)],
+    evaluate: (c) => {
+      const x = c.tensor(0);
+      const given = c.integers(1);
+      const axes = axesOf(given, given.length, x.dims.length + given.length);
+      if (typeof axes === 'string') return c.fail(axes);
+      let next = 0;
+      return [
+        x.reshape(
+          Array.from({ length: x.dims.length + given.length }, (_, i) => (axes.includes(i) ? 1 : x.dims[next++]!)),
+        ),
+      ];
+    },
+  }),
+  registerOperator({
+    name: 'tileDynamic',
+    kind: 'movement',
+    inputs: ['x', 'repeats'],
+    infer: inferTileDynamic,
+    evaluate: (c) => {
+      const x = c.tensor(0);
+      const repeats = c.integers(1);
+      if (repeats.length !== x.dims.length || repeats.some((r) => r < 0))
+        c.fail(`repeats [${repeats.join(', ')}] do not fit [${x.dims.join(', ')}]`);
+      const strides = rowMajorStrides(x.dims);
+      const split = x.dims.flatMap((d, i) => [repeats[i]!, d]);
+      const tiled = gatherView(x, { offset: 0, strides: strides.flatMap((s) => [0, s]) }, split);
+      return [tiled.reshape(x.dims.map((d, i) => d * repeats[i]!))];
+    },
+  }),
+  registerOperator({
+    name: 'range',
+    kind: 'opaque',
+    inputs: ['start', 'limit', 'delta'],
+    infer: (c) => {
+      const { dtype } = c.tensor(0);
+      if (!isInteger(dtype) && !isFloat(dtype)) c.fail(`${dtype} has no range`);
+      for (const i of [1, 2])
+        if (c.tensor(i).dtype !== dtype) c.fail('start, limit and delta must have the same dtype');
+      return [tensorType(dtype, [rangeLength(c) ?? c.fresh('range')])];
+    },
+    facts: (c) => {
+      const [start, delta] = [c.fact(0)?.[0], c.fact(2)?.[0]];
+      const length = rangeLength(c);
+      if (start === undefined || delta === undefined || typeof length !== 'number') return [undefined];
+      return [Array.from({ length }, (_, i) => addDims(start, mulDims(delta, i)))];
+    },
+    evaluate: evaluateRange,
+  }),
+];

@@ -1,0 +1,1 @@
+export { type ConformanceCase, conformanceCases, difference } from './conformance/data.js';

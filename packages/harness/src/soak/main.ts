@@ -1,0 +1,109 @@
+/** `npm run soak -- MODEL`: memory over many runs, contexts and ended workers, and how late a timer is meanwhile. */
+
+import { Builder } from '@tensorwright/builder';
+import { OnnxParser } from '@tensorwright/parser-onnx';
+import { Runtime } from '@tensorwright/runtime';
+import type { TensorType } from '@tensorwright/core';
+import { Command } from 'commander';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { seededInputs, usualDims } from '../zoo/inputs.js';
+
+/** Largest delay of a 5 ms timer while `work` runs, in milliseconds beyond the 5. */
+async function latestTimer(work: () => Promise<unknown>): Promise<number> {
+  let worst = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    worst = Math.max(worst, now - last - 5);
+    last = now;
+  }, 5);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  return worst;
+}
+
+const megabytes = (): number => Math.round(process.memoryUsage().rss / 1e6);
+
+async function endWorkers(planPath: string, modelPath: string, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const worker = new Worker(fileURLToPath(import.meta.url), { workerData: { planPath, modelPath } });
+    await new Promise((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    await new Promise((resolve) => setTimeout(resolve, i % 5));
+    await worker.terminate();
+  }
+}
+
+async function main(): Promise<void> {
+  const program = new Command()
+    .argument('<model>', 'an ONNX file')
+    .option('--runs <n>', 'runs of one context', '10000')
+    .option('--contexts <n>', 'contexts opened and closed', '200')
+    .option('--workers <n>', 'worker threads ended in the middle of a run', '100')
+    .parse();
+  const modelPath = program.args[0]!;
+  const options = program.opts<{ runs: string; contexts: string; workers: string }>();
+  const folder = await mkdtemp(join(tmpdir(), 'tensorwright-soak-'));
+  const planPath = join(folder, 'model.plan');
+  try {
+    const network = await OnnxParser.parseFile(modelPath);
+    const inputs = seededInputs(network);
+    const profile = Object.fromEntries(
+      network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [])]),
+    );
+    const buildDelay = await latestTimer(async () => {
+      const plan = await new Builder().build(network, { profiles: [profile] });
+      await plan.save(planPath);
+    });
+    const engine = await Runtime.load(planPath);
+    const context = engine.createContext();
+    const runDelay = await latestTimer(async () => {
+      for (let i = 0; i < 10; i++) await context.run(inputs);
+    });
+    const runs = Number(options.runs);
+    const memory: Record<string, number> = {};
+    for (let i = 0; i < runs; i++) {
+      if (i === Math.floor(runs / 10)) memory['afterWarmUp'] = megabytes();
+      await context.run(inputs);
+    }
+    memory['afterRuns'] = megabytes();
+    for (let i = 0; i < Number(options.contexts); i++) {
+      const other = engine.createContext();
+      await other.run(inputs);
+      await other.close();
+    }
+    memory['afterContexts'] = megabytes();
+    await endWorkers(planPath, modelPath, Number(options.workers));
+    memory['afterWorkers'] = megabytes();
+    await engine.close();
+    process.stdout.write(
+      `${JSON.stringify({ model: modelPath, timerDelayMs: { build: buildDelay, run: runDelay }, residentMegabytes: memory }, null, 1)}\n`,
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+if (isMainThread) {
+  main().catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exitCode = 1;
+  });
+} else {
+  const { planPath, modelPath } = workerData as { planPath: string; modelPath: string };
+  void (async () => {
+    const inputs = seededInputs(await OnnxParser.parseFile(modelPath));
+    const context = (await Runtime.load(planPath)).createContext();
+    parentPort!.postMessage('running');
+    for (;;) await context.run(inputs);
+  })();
+}

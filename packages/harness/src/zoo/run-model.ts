@@ -1,0 +1,152 @@
+/** One model: build, load, run, compare with the peer, time both in turn. */
+
+import { Builder, type BuildOptions } from '@tensorwright/builder';
+import { Tensor, type TensorType } from '@tensorwright/core';
+import { OnnxParser } from '@tensorwright/parser-onnx';
+import { Runtime } from '@tensorwright/runtime';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { normalisedError } from './compare.js';
+import { seededInputs, usualDims } from './inputs.js';
+import { openPeer } from './peer.js';
+
+export interface ModelJob {
+  readonly name: string;
+  readonly path: string;
+  readonly backends: readonly string[] | undefined;
+  readonly precision: readonly string[];
+  readonly peer: boolean;
+  readonly threads: number;
+  readonly level: 0 | 1 | 2 | 3 | 4 | 5;
+  readonly timingCache: string | undefined;
+  /** Milliseconds of alternating runs. */
+  readonly durationMs: number;
+  readonly layers: boolean;
+}
+
+export interface ModelReport {
+  readonly name: string;
+  readonly outputs: readonly { readonly name: string; readonly nrms: number }[];
+  readonly ms: number | null;
+  readonly peerMs: number | null;
+  readonly buildMs: number | null;
+  readonly loadMs: number | null;
+  readonly planBytes: number | null;
+  readonly peakBytes: number;
+  readonly activationBytes: number | null;
+  readonly lowerBoundBytes: number | null;
+  readonly fallbacks: readonly { readonly node: string; readonly operator: string; readonly reason: string }[];
+  readonly error: string | null;
+  readonly layers?: readonly {
+    readonly name: string;
+    readonly tactic: string;
+    readonly us: number;
+    readonly kind: string;
+  }[];
+}
+
+export async function runModel(job: ModelJob): Promise<ModelReport> {
+  const folder = await mkdtemp(join(tmpdir(), 'tensorwright-zoo-'));
+  try {
+    const started = performance.now();
+    const network = await OnnxParser.parseFile(job.path);
+    const inputs = seededInputs(network);
+    const profile = Object.fromEntries(
+      network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [])]),
+    );
+    const options: BuildOptions = {
+      ...(job.backends && { backends: job.backends }),
+      profiles: [profile],
+      precision: Object.fromEntries(job.precision.map((p) => [p, true])),
+      optimizationLevel: job.level,
+      threads: job.threads,
+      ...(job.timingCache !== undefined && { timingCache: job.timingCache }),
+    };
+    const plan = await new Builder().build(network, options);
+    const buildMs = performance.now() - started;
+    const path = join(folder, 'model.plan');
+    await plan.save(path);
+    const loadStarted = performance.now();
+    const engine = await Runtime.load(path, { threads: job.threads });
+    const loadMs = performance.now() - loadStarted;
+    const context = engine.createContext();
+    const results = await context.run(inputs);
+    const peer = job.peer ? await openPeer(job.path, job.threads) : undefined;
+    const wanted = await peer?.run(inputs);
+    const outputs = wanted
+      ? Object.entries(results).map(([name, got]) => ({
+          name,
+          nrms: got instanceof Tensor ? normalisedError(got, wanted[name]!) : Infinity,
+        }))
+      : [];
+    const times = await alternate(() => context.run(inputs), peer && (() => peer.run(inputs)), job.durationMs);
+    let layers: ModelReport['layers'];
+    if (job.layers) {
+      context.setProfiling(true);
+      for (let i = 0; i < 5; i++) await context.run(inputs);
+      layers = context
+        .profile()
+        .map((l) => ({ name: l.name, tactic: l.tactic, kind: l.kind, us: l.microseconds / Math.max(1, l.calls) }));
+    }
+    await peer?.release();
+    await engine.close();
+    const { report } = plan.header;
+    return {
+      name: job.name,
+      outputs,
+      ms: times.own,
+      peerMs: times.peer,
+      buildMs,
+      loadMs,
+      planBytes: (await stat(path)).size,
+      peakBytes: process.resourceUsage().maxRSS * 1024,
+      activationBytes: report.activationBytes,
+      lowerBoundBytes: report.lowerBoundBytes,
+      fallbacks: report.fallbacks,
+      error: null,
+      ...(layers && { layers }),
+    };
+  } catch (error) {
+    return {
+      name: job.name,
+      outputs: [],
+      ms: null,
+      peerMs: null,
+      buildMs: null,
+      loadMs: null,
+      planBytes: null,
+      peakBytes: process.resourceUsage().maxRSS * 1024,
+      activationBytes: null,
+      lowerBoundBytes: null,
+      fallbacks: [],
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Medians of runs in turn, so that both see the same machine. */
+async function alternate(
+  own: () => Promise<unknown>,
+  peer: (() => Promise<unknown>) | undefined,
+  durationMs: number,
+): Promise<{ own: number; peer: number | null }> {
+  const owns: number[] = [];
+  const peers: number[] = [];
+  const time = async (run: () => Promise<unknown>, into: number[]): Promise<void> => {
+    const t = performance.now();
+    await run();
+    into.push(performance.now() - t);
+  };
+  await own();
+  await peer?.();
+  const end = performance.now() + durationMs;
+  while (owns.length < 5 || performance.now() < end) {
+    await time(own, owns);
+    if (peer) await time(peer, peers);
+  }
+  const median = (list: number[]): number => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
+  return { own: median(owns), peer: peer ? median(peers) : null };
+}

@@ -1,0 +1,67 @@
+import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { OnnxParser } from '@tensorwright/parser-onnx';
+import { afterAll, describe, expect, it } from 'vitest';
+import { FLOAT, modelBytes, node, refusal } from './support/handmade-model.js';
+
+describe('external data', () => {
+  const root = mkdtempSync(join(tmpdir(), 'tensorwright-external-'));
+  const folder = join(root, 'model');
+  mkdirSync(join(folder, 'sub'), { recursive: true });
+  writeFileSync(join(root, 'secret.bin'), new Uint8Array(8));
+  writeFileSync(join(folder, 'good.bin'), new Uint8Array(new Float32Array([3, 4]).buffer));
+  writeFileSync(join(folder, 'twice.bin'), new Uint8Array(8));
+  linkSync(join(folder, 'twice.bin'), join(folder, 'other.bin'));
+  symlinkSync(join(root, 'secret.bin'), join(folder, 'link.bin'));
+  symlinkSync(root, join(folder, 'up'));
+  afterAll(() => {
+    rmSync(root, { recursive: true });
+  });
+
+  const externalModel = (entries: Record<string, string>): Uint8Array =>
+    modelBytes({
+      node: [node('Add', ['x', 'w'], ['y'])],
+      initializer: [
+        {
+          name: 'w',
+          dims: [2],
+          dataType: FLOAT,
+          dataLocation: 1,
+          externalData: Object.entries(entries).map(([key, value]) => ({ key, value })),
+        },
+      ],
+    });
+
+  it('is read when it is asked for', async () => {
+    writeFileSync(join(folder, 'model.onnx'), externalModel({ location: 'good.bin' }));
+    const network = await OnnxParser.parseFile(join(folder, 'model.onnx'));
+    const data = network.outputs[0]!.value.node.inputs[1]!.node.attributes['data'] as {
+      tensor: { data: Float32Array };
+    };
+    expect([...data.tensor.data]).toEqual([3, 4]);
+  });
+
+  it.each([
+    ['..', { location: '../secret.bin' }, "'..'"],
+    ['.. in between', { location: 'sub/../../secret.bin' }, "'..'"],
+    ['an absolute path', { location: join(root, 'secret.bin') }, 'relative path'],
+    ['a symbolic link', { location: 'link.bin' }, 'symbolic link'],
+    ['a link on the way', { location: 'up/secret.bin' }, 'symbolic link'],
+    ['a hard link', { location: 'twice.bin' }, 'hard link'],
+    ['a folder', { location: 'sub' }, 'not a regular file'],
+    ['a missing file', { location: 'no.bin' }, 'ENOENT'],
+    ['no location', {}, 'no location'],
+    ['an offset past the end', { location: 'good.bin', offset: '4' }, 'has 8 bytes'],
+    ['a length that does not fit', { location: 'good.bin', length: '4' }, 'needs 8 bytes'],
+    ['a negative offset', { location: 'good.bin', offset: '-8' }, 'offset'],
+  ])('refuses %s', async (_, entries, message) => {
+    const error = await refusal(externalModel(entries), { externalDataFolder: folder });
+    expect(error.code).toBe('ERR_EXTERNAL_DATA');
+    expect(error.message).toContain(message);
+  });
+
+  it('needs a folder', async () => {
+    expect((await refusal(externalModel({ location: 'good.bin' }))).message).toContain('externalDataFolder');
+  });
+});

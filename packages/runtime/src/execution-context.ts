@@ -1,0 +1,244 @@
+/** One stream of runs: its own memory, runs in order. Contexts of an engine run in parallel. */
+
+import { type PlanHeader, type RuntimeValue, Tensor, TensorwrightError } from '@tensorwright/core';
+import { checkOptions, is } from './options.js';
+import { evaluateExpression } from './plan/expressions.js';
+import type { WeightsReader } from './plan/weights-reader.js';
+import type { InputBinder } from './run/bind-inputs.js';
+import { deliver } from './run/deliver.js';
+import type { ContextMemory, Driver, RunRequest } from './run/driver.js';
+import { RunQueue } from './run/run-queue.js';
+import type { TensorInfo, TensorMap } from './tensor-info.js';
+
+export interface ContextOptions {
+  /** Index of the optimization profile that inputs must fit. Default: any of the plan's. */
+  readonly profile?: number;
+  /** Fill memory that nobody may read any more with NaNs: finds defects of plans and kernels. Default: false. */
+  readonly poison?: boolean;
+}
+
+export interface SyncRunOptions {
+  /** Tensors to write outputs into, by name; the others are allocated. */
+  readonly outputs?: Readonly<Record<string, Tensor>>;
+  /** Iterations that loops may take before ERR_LIMIT_EXCEEDED. Default: 2^31. */
+  readonly maxIterations?: number;
+}
+
+export interface RunOptions extends SyncRunOptions {
+  /** Ends the run early: its promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a layer took since profiling was switched on. */
+export interface LayerProfile {
+  readonly name: string;
+  readonly kind: string;
+  readonly backend: string;
+  readonly tactic: string;
+  /** Nodes of the user's model. */
+  readonly origins: readonly string[];
+  readonly calls: number;
+  /** Of all calls together. */
+  readonly microseconds: number;
+}
+
+/** What a context takes from its engine. */
+export interface ContextParts {
+  readonly header: PlanHeader;
+  readonly outputs: readonly TensorInfo[];
+  readonly binder: InputBinder;
+  readonly weights: WeightsReader;
+  readonly driver: Driver;
+  onClose(context: ExecutionContext): void;
+}
+
+const runOptionChecks = {
+  outputs: (v: unknown): string | undefined =>
+    typeof v === 'object' && v !== null ? undefined : 'an object of named tensors',
+  maxIterations: is.integer(0, Number.MAX_SAFE_INTEGER),
+};
+
+export class ExecutionContext {
+  /** The profile chosen when the context was created. */
+  readonly profileIndex: number | undefined;
+  readonly #parts: ContextParts;
+  readonly #queue = new RunQueue();
+  #profiling = false;
+  #closing: Promise<void> | undefined;
+
+  /** @internal `Engine.createContext` makes contexts. */
+  constructor(parts: ContextParts, options: ContextOptions) {
+    this.#parts = parts;
+    this.profileIndex = options.profile;
+  }
+
+  /**
+   * Runs the engine on named inputs. Overlapping calls run in order. Inputs and given outputs are used in place:
+   * leave them alone until the promise settles.
+   * @throws ERR_INVALID_ARGUMENT, ERR_DTYPE_MISMATCH, ERR_SHAPE_MISMATCH naming the tensor; ERR_DISPOSED after close
+   */
+  async run<T extends RuntimeValue = Tensor>(
+    inputs: Readonly<Record<string, RuntimeValue>>,
+    options: RunOptions = {},
+  ): Promise<TensorMap<T>> {
+    this.#checkOpen();
+    checkOptions<RunOptions>('run', options, { ...runOptionChecks, signal: is.signal });
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const request = this.#request(inputs, options, signal);
+    const results = await this.#queue.enqueue(() => this.#parts.driver.run(request), signal);
+    return this.#named<T>(results, request);
+  }
+
+  /** As `run`, on the calling thread: the event loop stands still. Refused while runs are in progress. */
+  runSync<T extends RuntimeValue = Tensor>(
+    inputs: Readonly<Record<string, RuntimeValue>>,
+    options: SyncRunOptions = {},
+  ): TensorMap<T> {
+    this.#checkOpen();
+    checkOptions<SyncRunOptions>('runSync', options, runOptionChecks);
+    this.#checkIdle('runSync');
+    const request = this.#request(inputs, options, undefined);
+    return this.#named<T>(this.#parts.driver.runSync(request), request);
+  }
+
+  get profiling(): boolean {
+    return this.#profiling;
+  }
+
+  /** Measures every layer from now on, starting at zero, or no more. Measuring costs a little time per layer. */
+  setProfiling(on: boolean): void {
+    this.#checkOpen();
+    this.#checkIdle('setProfiling');
+    this.#profiling = on;
+    this.#parts.driver.setProfiling(on);
+  }
+
+  /** Times per layer, in the order of execution. */
+  profile(): LayerProfile[] {
+    this.#checkOpen();
+    this.#checkIdle('profile');
+    const { steps, segments } = this.#parts.header.program;
+    const times = this.#parts.driver.profile();
+    return segments.flatMap(({ backend, begin, end }) =>
+      steps.slice(begin, end).map(({ layer }, k) => ({
+        name: layer.name,
+        kind: layer.kind,
+        backend,
+        tactic: layer.tactic,
+        origins: layer.origins,
+        calls: times[begin + k]?.calls ?? 0,
+        microseconds: (times[begin + k]?.nanoseconds ?? 0) / 1000,
+      })),
+    );
+  }
+
+  /** Native memory that this context holds now, in bytes. */
+  memory(): ContextMemory {
+    this.#checkOpen();
+    this.#checkIdle('memory');
+    return this.#parts.driver.memory();
+  }
+
+  /** True while a run is in progress. */
+  get busy(): boolean {
+    return this.#queue.busy;
+  }
+
+  /** Releases the memory after the run in progress; runs that wait are refused. Closing twice is fine. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const idle = this.#queue.close();
+    this.#parts.onClose(this);
+    await idle;
+    this.#parts.driver.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#queue.closed) throw new TensorwrightError('ERR_DISPOSED', 'the execution context is closed');
+  }
+
+  #checkIdle(method: string): void {
+    if (this.#queue.busy)
+      throw new TensorwrightError(
+        'ERR_INVALID_ARGUMENT',
+        `${method}: a run of this context is in progress; wait for it, or use another context`,
+      );
+  }
+
+  #request(
+    inputs: Readonly<Record<string, RuntimeValue>>,
+    options: SyncRunOptions,
+    signal: AbortSignal | undefined,
+  ): RunRequest {
+    const { values, symbols } = this.#parts.binder.bind(inputs, this.profileIndex);
+    return {
+      inputs: values,
+      symbols,
+      outputs: this.#givenOutputs(options.outputs, symbols),
+      signal,
+      maxIterations: options.maxIterations,
+    };
+  }
+
+  #givenOutputs(
+    given: Readonly<Record<string, Tensor>> | undefined,
+    symbols: ReadonlyMap<number, number>,
+  ): readonly (Tensor | undefined)[] {
+    if (!given) return [];
+    const { outputs, header } = this.#parts;
+    for (const name of Object.keys(given)) {
+      if (!outputs.some((o) => o.name === name)) {
+        const names = outputs.map((o) => `'${o.name}'`).join(', ');
+        throw new TensorwrightError(
+          'ERR_INVALID_ARGUMENT',
+          `run: unknown output '${name}'; the engine's outputs are ${names}`,
+          { output: name },
+        );
+      }
+    }
+    return outputs.map((info, i) => {
+      const tensor = given[info.name];
+      if (tensor === undefined) return undefined;
+      if (!(tensor instanceof Tensor) || tensor.dtype !== info.dtype) {
+        const received = tensor instanceof Tensor ? tensor.dtype : typeof tensor;
+        throw new TensorwrightError(
+          'ERR_DTYPE_MISMATCH',
+          `run: output '${info.name}': expected a Tensor ${info.type}, received ${received}`,
+          { output: info.name, expected: info.dtype, received },
+        );
+      }
+      const { dims } = header.program.values[header.outputs[i]!.value]!;
+      const expected = dims?.map((d) => evaluateExpression(header.program.expressions[d]!, symbols));
+      if (
+        expected &&
+        (expected.length !== tensor.dims.length ||
+          expected.some((d, axis) => d !== undefined && d !== tensor.dims[axis]))
+      ) {
+        throw new TensorwrightError(
+          'ERR_SHAPE_MISMATCH',
+          `run: output '${info.name}': expected [${expected.map((d) => d ?? '?').join(', ')}], received [${tensor.dims.join(', ')}]`,
+          {
+            output: info.name,
+            expected,
+            received: tensor.dims,
+          },
+        );
+      }
+      return tensor;
+    });
+  }
+
+  #named<T extends RuntimeValue>(results: readonly RuntimeValue[], request: RunRequest): TensorMap<T> {
+    const values = deliver(results, request, this.#parts.weights);
+    return Object.fromEntries(this.#parts.outputs.map((info, i) => [info.name, values[i] as T]));
+  }
+}

@@ -1,0 +1,125 @@
+/** What an engine consists of, layer by layer, as plain data for people and tools. */
+
+import {
+  byteLength,
+  elementCount,
+  formatType,
+  type PlanHeader,
+  type PlanOperand,
+  type PlanProgram,
+  type PlanReport,
+  type PlanStep,
+} from '@tensorwright/core';
+import type { LayerProfile } from './execution-context.js';
+import { SymbolicDims } from './plan/expressions.js';
+import type { TensorInfo } from './tensor-info.js';
+
+export interface OperandInspection {
+  /** Names in the user's model. */
+  readonly names: readonly string[];
+  /** 'float32[batch, 64, 56, 56]' */
+  readonly type: string;
+  /** Where it lies: input, constant, arena, heap, dims, object. */
+  readonly storage: string;
+  /** Physical order of the axes, outermost first, where it is not row-major. */
+  readonly order?: readonly number[];
+  /** A strided view of a larger value. */
+  readonly view: boolean;
+  /** At the largest shapes; undefined where only the run tells. */
+  readonly bytes: number | undefined;
+}
+
+export interface LayerInspection {
+  readonly index: number;
+  readonly name: string;
+  readonly kind: string;
+  /** Nodes of the user's model that run here. */
+  readonly origins: readonly string[];
+  readonly backend: string;
+  readonly kernel: string;
+  readonly tactic: string;
+  readonly inputs: readonly (OperandInspection | null)[];
+  readonly outputs: readonly (OperandInspection | null)[];
+  /** Constant operands, in bytes. */
+  readonly weightBytes: number;
+  /** Measured when the plan was built. */
+  readonly builtMicroseconds?: number;
+  /** Over all contexts that profile. */
+  readonly profile?: { readonly calls: number; readonly microseconds: number };
+  /** Layers of the bodies of control steps. */
+  readonly bodies?: readonly (readonly LayerInspection[])[];
+}
+
+export interface EngineInspection {
+  readonly name: string;
+  readonly producer: string;
+  readonly backends: PlanHeader['backends'];
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly profiles: PlanHeader['profiles'];
+  readonly layers: readonly LayerInspection[];
+  readonly report: PlanReport;
+}
+
+/** @param profiles of contexts that measure, each with one entry per layer */
+export function inspectProgram(
+  program: PlanProgram,
+  profiles: readonly (readonly LayerProfile[])[],
+): LayerInspection[] {
+  const symbolic = new SymbolicDims(program);
+  return program.segments.flatMap(({ backend, begin, end }) =>
+    program.steps
+      .slice(begin, end)
+      .map((step, k) => inspectStep(step, begin + k, backend, program, symbolic, profiles)),
+  );
+}
+
+function inspectStep(
+  step: PlanStep,
+  index: number,
+  backend: string,
+  program: PlanProgram,
+  symbolic: SymbolicDims,
+  profiles: readonly (readonly LayerProfile[])[],
+): LayerInspection {
+  const operand = (o: PlanOperand | null): OperandInspection | null =>
+    o ? inspectOperand(o, program, symbolic) : null;
+  const { name, kind, origins, tactic, microseconds } = step.layer;
+  const inputs = step.inputs.map(operand);
+  return {
+    index,
+    name,
+    kind,
+    origins,
+    backend,
+    kernel: step.kernel,
+    tactic,
+    inputs,
+    outputs: step.outputs.map(operand),
+    weightBytes: inputs.reduce((sum, o) => sum + (o?.storage === 'constant' ? (o.bytes ?? 0) : 0), 0),
+    ...(microseconds !== undefined && { builtMicroseconds: microseconds }),
+    ...(profiles.length > 0 && {
+      profile: {
+        calls: profiles.reduce((sum, p) => sum + (p[index]?.calls ?? 0), 0),
+        microseconds: profiles.reduce((sum, p) => sum + (p[index]?.microseconds ?? 0), 0),
+      },
+    }),
+    ...(step.programs && { bodies: step.programs.map((p) => inspectProgram(p, [])) }),
+  };
+}
+
+function inspectOperand(operand: PlanOperand, program: PlanProgram, symbolic: SymbolicDims): OperandInspection {
+  const { dtype, dims, order, storage, names = [] } = program.values[operand.value]!;
+  const indices = operand.dims ?? dims;
+  const extents = indices && symbolic.dims(indices);
+  const fixed = extents?.every((d) => typeof d === 'number') === true;
+  const whole = storage.kind === 'constant' || storage.kind === 'arena' ? storage.bytes : undefined;
+  return {
+    names,
+    type: dtype ? formatType({ kind: 'tensor', dtype, dims: extents }) : 'object',
+    storage: storage.kind,
+    ...(order && { order }),
+    view: operand.dims !== undefined,
+    bytes: fixed && dtype ? byteLength(dtype, elementCount(extents)) : operand.dims ? undefined : whole,
+  };
+}

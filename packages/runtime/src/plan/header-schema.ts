@@ -1,0 +1,145 @@
+/** The types of everything in a plan's header; how the parts fit together is checked in `check-program.ts`. */
+
+import type {
+  PlanAttribute,
+  PlanBinding,
+  PlanExpression,
+  PlanHeader,
+  PlanLayer,
+  PlanOperand,
+  PlanProfile,
+  PlanProgram,
+  PlanReport,
+  PlanSection,
+  PlanSegment,
+  PlanStep,
+  PlanStorage,
+  PlanSymbol,
+  PlanValue,
+} from '@tensorwright/core';
+import { dtypes } from '@tensorwright/core';
+import {
+  byKind,
+  type Check,
+  finite,
+  integer,
+  list,
+  nullable,
+  object,
+  oneOf,
+  pair,
+  problem,
+  record,
+  text,
+} from './check.js';
+
+const index = integer(0);
+const size = integer(0);
+
+const symbol: Check<PlanSymbol> = object<PlanSymbol>({ name: text, min: integer(), max: integer() });
+
+const expression: Check<PlanExpression> = list((v) =>
+  typeof v === 'string' || Number.isSafeInteger(v) ? undefined : problem('an integer or an operator', v),
+);
+
+type Stored<K extends PlanStorage['kind']> = Extract<PlanStorage, { kind: K }>;
+const storage: Check<PlanStorage> = byKind<PlanStorage>({
+  input: object<Stored<'input'>>({ kind: text as Check<'input'>, index }),
+  constant: object<Stored<'constant'>>({ kind: text as Check<'constant'>, offset: size, bytes: size }),
+  arena: object<Stored<'arena'>>({ kind: text as Check<'arena'>, offset: size, bytes: size }),
+  heap: object<Stored<'heap'>>({ kind: text as Check<'heap'> }),
+  dims: object<Stored<'dims'>>({ kind: text as Check<'dims'>, elements: list(index) }),
+  object: object<Stored<'object'>>({ kind: text as Check<'object'>, strings: list(text) }, ['strings']),
+});
+
+const value: Check<PlanValue> = object<PlanValue>(
+  {
+    dtype: oneOf(dtypes),
+    dims: list(index),
+    order: list(index),
+    storage,
+    binds: list(pair(index, index)),
+    names: list(text),
+  },
+  ['dtype', 'dims', 'order', 'binds', 'names'],
+);
+
+const operand: Check<PlanOperand> = object<PlanOperand>(
+  { value: index, offset: index, dims: list(index), strides: list(index) },
+  ['offset', 'dims', 'strides'],
+);
+
+const attribute: Check<PlanAttribute> = (v) => {
+  if (typeof v === 'string' || typeof v === 'boolean' || Number.isFinite(v)) return undefined;
+  if (!Array.isArray(v)) return problem('a number, a string, a boolean or a list', v);
+  const element: Check<unknown> = typeof v[0] === 'string' ? text : finite;
+  return list(element)(v);
+};
+
+const layer: Check<PlanLayer> = object<PlanLayer>(
+  { name: text, kind: text, origins: list(text), tactic: text, microseconds: finite },
+  ['microseconds'],
+);
+
+const step: Check<PlanStep> = object<PlanStep>(
+  {
+    kernel: text,
+    attributes: record(attribute),
+    inputs: list(nullable(operand)),
+    outputs: list(nullable(operand)),
+    programs: list<PlanProgram>((v) => program(v)),
+    layer,
+  },
+  ['programs'],
+);
+
+const segment: Check<PlanSegment> = object<PlanSegment>({ backend: text, begin: index, end: index });
+
+const program: Check<PlanProgram> = object<PlanProgram>(
+  {
+    symbols: list(symbol),
+    inherits: list(pair(index, index)),
+    expressions: list(expression),
+    values: list(value),
+    inputs: list(index),
+    outputs: list(index),
+    steps: list(step),
+    segments: list(segment),
+    arenaBytes: size,
+  },
+  ['inherits'],
+);
+
+const section: Check<PlanSection> = object<PlanSection>({
+  name: oneOf(['weights', 'kernels', 'debug']),
+  offset: size,
+  bytes: size,
+  digest: text,
+});
+
+const binding: Check<PlanBinding> = object<PlanBinding>({ name: text, type: text, value: index });
+
+const extents = list(size);
+const profile: Check<PlanProfile> = object<PlanProfile>({
+  inputs: record(object({ min: extents, opt: extents, max: extents })),
+});
+
+const report: Check<PlanReport> = object<PlanReport>({
+  activationBytes: size,
+  lowerBoundBytes: size,
+  weightBytes: size,
+  fallbacks: list(object({ node: text, operator: text, backend: text, reason: text })),
+});
+
+export const headerSchema: Check<PlanHeader> = object<PlanHeader>({
+  name: text,
+  producer: text,
+  requires: list(text),
+  backends: list(object({ name: text, version: text, needs: list(text) })),
+  inputs: list(binding),
+  outputs: list(binding),
+  profiles: list(profile),
+  program,
+  report,
+  sections: list(section),
+});

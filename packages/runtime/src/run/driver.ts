@@ -1,0 +1,41 @@
+/** What runs a plan for one execution context: one native call, or step by step. */
+
+import type { RuntimeValue, Tensor } from '@tensorwright/core';
+
+export interface RunRequest {
+  /** Checked, in the order of the plan's inputs. */
+  readonly inputs: readonly RuntimeValue[];
+  /** What the inputs' shapes say; grows while the run finds out more. */
+  readonly symbols: Map<number, number>;
+  /** Tensors to write outputs into, in the order of the plan's outputs; undefined entries are allocated. */
+  readonly outputs: readonly (Tensor | undefined)[];
+  readonly signal: AbortSignal | undefined;
+  readonly maxIterations: number | undefined;
+}
+
+/** One per step of the plan, in order. */
+export interface StepTime {
+  readonly calls: number;
+  readonly nanoseconds: number;
+}
+
+/** Memory a context holds, in bytes. */
+export interface ContextMemory {
+  /** Activations at planned places. */
+  readonly arena: number;
+  /** Activations whose size the run finds out. */
+  readonly heap: number;
+  /** Scratch memory of kernels. */
+  readonly workspace: number;
+}
+
+export interface Driver {
+  /** Outputs in the plan's order. */
+  run(request: RunRequest): Promise<RuntimeValue[]>;
+  runSync(request: RunRequest): RuntimeValue[];
+  setProfiling(on: boolean): void;
+  profile(): readonly StepTime[];
+  memory(): ContextMemory;
+  /** Releases the memory. Never called during a run. */
+  close(): void;
+}

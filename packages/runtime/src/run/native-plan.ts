@@ -1,0 +1,300 @@
+/** The native side of a plan: weights mapped, kernels made, one call per run or per segment. */
+
+import {
+  type PlanHeader,
+  type PlanOperand,
+  type PlanProgram,
+  type RuntimeValue,
+  Tensor,
+  TensorwrightError,
+} from '@tensorwright/core';
+import {
+  type CancelToken,
+  type Context,
+  loadNative,
+  type Native,
+  type NativeTensor,
+  type Program,
+  type StepTiming,
+} from '@tensorwright/native';
+import type { ContextOptions } from '../execution-context.js';
+import type { PlanSource } from '../plan/plan-source.js';
+import type { ReadPlan } from '../plan/read-plan.js';
+import type { ContextMemory, Driver, RunRequest, StepTime } from './driver.js';
+import type { NativeSegments } from './step-driver.js';
+
+/** The backend whose segments the native executor runs. */
+export const nativeBackend = 'cpu';
+
+export interface NativePlan {
+  /** For a plan that runs natively from end to end. */
+  createDriver(options: ContextOptions): Driver;
+  /** For one of several backends. */
+  createSegments(options: ContextOptions): NativeSegments;
+  close(): void;
+}
+
+/** @throws ERR_BACKEND_UNAVAILABLE when there is no native library, or the processor lacks something; ERR_INVALID_PLAN */
+export function openNativePlan(
+  { header, weights }: ReadPlan,
+  source: PlanSource,
+  threads: number | undefined,
+): NativePlan {
+  const native = openNative(header, source.place);
+  const mapped =
+    weights &&
+    native.openWeights(
+      source.bytes?.subarray(weights.offset, weights.offset + weights.bytes) ?? {
+        path: source.path!,
+        offset: weights.offset,
+        bytes: weights.bytes,
+      },
+    );
+  let program: Program;
+  try {
+    program = native.createProgram(
+      nativeProgram(header.program),
+      mapped ?? null,
+      threads === undefined ? {} : { threads },
+    );
+  } catch (error) {
+    throw TensorwrightError.is(error)
+      ? new TensorwrightError(
+          error.code,
+          `${source.place}: ${error.message}`,
+          { ...error.details, file: source.place },
+          { cause: error },
+        )
+      : error;
+  } finally {
+    // The program holds what it needs of them.
+    mapped?.close();
+  }
+  const contextOptions = ({ poison }: ContextOptions): { poison?: boolean } => (poison === undefined ? {} : { poison });
+  return {
+    createDriver: (options) => new NativeDriver(native, program.createContext(contextOptions(options))),
+    createSegments: (options) => new SegmentRunner(native, program.createContext(contextOptions(options))),
+    close: () => {
+      program.close();
+    },
+  };
+}
+
+function openNative(header: PlanHeader, place: string): Native {
+  const wanted = header.backends.find((b) => b.name === nativeBackend);
+  const details = { file: place, backend: nativeBackend, version: wanted?.version, needs: wanted?.needs };
+  let native: Native;
+  try {
+    native = loadNative();
+  } catch (cause) {
+    throw new TensorwrightError(
+      'ERR_BACKEND_UNAVAILABLE',
+      `${place}: the plan needs backend 'cpu', and the native library cannot be loaded: ${(cause as Error).message}`,
+      details,
+      { cause },
+    );
+  }
+  const features = native.features();
+  const missing = (wanted?.needs ?? []).filter((n) => !features.includes(n));
+  if (missing.length === 0) return native;
+  throw new TensorwrightError(
+    'ERR_BACKEND_UNAVAILABLE',
+    `${place}: the plan's kernels need ${missing.join(', ')}; this processor has ${features.join(', ')}. Build the plan on this machine`,
+    { ...details, missing },
+  );
+}
+
+/** Without the attributes of steps that run elsewhere: they can be large, and mean nothing here. */
+function nativeProgram(program: PlanProgram): PlanProgram {
+  if (program.segments.every((s) => s.backend === nativeBackend)) return program;
+  const steps = program.segments.flatMap(({ backend, begin, end }) => {
+    const own = program.steps.slice(begin, end);
+    return backend === nativeBackend ? own : own.map((step) => ({ ...step, attributes: {} }));
+  });
+  return { ...program, steps };
+}
+
+class NativeDriver implements Driver {
+  readonly #native: Native;
+  readonly #context: Context;
+  readonly #profile: ProfileSinceStart;
+
+  constructor(native: Native, context: Context) {
+    this.#native = native;
+    this.#context = context;
+    this.#profile = new ProfileSinceStart(context);
+  }
+
+  async run(request: RunRequest): Promise<RuntimeValue[]> {
+    const { signal, maxIterations } = request;
+    const outputs = givenMemory(request);
+    const inputs = request.inputs.map(nativeInput);
+    const results = await cancellable(this.#native, signal, (cancel) =>
+      this.#context.run(inputs, {
+        ...(outputs && { outputs }),
+        ...(cancel && { cancel }),
+        ...(maxIterations !== undefined && { maxIterations }),
+      }),
+    );
+    return results.map((t) => fromNative(t));
+  }
+
+  runSync(request: RunRequest): RuntimeValue[] {
+    const { maxIterations } = request;
+    const outputs = givenMemory(request);
+    const results = this.#context.runSync(request.inputs.map(nativeInput), {
+      ...(outputs && { outputs }),
+      ...(maxIterations !== undefined && { maxIterations }),
+    });
+    return results.map((t) => fromNative(t));
+  }
+
+  setProfiling(on: boolean): void {
+    this.#profile.set(on);
+  }
+
+  profile(): readonly StepTime[] {
+    return this.#profile.read();
+  }
+
+  memory(): ContextMemory {
+    return memoryOf(this.#context);
+  }
+
+  close(): void {
+    this.#context.close();
+  }
+}
+
+class SegmentRunner implements NativeSegments {
+  readonly #native: Native;
+  readonly #context: Context;
+  readonly #profile: ProfileSinceStart;
+  #request: RunRequest | undefined;
+
+  constructor(native: Native, context: Context) {
+    this.#native = native;
+    this.#context = context;
+    this.#profile = new ProfileSinceStart(context);
+  }
+
+  begin(request: RunRequest): void {
+    this.#context.begin(request.inputs.map(nativeInput));
+    this.#request = request;
+  }
+
+  async run(segment: number): Promise<void> {
+    const { signal, maxIterations } = this.#request!;
+    await cancellable(this.#native, signal, (cancel) =>
+      this.#context.runSegment(segment, {
+        ...(cancel && { cancel }),
+        ...(maxIterations !== undefined && { maxIterations }),
+      }),
+    );
+  }
+
+  /** Native segments only come as promises: a synchronous run of a mixed plan has no way to wait. */
+  runSync(): void {
+    throw new TensorwrightError(
+      'ERR_UNSUPPORTED',
+      'runSync: a plan with segments on several backends runs asynchronously only: use run()',
+    );
+  }
+
+  read(operand: PlanOperand): Tensor {
+    return fromNative(this.#context.read(operand));
+  }
+
+  write(operand: PlanOperand, tensor: Tensor): void {
+    this.#context.write(operand, tensor as NativeTensor);
+  }
+
+  finish(): (Tensor | undefined)[] {
+    return this.#context.finish().map((t) => (t ? fromNative(t) : undefined));
+  }
+
+  cancel(): void {
+    this.#context.abandon();
+  }
+
+  setProfiling(on: boolean): void {
+    this.#profile.set(on);
+  }
+
+  profile(): readonly StepTime[] {
+    return this.#profile.read();
+  }
+
+  memory(): ContextMemory {
+    return memoryOf(this.#context);
+  }
+
+  close(): void {
+    this.#context.close();
+  }
+}
+
+/** The native sums go on for ever; ours begin at zero whenever profiling is switched on. */
+class ProfileSinceStart {
+  readonly #context: Context;
+  #base: readonly StepTiming[] = [];
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  set(on: boolean): void {
+    this.#context.setProfiling(on);
+    if (on) this.#base = this.#context.profile().steps;
+  }
+
+  read(): readonly StepTime[] {
+    return this.#context.profile().steps.map(({ calls, nanoseconds }, i) => ({
+      calls: calls - (this.#base[i]?.calls ?? 0),
+      nanoseconds: nanoseconds - (this.#base[i]?.nanoseconds ?? 0),
+    }));
+  }
+}
+
+/** Rejects with the signal's reason, after the native work has ended. */
+async function cancellable<T>(
+  native: Native,
+  signal: AbortSignal | undefined,
+  work: (cancel: CancelToken | undefined) => Promise<T>,
+): Promise<T> {
+  if (!signal) return work(undefined);
+  const token = native.createCancelToken();
+  const onAbort = (): void => {
+    token.cancel();
+  };
+  signal.addEventListener('abort', onAbort);
+  try {
+    signal.throwIfAborted();
+    const result = await work(token);
+    signal.throwIfAborted();
+    return result;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Values that are no native memory stay here. */
+function nativeInput(value: RuntimeValue): NativeTensor | null {
+  return value instanceof Tensor && value.dtype !== 'string' ? (value as NativeTensor) : null;
+}
+
+function givenMemory({ outputs }: RunRequest): NativeTensor[] | undefined {
+  return outputs.some((o) => o) ? (outputs.map((o) => o ?? null) as NativeTensor[]) : undefined;
+}
+
+function fromNative({ dtype, dims, data }: NativeTensor): Tensor {
+  return new Tensor(dtype, data as Tensor['data'], dims);
+}
+
+function memoryOf(context: Context): ContextMemory {
+  const { arenaBytes, heapBytes, workspaceBytes } = context.memory();
+  return { arena: arenaBytes, heap: heapBytes, workspace: workspaceBytes };
+}

@@ -1,0 +1,150 @@
+/** Loads plans. */
+
+import {
+  type Backend,
+  type ExecutorContext,
+  loadBackend,
+  type Logger,
+  type PlanHeader,
+  silentLogger,
+  type StepExecutor,
+  TensorwrightError,
+} from '@tensorwright/core';
+import type { ContextOptions } from './execution-context.js';
+import { Engine } from './engine.js';
+import { checkOptions, is } from './options.js';
+import { openPlan, type PlanLike, type PlanSource } from './plan/plan-source.js';
+import { readPlan, type ReadPlan, verifyWeights } from './plan/read-plan.js';
+import { WeightsReader } from './plan/weights-reader.js';
+import type { Driver } from './run/driver.js';
+import { nativeBackend, type NativePlan, openNativePlan } from './run/native-plan.js';
+import { ProgramFacts } from './run/program-facts.js';
+import { StepDriver } from './run/step-driver.js';
+
+export interface LoadOptions {
+  /** Threads of CPU kernels, shared by all contexts. Default: what the machine has. */
+  readonly threads?: number;
+  /** Backends besides the registered ones, for plans that use them. */
+  readonly backends?: readonly Backend[];
+  /** 'checksum' reads the weights once and compares their checksum; 'none' trusts them. Default: 'checksum'. */
+  readonly verify?: 'checksum' | 'none';
+  readonly logger?: Logger;
+}
+
+export class Runtime {
+  private constructor() {
+    throw new TensorwrightError('ERR_INVALID_ARGUMENT', 'Runtime is not constructed: call Runtime.load');
+  }
+
+  /**
+   * Loads a plan from a file, from its bytes, or straight from the builder. Only the header is read; weights are mapped.
+   * @throws ERR_INVALID_ARGUMENT when there is no such file, ERR_INVALID_PLAN naming the field, ERR_BACKEND_UNAVAILABLE
+   */
+  static async load(plan: string | URL | Uint8Array | PlanLike, options: LoadOptions = {}): Promise<Engine> {
+    checkOptions<LoadOptions>('Runtime.load', options, {
+      threads: is.integer(1, 1024),
+      backends: (v) => (Array.isArray(v) ? undefined : 'a list of backends'),
+      verify: (v) => (v === 'checksum' || v === 'none' ? undefined : "'checksum' or 'none'"),
+      logger: is.function,
+    });
+    const started = performance.now();
+    const logger = options.logger ?? silentLogger;
+    const source = await openPlan(plan);
+    let native: NativePlan | undefined;
+    try {
+      const read = await readPlan(source);
+      const executors = await openBackends(read.header, options.backends ?? [], source.place);
+      if (read.weights && options.verify !== 'none') await verifyWeights(source, read.weights);
+      if (read.header.program.segments.some((s) => s.backend === nativeBackend))
+        native = openNativePlan(read, source, options.threads);
+      const engine = assemble(read, source, executors, native);
+      // A plan that runs natively alone has its weights mapped by now.
+      if (executors.size === 0) await source.close();
+      logger({
+        level: 'info',
+        scope: 'runtime',
+        message: `loaded '${engine.name}'`,
+        data: { place: source.place, milliseconds: performance.now() - started, threads: options.threads },
+      });
+      return engine;
+    } catch (error) {
+      native?.close();
+      await source.close();
+      throw error;
+    }
+  }
+}
+
+type BackendsInUse = ReadonlyMap<string, Backend>;
+
+/** The backends that run their steps in TypeScript. @throws ERR_BACKEND_UNAVAILABLE saying what is needed */
+async function openBackends(header: PlanHeader, given: readonly Backend[], place: string): Promise<BackendsInUse> {
+  const inUse = new Map<string, Backend>();
+  const used = new Set(header.program.segments.map((s) => s.backend));
+  for (const { name, version, needs } of header.backends) {
+    if (name === nativeBackend || !used.has(name)) continue;
+    const details = { file: place, backend: name, version, needs };
+    const needed = `the plan needs backend '${name}' ${version}${needs.length > 0 ? ` (${needs.join(', ')})` : ''}`;
+    let backend: Backend;
+    try {
+      backend = given.find((b) => b.name === name) ?? (await importBackend(name));
+    } catch (cause) {
+      throw new TensorwrightError(
+        'ERR_BACKEND_UNAVAILABLE',
+        `${place}: ${needed}: ${(cause as Error).message}`,
+        details,
+        { cause },
+      );
+    }
+    if (!backend.createExecutor)
+      throw new TensorwrightError(
+        'ERR_BACKEND_UNAVAILABLE',
+        `${place}: ${needed}, and the one that is registered cannot run steps`,
+        details,
+      );
+    if (!backend.device())
+      throw new TensorwrightError(
+        'ERR_BACKEND_UNAVAILABLE',
+        `${place}: ${needed}, which cannot run on this machine`,
+        details,
+      );
+    inUse.set(name, backend);
+  }
+  return inUse;
+}
+
+/** Our own backends are dependencies of this package, wherever the core package lies. */
+async function importBackend(name: string): Promise<Backend> {
+  if (name === 'reference') await import('@tensorwright/backend-reference');
+  return loadBackend(name);
+}
+
+function assemble(read: ReadPlan, source: PlanSource, backends: BackendsInUse, native: NativePlan | undefined): Engine {
+  const { header } = read;
+  const { program } = header;
+  const weights = new WeightsReader(source, read.weights);
+  const context: ExecutorContext = { weights: (offset, bytes) => weights.read(offset, bytes) };
+  const executors = new Map<string, StepExecutor>([...backends].map(([name, b]) => [name, b.createExecutor!(context)]));
+  for (const { backend, begin, end } of program.segments) {
+    const executor = executors.get(backend);
+    for (let i = begin; executor?.prepare && i < end; i++) executor.prepare(program.steps[i]!);
+  }
+  const facts = new ProgramFacts(
+    program,
+    (offset, bytes) => weights.read(offset, bytes),
+    (name) => !executors.has(name),
+  );
+  const createDriver = (options: ContextOptions): Driver => {
+    if (native && executors.size === 0) return native.createDriver(options);
+    return new StepDriver(program, facts, executors, native?.createSegments(options));
+  };
+  return new Engine({
+    header,
+    weights,
+    createDriver,
+    release: async () => {
+      native?.close();
+      await source.close();
+    },
+  });
+}

@@ -1,0 +1,43 @@
+// node scripts/from-source.mjs FILE.ts [ARGUMENT …]
+// Runs a program of the repository from the sources as they are: bundled, so that no package need be built first.
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { build } from 'esbuild';
+
+const root = resolve(import.meta.dirname, '..');
+const [entry, ...rest] = process.argv.slice(2);
+const folder = join(root, '.cache', `run-${process.pid}`);
+mkdirSync(folder, { recursive: true });
+try {
+  await build({
+    entryPoints: [resolve(root, entry)],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    sourcemap: 'inline',
+    conditions: ['@tensorwright/source'],
+    // Operators and backends register themselves on import.
+    ignoreAnnotations: true,
+    external: ['onnxruntime-node', '@tensorwright/backend-cuda', '*.node'],
+    // Backends are found by name at run time: in a bundle they must already be there.
+    inject: [join(root, 'scripts/bundled-backends.ts')],
+    banner: {
+      js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);",
+    },
+    outfile: join(folder, 'program.mjs'),
+    logLevel: 'error',
+  });
+  // A bundle lies elsewhere than the loader's source: tell it where the addon is.
+  const env = { TENSORWRIGHT_NATIVE_PATH: join(root, 'native/build/Release/tensorwright.node'), ...process.env };
+  const { status, signal } = spawnSync(
+    process.execPath,
+    ['--enable-source-maps', join(folder, 'program.mjs'), ...rest],
+    { stdio: 'inherit', env },
+  );
+  process.exitCode = signal ? 1 : (status ?? 1);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
