@@ -5,7 +5,8 @@ import { OnnxParser, type ParseOptions } from '@tensorwright/parser-onnx';
 import { expect } from 'vitest';
 import { onnx } from '../../src/proto/decode.js';
 
-export const { FLOAT, INT64 }: { readonly FLOAT: number; readonly INT64: number } = onnx.TensorProto.DataType;
+export const FLOAT: number = onnx.TensorProto.DataType.FLOAT;
+export const INT64: number = onnx.TensorProto.DataType.INT64;
 
 export function tensorInfo(
   name: string,
