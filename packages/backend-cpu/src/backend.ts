@@ -10,8 +10,9 @@ import {
   type Node,
   registerBackend,
   TensorwrightError,
+  type GroupView,
+  viewGroup,
 } from '@tensorwright/core';
-import { type GroupView, viewGroup } from './group-view.js';
 import { native } from './native.js';
 import type { Tactic } from './tactic.js';
 import { tactics } from './tactics/index.js';

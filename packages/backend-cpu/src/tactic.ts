@@ -1,7 +1,6 @@
 /** A tactic of this backend: one file in `tactics/`, listed in `tactics/index.ts`. */
 
-import type { Candidate, EmitContext, EmittedStep } from '@tensorwright/core';
-import type { GroupView } from './group-view.js';
+import type { Candidate, EmitContext, EmittedStep, GroupView } from '@tensorwright/core';
 
 export interface Tactic {
   readonly name: string;

@@ -9,6 +9,7 @@ export * from './facts.js';
 export * from './float-formats.js';
 export * from './graph.js';
 export { GraphBuilder } from './graph-builder.js';
+export * from './group-view.js';
 export * from './logger.js';
 export * from './network.js';
 export { type InputDim, NetworkDefinition, type ReduceOperation, type TopKOperation } from './network-definition.js';

@@ -9,8 +9,9 @@ import {
   type PlanAttribute,
   Tensor,
   type TensorType,
+  anchorArg,
+  type GroupView,
 } from '@tensorwright/core';
-import { anchorArg, type GroupView } from '../group-view.js';
 import { native } from '../native.js';
 import { printTape } from '../tape.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';

@@ -1,6 +1,6 @@
 /** If, Loop and Scan: the native executor runs their bodies as nested programs. */
 
-import type { GroupView } from '../group-view.js';
+import type { GroupView } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { planAttribute } from './generic.js';
 import { refuseOperands } from './operands.js';

@@ -1,7 +1,13 @@
 /** Operators with a native kernel of their own name: attributes and operands as they stand. */
 
-import { type Access, type AttributeValue, inferFacts, type Layout, type PlanAttribute } from '@tensorwright/core';
-import type { GroupView } from '../group-view.js';
+import {
+  type Access,
+  type AttributeValue,
+  inferFacts,
+  type Layout,
+  type PlanAttribute,
+  type GroupView,
+} from '@tensorwright/core';
 import { native } from '../native.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { dtypeOf, refuseOperands } from './operands.js';

@@ -1,8 +1,7 @@
 /** Map clusters: the block tape over strided operands. */
 
-import type { Layout, Scalar } from '@tensorwright/core';
+import type { Layout, Scalar, GroupView } from '@tensorwright/core';
 import { isFloat } from '@tensorwright/core';
-import type { GroupView } from '../group-view.js';
 import { native } from '../native.js';
 import { printTape } from '../tape.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';

@@ -1,7 +1,6 @@
 /** Movement: the plan reads through views where strides can say it; concat and pad have kernels. */
 
-import { type Dim, type Layout } from '@tensorwright/core';
-import type { GroupView } from '../group-view.js';
+import type { Dim, Layout, GroupView } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { layoutsFor, refuseOperands } from './operands.js';
 

@@ -1,7 +1,6 @@
 /** What every native kernel asks of its operands. */
 
-import type { Layout, Value } from '@tensorwright/core';
-import type { GroupView } from '../group-view.js';
+import type { Layout, Value, GroupView } from '@tensorwright/core';
 
 /** The native Tensor's limit. */
 export const maxRank = 12;

@@ -1,7 +1,6 @@
 /** Reductions with the map nodes that follow them as epilogue. */
 
-import type { Layout, PlanAttribute } from '@tensorwright/core';
-import { anchorArg, type GroupView } from '../group-view.js';
+import { type Layout, type PlanAttribute, anchorArg, type GroupView } from '@tensorwright/core';
 import { native } from '../native.js';
 import { printTape } from '../tape.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';

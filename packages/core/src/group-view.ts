@@ -1,18 +1,13 @@
 /** A node as tactics see it: the anchor, and the scalar expressions of the map nodes around it. */
 
-import {
-  constantOf,
-  type Graph,
-  type Node,
-  operatorOf,
-  type Scalar,
-  scalar,
-  type Tensor,
-  type TensorType,
-  topologicalOrder,
-  type Value,
-} from '@tensorwright/core';
-import { readNumbers } from '@tensorwright/core';
+import { readNumbers } from './elements.js';
+import { constantOf } from './evaluate.js';
+import type { Graph, Node, Value } from './graph.js';
+import { operatorOf } from './operator.js';
+import { topologicalOrder } from './order.js';
+import { type Scalar, scalar } from './scalar.js';
+import type { Tensor } from './tensor.js';
+import type { TensorType } from './type.js';
 
 export interface GroupView {
   /** The node of the graph: its inputs are the operands. */
