@@ -1,0 +1,10 @@
+// What every kernel starts with. Readers replace each line below by the file it names: a compile unit is plain text.
+#include "prelude/types.cuh"
+#include "prelude/convert.cuh"
+#include "prelude/math.cuh"
+#include "prelude/memory.cuh"
+#include "prelude/launch.cuh"
+#include "prelude/warp.cuh"
+#include "prelude/block.cuh"
+#include "prelude/atomic.cuh"
+#include "prelude/mma.cuh"
