@@ -7,6 +7,7 @@ import { Runtime } from '@tensorwright/runtime';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { normalisedError } from './compare.js';
 import { seededInputs, usualDims } from './inputs.js';
 import { openPeer } from './peer.js';
@@ -127,26 +128,45 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
   }
 }
 
-/** Medians of runs in turn, so that both see the same machine. */
+/** Milliseconds of one side's runs before the other's turn. */
+const blockMs = 150;
+
+/**
+ * Medians of blocks of runs in turn, so that both see the same machine. A block begins when the process has come to
+ * rest: idle threads of ONNX Runtime spin for some 50 ms after a run and would take a core from whoever runs next.
+ */
 async function alternate(
   own: () => Promise<unknown>,
   peer: (() => Promise<unknown>) | undefined,
   durationMs: number,
 ): Promise<{ own: number; peer: number | null }> {
+  const block = async (run: () => Promise<unknown>, times: number[]): Promise<void> => {
+    await rest();
+    await run();
+    const end = performance.now() + blockMs;
+    for (let i = 0; i < 2 || performance.now() < end; i++) {
+      const t = performance.now();
+      await run();
+      times.push(performance.now() - t);
+    }
+  };
   const owns: number[] = [];
   const peers: number[] = [];
-  const time = async (run: () => Promise<unknown>, into: number[]): Promise<void> => {
-    const t = performance.now();
-    await run();
-    into.push(performance.now() - t);
-  };
-  await own();
-  await peer?.();
   const end = performance.now() + durationMs;
-  while (owns.length < 5 || performance.now() < end) {
-    await time(own, owns);
-    if (peer) await time(peer, peers);
+  while (owns.length < 6 || performance.now() < end) {
+    await block(own, owns);
+    if (peer) await block(peer, peers);
   }
   const median = (list: number[]): number => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
   return { own: median(owns), peer: peer ? median(peers) : null };
+}
+
+/** Waits until the threads of this process are asleep, or for half a second. */
+async function rest(): Promise<void> {
+  for (let i = 0; i < 50; i++) {
+    const before = process.cpuUsage();
+    await sleep(10);
+    const { user, system } = process.cpuUsage(before);
+    if (user + system < 2000) return;
+  }
 }
