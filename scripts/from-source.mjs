@@ -21,7 +21,7 @@ try {
     conditions: ['@tensorwright/source'],
     // Operators and backends register themselves on import.
     ignoreAnnotations: true,
-    external: ['onnxruntime-node', '@tensorwright/backend-cuda', '*.node'],
+    external: ['onnxruntime-node', '*.node'],
     // Backends are found by name at run time: in a bundle they must already be there.
     inject: [join(root, 'scripts/bundled-backends.ts')],
     banner: {
@@ -30,8 +30,12 @@ try {
     outfile: join(folder, 'program.mjs'),
     logLevel: 'error',
   });
-  // A bundle lies elsewhere than the loader's source: tell it where the addon is.
-  const env = { TENSORWRIGHT_NATIVE_PATH: join(root, 'native/build/Release/tensorwright.node'), ...process.env };
+  // A bundle lies elsewhere than the loader's source: tell it where the addon and the kernel library are.
+  const env = {
+    TENSORWRIGHT_NATIVE_PATH: join(root, 'native/build/Release/tensorwright.node'),
+    TENSORWRIGHT_KERNELS: join(root, 'native/cuda/kernels'),
+    ...process.env,
+  };
   const { status, signal } = spawnSync(
     process.execPath,
     ['--enable-source-maps', join(folder, 'program.mjs'), ...rest],

@@ -1,5 +1,6 @@
 /** What the addon exports, as it is. Only this package calls it. */
 
+import type { CudaStatus } from './cuda.js';
 import type { NativeErrorCode } from './errors.js';
 import type { PlanAttribute, PlanOperand, PlanProgram } from './plan.js';
 import type { NativeTensor } from './tensor.js';
@@ -71,6 +72,8 @@ export interface Binding {
     maxRuns: number,
     token: Handle | undefined,
   ): Promise<number[]>;
+  cudaStatus(): CudaStatus;
+  cudaCompile(text: string, options: readonly string[]): Promise<Uint8Array>;
   createToken(): Handle;
   cancel(token: Handle): void;
 }

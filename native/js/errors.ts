@@ -10,6 +10,9 @@ export type NativeErrorCode =
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_ABORTED'
   | 'ERR_DISPOSED'
+  | 'ERR_BACKEND_UNAVAILABLE'
+  | 'ERR_COMPILATION'
+  | 'ERR_DEVICE'
   | 'ERR_NATIVE_LOAD'
   | 'ERR_INTERNAL';
 

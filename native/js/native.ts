@@ -1,6 +1,7 @@
 /** The native library as one object. */
 
 import type { Binding } from './binding.js';
+import { Cuda } from './cuda.js';
 import { loadBinding } from './load.js';
 import type { PlanAttribute, PlanProgram } from './plan.js';
 import { CancelToken, Program, Weights } from './program.js';
@@ -27,11 +28,14 @@ export interface FileRange {
 }
 
 export class Native {
+  /** NVIDIA devices. */
+  readonly cuda: Cuda;
   readonly #binding: Binding;
 
   /** @internal */
   constructor(binding: Binding) {
     this.#binding = binding;
+    this.cuda = new Cuda(binding);
   }
 
   /** Of the addon's interface; the loader has checked it. */

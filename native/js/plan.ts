@@ -32,6 +32,7 @@ export interface PlanValue {
   readonly dims?: readonly number[];
   readonly order?: readonly number[];
   readonly storage: PlanStorage;
+  readonly memory?: 'cuda';
   readonly binds?: readonly (readonly [axis: number, symbol: number])[];
   readonly names?: readonly string[];
 }
@@ -61,7 +62,7 @@ export interface PlanSegment {
   readonly end: number;
 }
 
-/** Segments of the backend `'cpu'` run here; the steps of others are between `begin` and `finish` of a context. */
+/** Segments of the backends `'cpu'` and `'cuda'` run here; the steps of others are between `begin` and `finish` of a context. */
 export interface PlanProgram {
   readonly symbols: readonly PlanSymbol[];
   readonly inherits?: readonly (readonly [own: number, enclosing: number])[];
@@ -72,4 +73,5 @@ export interface PlanProgram {
   readonly steps: readonly PlanStep[];
   readonly segments: readonly PlanSegment[];
   readonly arenaBytes: number;
+  readonly deviceArenaBytes?: number;
 }

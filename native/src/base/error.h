@@ -7,7 +7,7 @@ namespace tw {
 
 enum class Code {
   kInvalidArgument, kInvalidPlan, kShapeMismatch, kOutOfMemory, kLimitExceeded, kAborted, kUnsupported, kInternal,
-  kDTypeMismatch
+  kDTypeMismatch, kBackendUnavailable, kCompilation, kDevice
 };
 
 class Error : public std::runtime_error {

@@ -25,6 +25,12 @@ const char* code_name(Code code) {
       return "ERR_ABORTED";
     case Code::kUnsupported:
       return "ERR_UNSUPPORTED";
+    case Code::kBackendUnavailable:
+      return "ERR_BACKEND_UNAVAILABLE";
+    case Code::kCompilation:
+      return "ERR_COMPILATION";
+    case Code::kDevice:
+      return "ERR_DEVICE";
     case Code::kInternal:
       break;
   }

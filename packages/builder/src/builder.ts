@@ -69,18 +69,15 @@ export class Builder {
 
     progress.report('plan');
     const inputNames = new Map(placed.graph.inputs.map((v, i) => [v, network.inputs[i]!.name]));
+    const deviceBackend = backends.find((b) => b.memory !== undefined);
     const lowered = await lowerProgram(placed.graph, {
       // The native executor copies for all backends; without it the reference backend does.
       copyBackend: backends.every((b) => b.name === 'reference') ? 'reference' : 'cpu',
+      ...(deviceBackend && { deviceBackend }),
       assignments,
       weights,
       provenance: network.builder.provenance,
       inputNames,
-      emit: (node, assignment, table) =>
-        assignment.backend.emit(node, assignment.candidate, {
-          symbol: (s) => table.symbol(s),
-          constant: (data) => weights.addConstant(data),
-        }),
       breathe: () => breather.breathe(),
     });
     checkMemory(lowered.program);
@@ -104,7 +101,7 @@ export class Builder {
       profiles: bound.profiles,
       program: lowered.program,
       report: {
-        activationBytes: lowered.program.arenaBytes,
+        activationBytes: lowered.program.arenaBytes + (lowered.program.deviceArenaBytes ?? 0),
         lowerBoundBytes: lowered.lowerBoundBytes,
         weightBytes: weights.length,
         fallbacks: placed.fallbacks,

@@ -2,11 +2,13 @@
 
 import type { ConstantData } from './constant.js';
 import type { Dim, DimSymbol } from './dim.js';
+import type { DType } from './dtype.js';
 import { TensorwrightError } from './errors.js';
 import type { Node } from './graph.js';
 import type { Logger } from './logger.js';
 import type { RuntimeValue } from './operator.js';
-import type { PlanAttribute, PlanProgram, PlanStep } from './plan.js';
+import type { PlanAttribute, PlanMemory, PlanProgram, PlanStep } from './plan.js';
+import type { MemoryView } from './memory-view.js';
 import type { Tensor } from './tensor.js';
 
 /** Physical order of a value's axes. `rows`: row-major; `channelsLast`: axis 1 innermost (NHWC, NWC, NDHWC). */
@@ -36,7 +38,8 @@ export interface Candidate {
 export type EmittedOperand =
   | { readonly kind: 'input'; readonly index: number; readonly broadcast?: boolean }
   | { readonly kind: 'output'; readonly index: number }
-  | { readonly kind: 'constant'; readonly tensor: Tensor }
+  /** In the backend's own memory, unless the step's code on the host reads it. */
+  | { readonly kind: 'constant'; readonly tensor: Tensor; readonly onHost?: boolean }
   /** An int64 vector of extents, evaluated when the shapes are known. */
   | { readonly kind: 'dims'; readonly values: readonly Dim[] }
   | { readonly kind: 'omitted' };
@@ -51,6 +54,10 @@ export interface EmittedStep {
 
 /** What `emit` may ask of the plan under construction. */
 export interface EmitContext {
+  /** How the group's i-th input lies; undefined for what is no tensor of known rank. */
+  view(input: number): MemoryView | undefined;
+  /** Where the group's i-th output is to be written. */
+  outputView(output: number): MemoryView | undefined;
   /** The plan's number of a symbol, for dims inside attributes. */
   symbol(s: DimSymbol): number;
   /** Puts a constant into the weights section. */
@@ -67,6 +74,8 @@ export interface Measurable {
 
 export interface Backend {
   readonly name: string;
+  /** The memory its steps work in. Default: the host's. The plan carries values from one memory to the other. */
+  readonly memory?: PlanMemory;
   /** Changes whenever tactics' code changes: part of timing-cache keys. */
   readonly version: string;
   /** What this machine offers, for timing-cache folders and reports; undefined when the backend cannot run here. */
@@ -76,6 +85,8 @@ export interface Backend {
   /** Tactics for a supported node, best first by estimate. */
   candidates(node: Node): readonly Candidate[];
   emit(node: Node, candidate: Candidate, context: EmitContext): Promise<EmittedStep>;
+  /** A copy between two views of the same extents in the backend's memory. Needed of backends with a memory of their own. */
+  emitCopy?(dtype: DType, from: MemoryView, to: MemoryView): Promise<EmittedStep>;
   /** Sorted run times in nanoseconds. Absent: the backend's candidates are never timed. */
   measure?(work: Measurable, signal?: AbortSignal): Promise<number[]>;
   /** Runs steps of its segments; absent for backends the native executor runs by itself. */

@@ -15,6 +15,8 @@ export type ErrorCode =
   | 'ERR_ABORTED'
   | 'ERR_DISPOSED'
   | 'ERR_BACKEND_UNAVAILABLE'
+  | 'ERR_COMPILATION'
+  | 'ERR_DEVICE'
   | 'ERR_NATIVE_LOAD'
   | 'ERR_INTERNAL';
 

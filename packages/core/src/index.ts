@@ -36,5 +36,6 @@ export * from './provenance.js';
 export * from './rewrite.js';
 export * from './scalar.js';
 export * from './scalar-tensor.js';
+export * from './memory-view.js';
 export * from './tensor.js';
 export * from './type.js';

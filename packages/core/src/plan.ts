@@ -20,6 +20,9 @@ export interface PlanSymbol {
   readonly max: number;
 }
 
+/** A memory besides the host's. */
+export type PlanMemory = 'cuda';
+
 /** Where a value's bytes are. */
 export type PlanStorage =
   /** A network (or region) input: bound by the caller. */
@@ -43,6 +46,8 @@ export interface PlanValue {
   /** Physical order of the axes, outermost first; absent: row-major. Channels-last of rank 4 is [0, 2, 3, 1]. */
   readonly order?: readonly number[];
   readonly storage: PlanStorage;
+  /** Absent: the host's. Each memory has an arena of its own. */
+  readonly memory?: PlanMemory;
   /** Symbols this value defines when its step has run (or its input is bound): axis → symbol. */
   readonly binds?: readonly (readonly [axis: number, symbol: number])[];
   /** Names in the user's model, for messages and the inspector. */
@@ -98,7 +103,10 @@ export interface PlanProgram {
   readonly outputs: readonly number[];
   readonly steps: readonly PlanStep[];
   readonly segments: readonly PlanSegment[];
+  /** Of the host's arena. */
   readonly arenaBytes: number;
+  /** Of the arena in the other memory; absent: none. */
+  readonly deviceArenaBytes?: number;
 }
 
 export interface PlanSection {

@@ -17,7 +17,7 @@ import { openPlan, type PlanLike, type PlanSource } from './plan/plan-source.js'
 import { readPlan, type ReadPlan, verifyWeights } from './plan/read-plan.js';
 import { WeightsReader } from './plan/weights-reader.js';
 import type { Driver } from './run/driver.js';
-import { nativeBackend, type NativePlan, openNativePlan } from './run/native-plan.js';
+import { nativeBackends, type NativePlan, openNativePlan } from './run/native-plan.js';
 import { ProgramFacts } from './run/program-facts.js';
 import { StepDriver } from './run/step-driver.js';
 
@@ -55,7 +55,7 @@ export class Runtime {
       const read = await readPlan(source);
       const executors = await openBackends(read.header, options.backends ?? [], source.place);
       if (read.weights && options.verify !== 'none') await verifyWeights(source, read.weights);
-      if (read.header.program.segments.some((s) => s.backend === nativeBackend))
+      if (read.header.program.segments.some((s) => nativeBackends.has(s.backend)))
         native = openNativePlan(read, source, options.threads);
       const engine = assemble(read, source, executors, native);
       // A plan that runs natively alone has its weights mapped by now.
@@ -82,7 +82,7 @@ async function openBackends(header: PlanHeader, given: readonly Backend[], place
   const inUse = new Map<string, Backend>();
   const used = new Set(header.program.segments.map((s) => s.backend));
   for (const { name, version, needs } of header.backends) {
-    if (name === nativeBackend || !used.has(name)) continue;
+    if (nativeBackends.has(name) || !used.has(name)) continue;
     const details = { file: place, backend: name, version, needs };
     const needed = `the plan needs backend '${name}' ${version}${needs.length > 0 ? ` (${needs.join(', ')})` : ''}`;
     let backend: Backend;

@@ -65,17 +65,13 @@ async function timeOne(
       { inputs: alone.graph.inputs, outputs: alone.graph.outputs },
       {
         copyBackend: 'cpu',
+        ...(backend.memory && { deviceBackend: backend, inputMemory: backend.memory }),
         assignments: new Map([[alone.node, { backend, candidate }]]),
         weights,
         provenance: context.builder.provenance,
         inputNames: new Map(),
         inputLayouts: wantedLayouts(alone.node, candidate),
         keepOutputs: true,
-        emit: (n, assignment, table) =>
-          assignment.backend.emit(n, assignment.candidate, {
-            symbol: (s) => table.symbol(s),
-            constant: (data) => weights.addConstant(data),
-          }),
         breathe: () => context.breathe(),
       },
     );

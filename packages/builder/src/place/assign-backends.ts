@@ -75,7 +75,11 @@ async function assign(
   for (const node of topologicalOrder(graph)) {
     if (!needsTactic(node) || backendOf.has(node)) continue;
     const control = operatorOf(node.op).kind === 'control';
-    if (control) for (const region of node.regions) await assign(region, context, backendOf, fallbacks);
+    if (control) {
+      // Bodies go where their construct can go.
+      const able = context.backends.filter((b) => b.refuses(node) === undefined);
+      for (const region of node.regions) await assign(region, { ...context, backends: able }, backendOf, fallbacks);
+    }
     const reasons: string[] = [];
     for (const backend of context.backends) {
       const reason = control ? refusesControl(node, backend, backendOf) : backend.refuses(node);

@@ -29,14 +29,19 @@ export function checkMemory(program: PlanProgram): void {
 
 function enter(program: PlanProgram, live: Set<number>, value: number, step: number): void {
   if (live.has(value)) return;
-  const a = program.values[value]!.storage;
+  const { storage: a, memory } = program.values[value]!;
   if (a.kind !== 'arena') return;
-  if (a.offset < 0 || a.offset + a.bytes > program.arenaBytes) {
+  if (a.offset < 0 || a.offset + a.bytes > (memory ? (program.deviceArenaBytes ?? 0) : program.arenaBytes)) {
     throw new TensorwrightError('ERR_INTERNAL', `value ${String(value)} lies outside the arena`);
   }
   for (const other of live) {
-    const b = program.values[other]!.storage;
-    if (b.kind === 'arena' && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes) {
+    const { storage: b, memory: otherMemory } = program.values[other]!;
+    if (
+      memory === otherMemory &&
+      b.kind === 'arena' &&
+      a.offset < b.offset + b.bytes &&
+      b.offset < a.offset + a.bytes
+    ) {
       throw new TensorwrightError(
         'ERR_INTERNAL',
         `values ${String(value)} and ${String(other)} overlap at step ${String(step)} (${program.steps[step]!.layer.name})`,

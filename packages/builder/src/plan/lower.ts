@@ -1,14 +1,14 @@
 /** From a graph whose nodes have their tactics to a plan program: steps over values, views instead of copies. */
 
 import {
+  type Access,
   addDims,
-  asSymbol,
-  type Candidate,
+  type Backend,
   type ConstantData,
-  definerOf,
   type Dim,
-  type DimSymbol,
-  dimSymbols,
+  type DType,
+  type EmitContext,
+  type EmittedOperand,
   type EmittedStep,
   formatType,
   freeSymbols,
@@ -18,37 +18,24 @@ import {
   type Layout,
   type Node,
   operatorOf,
-  type PlanAttribute,
   type PlanOperand,
   type PlanProgram,
   type PlanSegment,
   type PlanStep,
   type PlanStorage,
-  type PlanValue,
-  productOf,
   provablyEqual,
   type Provenance,
   type TensorType,
   topologicalOrder,
-  unboundedExtent,
   type Value,
 } from '@tensorwright/core';
-import type { Access } from '@tensorwright/core';
 import type { Assignment, Assignments } from '../choose/assignment.js';
 import { type ConcatSlot, concatSlots, startWithin } from './concat-slots.js';
 import { ExpressionTable } from './expressions.js';
-import { placeInArena } from './place-in-arena.js';
-import { axisOrder, denseView, isDense, moveView, padRank, slotView, type View } from './view.js';
+import { placeInArenas } from './place-in-arenas.js';
+import { isFact, type Memory, type Placement, ValueTable } from './value-table.js';
+import { axisOrder, isDense, moveView, padRank, slotView } from './view.js';
 import type { WeightSection } from './weights.js';
-
-/** Where a value is: a plan value, and how its elements lie there. */
-interface Placement {
-  readonly value: number;
-  /** undefined for values that are no tensors of known rank. */
-  readonly view: View | undefined;
-}
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface Lowered {
   readonly program: PlanProgram;
@@ -56,17 +43,19 @@ export interface Lowered {
 }
 
 export interface LowerContext {
-  /** Who runs the copies between layouts. */
+  /** Who runs the copies between layouts in the host's memory. */
   readonly copyBackend: string;
+  /** The backend with a memory of its own, if there is one: it carries values over and copies within its memory. */
+  readonly deviceBackend?: Backend;
   readonly assignments: Assignments;
   readonly weights: WeightSection;
   readonly provenance: Provenance;
   readonly inputNames: ReadonlyMap<Value, string>;
-  /** Layouts in which inputs arrive; absent: row-major. Used when a tactic is timed alone. */
+  /** How inputs arrive; absent: row-major in the host's memory. Used when a tactic is timed alone. */
   readonly inputLayouts?: ReadonlyMap<Value, Layout>;
+  readonly inputMemory?: Memory;
   /** Leave outputs as their steps make them. Used when a tactic is timed alone. */
   readonly keepOutputs?: boolean;
-  emit(node: Node, assignment: Assignment, table: ExpressionTable): Promise<EmittedStep>;
   breathe(): Promise<void>;
 }
 
@@ -74,17 +63,26 @@ export async function lowerProgram(graph: Graph, context: LowerContext, parent?:
   return new Lowering(graph, context).run(parent);
 }
 
+/** A copy whose step is made at the end: making one takes time, and placing values must not wait. */
+interface PendingCopy {
+  readonly step: number;
+  readonly dtype: DType;
+  readonly from: Placement;
+  readonly to: Placement;
+}
+
 class Lowering {
   readonly #graph: Graph;
   readonly #context: LowerContext;
   readonly #table = new ExpressionTable();
-  readonly #values: Mutable<PlanValue>[] = [];
+  readonly #values = new ValueTable(this.#table);
   readonly #steps: PlanStep[] = [];
   readonly #backendOfStep: string[] = [];
+  /** Where each value was made. */
   readonly #placements = new Map<Value, Placement>();
-  /** Dense copies made of a value in another layout. */
-  readonly #copies = new Map<Value, Map<Layout, Placement>>();
-  readonly #bound = new Set<DimSymbol>();
+  /** The same values in the other memory, and dense copies in other layouts, by memory and layout. */
+  readonly #copies = new Map<Value, Map<string, Placement>>();
+  readonly #pendingCopies: PendingCopy[] = [];
   #slots: ReadonlyMap<Value, ConcatSlot> = new Map();
   /** Operands of concats that were copied into their place: longer concats that begin with it need no second copy. */
   readonly #copied = new Map<Value, ConcatSlot>();
@@ -99,7 +97,7 @@ class Lowering {
     const inherits = parent
       ? [...freeSymbols(this.#graph)].map((s) => [this.#table.symbol(s), parent.symbol(s)] as const)
       : [];
-    for (const [own] of inherits) this.#bound.add(this.#table.symbols[own]!);
+    for (const [own] of inherits) this.#values.markBound(this.#table.symbols[own]!);
     const inputs = this.#graph.inputs.map((v, i) => this.#input(v, i));
     const order = topologicalOrder(this.#graph);
     this.#slots = concatSlots(order, this.#graph, this.#context.assignments);
@@ -108,62 +106,39 @@ class Lowering {
       await this.#context.breathe();
     }
     const outputs = this.#context.keepOutputs === true ? [] : this.#graph.outputs.map((v) => this.#outputValue(v));
-    const segments = segmentsOf(this.#backendOfStep);
-    const arena = placeInArena(this.#values, this.#steps, outputs, this.#table);
+    await this.#makePendingCopies();
+    const arenas = placeInArenas(this.#values.values, this.#steps, outputs, this.#table);
     const program: PlanProgram = {
       symbols: this.#table.planSymbols(),
       ...(inherits.length > 0 && { inherits }),
       expressions: this.#table.expressions,
-      values: arena.values,
+      values: arenas.values,
       inputs,
       outputs,
       steps: this.#steps,
-      segments,
-      arenaBytes: arena.bytes,
+      segments: segmentsOf(this.#backendOfStep),
+      arenaBytes: arenas.hostBytes,
+      ...(arenas.deviceBytes > 0 && { deviceArenaBytes: arenas.deviceBytes }),
     };
-    return { program, lowerBoundBytes: arena.lowerBound + this.#lowerBoundOfBodies };
+    return { program, lowerBoundBytes: arenas.lowerBound + this.#lowerBoundOfBodies };
   }
 
   #input(v: Value, index: number): number {
     const name = this.#context.inputNames.get(v);
-    const layout = this.#context.inputLayouts?.get(v) ?? 'rows';
-    const id = this.#addValue(v, { kind: 'input', index }, layout, name === undefined ? [] : [name]);
-    this.#placements.set(v, { value: id, view: wholeView(v, layout) });
-    return id;
-  }
-
-  #addValue(v: Value | undefined, storage: PlanStorage, layout: Layout, names: readonly string[] = []): number {
-    const value: Mutable<PlanValue> = { storage };
-    if (v?.type.kind === 'tensor') {
-      value.dtype = v.type.dtype;
-      const { dims } = v.type;
-      if (dims) {
-        value.dims = dims.map((d) => this.#table.index(d));
-        // Extents of 1 can make both layouts the same bytes: then it is row-major.
-        const order = axisOrder(layout, dims.length);
-        if (layout === 'channelsLast' && !isDense(denseView(dims, order), axisOrder('rows', dims.length)))
-          value.order = order;
-        const binds = this.#newBindings(v, dims);
-        if (binds.length > 0) value.binds = binds;
-      }
-    } else if (v) {
-      value.storage = { kind: 'object' };
-    }
-    if (names.length > 0) value.names = names;
-    this.#values.push(value);
-    return this.#values.length - 1;
-  }
-
-  #newBindings(v: Value, dims: readonly Dim[]): [number, number][] {
-    const binds: [number, number][] = [];
-    dims.forEach((d, axis) => {
-      const symbol = asSymbol(d);
-      if (!symbol || this.#bound.has(symbol)) return;
-      if (v.node.op !== 'input' && definerOf(symbol)?.node !== v.node && !definedInside(v, symbol)) return;
-      this.#bound.add(symbol);
-      binds.push([axis, this.#table.symbol(symbol)]);
+    const placement = this.#values.add(v, {
+      storage: { kind: 'input', index },
+      layout: this.#context.inputLayouts?.get(v) ?? 'rows',
+      memory: this.#context.inputMemory,
+      names: name === undefined ? [] : [name],
     });
-    return binds;
+    this.#placements.set(v, placement);
+    return placement.value;
+  }
+
+  #assignmentOf(node: Node): Assignment {
+    const assignment = this.#context.assignments.get(node);
+    invariant(assignment, `no tactic was chosen for ${node.op}`);
+    return assignment;
   }
 
   /** A plan value for what a step computes, or the slot of a concat's value. */
@@ -181,19 +156,9 @@ class Lowering {
   #place(v: Value, layout: Layout): Placement {
     const known = this.#placements.get(v);
     if (known) return known;
-    const placement = { value: this.#addValue(v, this.#storageFor(v), layout), view: wholeView(v, layout) };
+    const placement = this.#values.add(v, { layout, memory: this.#assignmentOf(v.node).backend.memory });
     this.#placements.set(v, placement);
     return placement;
-  }
-
-  /** Arena where the size is known before the run and bounded, else the heap. */
-  #storageFor(v: Value): PlanStorage {
-    if (v.type.kind !== 'tensor') return { kind: 'object' };
-    const { dims } = v.type;
-    if (!dims || v.type.dtype === 'string') return v.type.dtype === 'string' ? { kind: 'object' } : { kind: 'heap' };
-    const symbols = [...dimSymbols(productOf(dims))];
-    const planned = symbols.every((s) => definerOf(s) === undefined && s.max < unboundedExtent);
-    return planned ? { kind: 'arena', offset: 0, bytes: 0 } : { kind: 'heap' };
   }
 
   async #lowerNode(node: Node): Promise<void> {
@@ -205,22 +170,34 @@ class Lowering {
       this.#lowerConcat(node);
       return;
     }
-    const assignment = this.#context.assignments.get(node);
-    invariant(assignment, `no tactic was chosen for ${node.op}`);
-    const step = await this.#context.emit(node, assignment, this.#table);
+    const assignment = this.#assignmentOf(node);
+    const { backend, candidate } = assignment;
+    const step = await backend.emit(node, candidate, this.#emitContext(node, assignment));
     const programs = await this.#lowerRegions(node, assignment);
-    const inputs = step.inputs.map((operand, i) => this.#inputOperand(node, step, operand, i, assignment.candidate));
+    const inputs = step.inputs.map((operand) => this.#inputOperand(node, operand, assignment));
     const outputs = step.outputs.map((operand) =>
       operand.kind === 'output'
-        ? this.#outputOperand(node.outputs[operand.index]!, assignment.candidate.outputs[operand.index] ?? 'rows')
+        ? this.#outputOperand(node.outputs[operand.index]!, candidate.outputs[operand.index] ?? 'rows')
         : null,
     );
-    this.#addStep(node, assignment, step.kernel, step.attributes, inputs, outputs, programs);
+    this.#addStep(node, assignment, step, inputs, outputs, programs);
     for (const o of node.outputs) this.#finishSlot(o);
   }
 
-  async #lowerRegions(node: Node, assignment: Assignment): Promise<PlanProgram[]> {
-    if (operatorOf(node.op).kind !== 'control' || assignment.backend.name === 'reference') return [];
+  #emitContext(node: Node, { backend, candidate }: Assignment): EmitContext {
+    return {
+      view: (input) => {
+        const v = node.inputs[input];
+        return v && this.#read(v, candidate.inputs[input] ?? 'rows', backend.memory).view;
+      },
+      outputView: (output) => this.#allocate(node.outputs[output]!, candidate.outputs[output] ?? 'rows').view,
+      symbol: (s) => this.#table.symbol(s),
+      constant: (data) => this.#context.weights.addConstant(data),
+    };
+  }
+
+  async #lowerRegions(node: Node, { backend }: Assignment): Promise<PlanProgram[]> {
+    if (operatorOf(node.op).kind !== 'control' || backend.name === 'reference') return [];
     const programs: PlanProgram[] = [];
     for (const region of node.regions) {
       const lowered = await lowerProgram(region, this.#context, this.#table);
@@ -229,41 +206,35 @@ class Lowering {
     return programs;
   }
 
-  #inputOperand(
-    node: Node,
-    step: EmittedStep,
-    operand: EmittedStep['inputs'][number],
-    position: number,
-    candidate: Candidate,
-  ): PlanOperand | null {
+  #inputOperand(node: Node, operand: EmittedOperand, { backend, candidate }: Assignment): PlanOperand | null {
+    if (operand.kind !== 'input') return this.#builtInOperand(operand, backend.memory);
+    const v = node.inputs[operand.index];
+    if (!v) return null;
+    const out = node.outputs[0]?.type;
+    const rank = operand.broadcast === true && out?.kind === 'tensor' ? (out.dims?.length ?? 0) : 0;
+    return this.#operand(this.#read(v, candidate.inputs[operand.index] ?? 'rows', backend.memory), rank);
+  }
+
+  /** What a step brings along itself. */
+  #builtInOperand(operand: EmittedOperand, memory: Memory): PlanOperand | null {
     switch (operand.kind) {
-      case 'omitted':
-      case 'output':
-        return null;
       case 'constant': {
-        const reference = this.#context.weights.addTensor(operand.tensor);
-        const dims = operand.tensor.dims.map((d) => this.#table.index(d));
-        this.#values.push({ dtype: operand.tensor.dtype, dims, storage: { kind: 'constant', ...reference } });
-        return { value: this.#values.length - 1 };
+        const { tensor, onHost } = operand;
+        const value = this.#values.push({
+          dtype: tensor.dtype,
+          dims: tensor.dims.map((d) => this.#table.index(d)),
+          storage: { kind: 'constant', ...this.#context.weights.addTensor(tensor) },
+          ...(memory && onHost !== true && { memory }),
+        });
+        return { value };
       }
       case 'dims': {
         const elements = operand.values.map((d) => this.#table.index(d));
-        this.#values.push({
-          dtype: 'int64',
-          dims: [this.#table.index(elements.length)],
-          storage: { kind: 'dims', elements },
-        });
-        return { value: this.#values.length - 1 };
+        const dims = [this.#table.index(elements.length)];
+        return { value: this.#values.push({ dtype: 'int64', dims, storage: { kind: 'dims', elements } }) };
       }
-      case 'input': {
-        const v = node.inputs[operand.index];
-        if (!v) return null;
-        const placement = this.#read(v, candidate.inputs[operand.index] ?? 'rows');
-        invariant(position < step.inputs.length, 'operand out of range');
-        const out = node.outputs[0]?.type;
-        const rank = operand.broadcast === true && out?.kind === 'tensor' ? (out.dims?.length ?? 0) : 0;
-        return this.#operand(placement, rank);
-      }
+      default:
+        return null;
     }
   }
 
@@ -271,11 +242,10 @@ class Lowering {
     return this.#operand(this.#allocate(v, layout), 0);
   }
 
-  #operand(placement: Placement, rank: number): PlanOperand {
-    const { value, view } = placement;
+  #operand({ value, view }: Placement, rank: number): PlanOperand {
     if (!view) return { value };
     const padded = padRank(view, rank);
-    if (this.#isWhole(value, padded)) return { value };
+    if (this.#values.isWhole({ value, view: padded })) return { value };
     return {
       value,
       ...(padded.offset !== 0 && { offset: this.#table.index(padded.offset) }),
@@ -284,27 +254,44 @@ class Lowering {
     };
   }
 
-  #isWhole(id: number, view: View): boolean {
-    const value = this.#values[id]!;
-    if (view.offset !== 0 || value.dims?.length !== view.dims.length) return false;
-    if (!view.dims.every((d, i) => this.#table.index(d) === value.dims![i])) return false;
-    return isDense(view, value.order ?? axisOrder('rows', view.dims.length));
+  /** Where `v` can be read as `access` in this memory, after a copy if need be. */
+  #read(v: Value, access: Access, memory: Memory): Placement {
+    const placement = this.#inMemory(v, memory);
+    const { view } = placement;
+    if (!view || access === 'strided' || isDense(view, axisOrder(access, view.dims.length))) return placement;
+    return this.#copyOnce(v, `${memory ?? 'host'} ${access}`, () => {
+      const copy = this.#values.add(v, { layout: access, memory });
+      this.#addCopy(v, placement, copy, 'reformat');
+      return copy;
+    });
   }
 
-  /** Where `v` can be read as `access`, after a copy if need be. */
-  #read(v: Value, access: Access): Placement {
-    const placement = this.#placementOf(v);
-    const { view } = placement;
-    if (!view || access === 'strided') return placement;
-    if (isDense(view, axisOrder(access, view.dims.length))) return placement;
+  /** Where `v` lies in this memory, after it was carried there if need be. */
+  #inMemory(v: Value, memory: Memory): Placement {
+    const home = this.#placementOf(v);
+    if (this.#values.memoryOf(home) === memory) return home;
+    return this.#copyOnce(v, memory ?? 'host', () => {
+      if (v.node.op === 'constant') return this.#addConstant(v, memory);
+      const from = this.#denseAtHome(v, home);
+      const rank = from.view?.dims.length ?? 0;
+      const layout = !from.view || isDense(from.view, axisOrder('rows', rank)) ? 'rows' : 'channelsLast';
+      const carried = this.#values.add(v, { layout, memory });
+      this.#pushStep(v, 'transfer', 'transfer', from, carried, this.#context.deviceBackend!.name);
+      return carried;
+    });
+  }
+
+  #denseAtHome(v: Value, home: Placement): Placement {
+    const { view } = home;
+    const dense = (layout: Layout): boolean => !view || isDense(view, axisOrder(layout, view.dims.length));
+    return dense('rows') || dense('channelsLast') ? home : this.#read(v, 'rows', this.#values.memoryOf(home));
+  }
+
+  #copyOnce(v: Value, key: string, make: () => Placement): Placement {
     let copies = this.#copies.get(v);
-    if (!copies) this.#copies.set(v, (copies = new Map<Layout, Placement>()));
-    let copy = copies.get(access);
-    if (!copy) {
-      copy = { value: this.#addValue(v, this.#storageFor(v), access), view: wholeView(v, access) };
-      copies.set(access, copy);
-      this.#addCopy(v, placement, copy, 'reformat');
-    }
+    if (!copies) this.#copies.set(v, (copies = new Map<string, Placement>()));
+    let copy = copies.get(key);
+    if (!copy) copies.set(key, (copy = make()));
     return copy;
   }
 
@@ -317,29 +304,26 @@ class Lowering {
   }
 
   #placeSource(v: Value): Placement {
-    if (v.node.op === 'constant') {
-      const data = v.node.attributes['data'] as ConstantData;
-      const storage: PlanStorage =
-        data.dtype === 'string'
-          ? { kind: 'object', strings: data.tensor.data as readonly string[] }
-          : { kind: 'constant', ...this.#context.weights.addConstant(data) };
-      return {
-        value: this.#addValue(v, storage, 'rows', this.#context.provenance.of(v.node)),
-        view: wholeView(v, 'rows'),
-      };
-    }
+    if (v.node.op === 'constant') return this.#addConstant(v, undefined);
     const facts = inferFacts(v);
-    if (isFact(v) && facts) {
-      const storage: PlanStorage = { kind: 'dims', elements: facts.map((d) => this.#table.index(d)) };
-      return { value: this.#addValue(v, storage, 'rows'), view: wholeView(v, 'rows') };
-    }
+    if (isFact(v) && facts)
+      return this.#values.add(v, { storage: { kind: 'dims', elements: facts.map((d) => this.#table.index(d)) } });
     const input = operatorOf(v.node.op).kind === 'movement' ? v.node.inputs[0] : undefined;
     invariant(input, `${v.node.op} was read before it was computed`);
     // A movement that strides cannot express on the input as it lies: make the input dense first.
-    const dense = this.#read(input, 'rows');
+    const dense = this.#read(input, 'rows', this.#values.memoryOf(this.#placementOf(input)));
     const view = dense.view && moveView(v.node.op, v.node.attributes, dense.view, (v.type as TensorType).dims!);
     invariant(view, `${v.node.op} of ${formatType(input.type)} is no view`);
     return { value: dense.value, view };
+  }
+
+  #addConstant(v: Value, memory: Memory): Placement {
+    const data = v.node.attributes['data'] as ConstantData;
+    const storage: PlanStorage =
+      data.dtype === 'string'
+        ? { kind: 'object', strings: data.tensor.data as readonly string[] }
+        : { kind: 'constant', ...this.#context.weights.addConstant(data) };
+    return this.#values.add(v, { storage, memory, names: this.#context.provenance.of(v.node) });
   }
 
   /** Reads through the input's view instead of computing, where strides can express the movement. */
@@ -361,6 +345,7 @@ class Lowering {
     const layout = this.#context.assignments.get(node)?.candidate.outputs[0] ?? 'rows';
     const whole = this.#slots.has(v) ? this.#allocate(v, layout) : this.#place(v, layout);
     this.#placements.set(v, whole);
+    const memory = this.#values.memoryOf(whole);
     const axis = node.attributes['axis'] as number;
     let start: Dim = 0;
     for (const input of node.inputs) {
@@ -368,12 +353,8 @@ class Lowering {
       const extent = type.dims![axis]!;
       const within = startWithin(input!, v, (u) => this.#slots.get(u) ?? this.#copied.get(u));
       if (within === undefined || !provablyEqual(within, start)) {
-        this.#addCopy(
-          v,
-          this.#placementOf(input!),
-          { value: whole.value, view: slotView(whole.view!, axis, start, extent) },
-          'concat',
-        );
+        const to = { value: whole.value, view: slotView(whole.view!, axis, start, extent) };
+        this.#addCopy(v, this.#inMemory(input!, memory), to, 'concat');
         if (!this.#slots.has(input!)) this.#copied.set(input!, { concat: v, layout, axis, start, extent });
       }
       start = addDims(start, extent);
@@ -385,23 +366,49 @@ class Lowering {
     if (this.#slots.has(v)) this.#placements.set(v, this.#allocate(v, 'rows'));
   }
 
+  /** Both in one memory. */
   #addCopy(v: Value, from: Placement, to: Placement, why: string): void {
+    const memory = this.#values.memoryOf(to);
+    if (memory) {
+      const { dtype } = v.type as TensorType;
+      this.#pendingCopies.push({ step: this.#steps.length, dtype, from, to });
+    }
+    this.#pushStep(v, 'copy', why, from, to, memory ? this.#context.deviceBackend!.name : this.#context.copyBackend);
+  }
+
+  async #makePendingCopies(): Promise<void> {
+    const backend = this.#context.deviceBackend;
+    for (const { step, dtype, from, to } of this.#pendingCopies) {
+      invariant(backend?.emitCopy && from.view && to.view, 'nobody copies in this memory');
+      const emitted = await backend.emitCopy(dtype, from.view, to.view);
+      this.#steps[step] = {
+        ...this.#steps[step]!,
+        kernel: emitted.kernel,
+        attributes: emitted.attributes,
+        inputs: emitted.inputs.map((operand) =>
+          operand.kind === 'input' ? this.#operand(from, 0) : this.#builtInOperand(operand, backend.memory),
+        ),
+      };
+      await this.#context.breathe();
+    }
+  }
+
+  #pushStep(v: Value, kernel: string, kind: string, from: Placement, to: Placement, backend: string): void {
     const origins = this.#context.provenance.of(v.node);
     this.#steps.push({
-      kernel: 'copy',
+      kernel,
       attributes: {},
       inputs: [this.#operand(from, 0)],
       outputs: [this.#operand(to, 0)],
-      layer: { name: origins[0] ?? v.node.op, kind: why, origins, tactic: 'copy' },
+      layer: { name: origins[0] ?? v.node.op, kind, origins, tactic: kernel },
     });
-    this.#backendOfStep.push(this.#context.copyBackend);
+    this.#backendOfStep.push(backend);
   }
 
   #addStep(
     node: Node,
-    assignment: Assignment,
-    kernel: string,
-    attributes: Readonly<Record<string, PlanAttribute>>,
+    { backend, candidate, nanoseconds }: Assignment,
+    { kernel, attributes }: EmittedStep,
     inputs: readonly (PlanOperand | null)[],
     outputs: readonly (PlanOperand | null)[],
     programs: readonly PlanProgram[],
@@ -417,40 +424,22 @@ class Lowering {
         name: origins[0] ?? node.op,
         kind: node.op === 'group' ? (node.attributes['kind'] as string) : node.op,
         origins,
-        tactic: assignment.candidate.tactic,
-        ...(assignment.nanoseconds !== undefined && { microseconds: assignment.nanoseconds / 1000 }),
+        tactic: candidate.tactic,
+        ...(nanoseconds !== undefined && { microseconds: nanoseconds / 1000 }),
       },
     });
-    this.#backendOfStep.push(assignment.backend.name);
+    this.#backendOfStep.push(backend.name);
   }
 
-  /** Outputs are plan values of their own: whole, dense, row-major. */
+  /** Outputs are plan values of their own: whole, dense, row-major, in the host's memory. */
   #outputValue(v: Value): number {
-    const placement = this.#read(v, 'rows');
+    const placement = this.#read(v, 'rows', undefined);
     const { value, view } = placement;
-    if (!view || this.#isWhole(value, view)) return value;
-    const copy = { value: this.#addValue(v, this.#storageFor(v), 'rows'), view: wholeView(v, 'rows') };
+    if (!view || this.#values.isWhole({ value, view })) return value;
+    const copy = this.#values.add(v);
     this.#addCopy(v, placement, copy, 'output');
     return copy.value;
   }
-}
-
-function wholeView(v: Value, layout: Layout): View | undefined {
-  if (v.type.kind !== 'tensor' || !v.type.dims) return undefined;
-  return denseView(v.type.dims, axisOrder(layout, v.type.dims.length));
-}
-
-/** int64 tensors whose elements are all known: they are operands, not computations. */
-function isFact(v: Value): boolean {
-  return (
-    v.type.kind === 'tensor' && v.type.dtype === 'int64' && v.node.op !== 'constant' && inferFacts(v) !== undefined
-  );
-}
-
-/** A fused group defines the symbols that nodes of its region define. */
-function definedInside(v: Value, symbol: DimSymbol): boolean {
-  const definer = definerOf(symbol);
-  return definer !== undefined && v.node.regions.some((g) => topologicalOrder(g).includes(definer.node));
 }
 
 function segmentsOf(backends: readonly string[]): PlanSegment[] {

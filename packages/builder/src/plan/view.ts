@@ -8,13 +8,10 @@ import {
   type Layout,
   mulDims,
   provablyEqual,
+  type MemoryView,
 } from '@tensorwright/core';
 
-export interface View {
-  readonly offset: Dim;
-  readonly dims: readonly Dim[];
-  readonly strides: readonly Dim[];
-}
+export type View = MemoryView;
 
 /** Physical order of the axes, outermost first. */
 export function axisOrder(layout: Layout, rank: number): number[] {

@@ -93,9 +93,7 @@ class ProgramCheck {
         return this.#constant(v, storage.offset, storage.bytes);
       case 'arena':
         if (!dtype || !dims) return wrong('', 'a value in the arena needs a dtype and dims');
-        return storage.bytes <= this.#program.arenaBytes - storage.offset
-          ? undefined
-          : wrong('.storage', `ends beyond the arena of ${this.#program.arenaBytes} bytes`);
+        return this.#inArena(v, storage.offset + storage.bytes);
       case 'dims':
         if (dtype !== 'int64' || !dims) return wrong('.dtype', "a value of dims is 'int64' with known dims");
         return this.#indices('.storage.elements', storage.elements) ?? this.#elements(dims, storage.elements.length);
@@ -106,6 +104,12 @@ class ProgramCheck {
       case 'heap':
         return dtype ? undefined : wrong('.dtype', 'a value in memory needs a dtype');
     }
+  }
+
+  #inArena({ memory }: PlanValue, end: number): Problem | undefined {
+    const { arenaBytes, deviceArenaBytes = 0 } = this.#program;
+    const bytes = memory ? deviceArenaBytes : arenaBytes;
+    return end <= bytes ? undefined : wrong('.storage', `ends beyond the arena of ${bytes} bytes`);
   }
 
   #constant(v: PlanValue, offset: number, bytes: number): Problem | undefined {

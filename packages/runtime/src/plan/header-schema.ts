@@ -58,10 +58,11 @@ const value: Check<PlanValue> = object<PlanValue>(
     dims: list(index),
     order: list(index),
     storage,
+    memory: oneOf(['cuda']),
     binds: list(pair(index, index)),
     names: list(text),
   },
-  ['dtype', 'dims', 'order', 'binds', 'names'],
+  ['dtype', 'dims', 'order', 'memory', 'binds', 'names'],
 );
 
 const operand: Check<PlanOperand> = object<PlanOperand>(
@@ -106,8 +107,9 @@ const program: Check<PlanProgram> = object<PlanProgram>(
     steps: list(step),
     segments: list(segment),
     arenaBytes: size,
+    deviceArenaBytes: size,
   },
-  ['inherits'],
+  ['inherits', 'deviceArenaBytes'],
 );
 
 const section: Check<PlanSection> = object<PlanSection>({

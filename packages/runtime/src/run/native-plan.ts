@@ -23,8 +23,8 @@ import type { ReadPlan } from '../plan/read-plan.js';
 import type { ContextMemory, Driver, RunRequest, StepTime } from './driver.js';
 import type { NativeSegments } from './step-driver.js';
 
-/** The backend whose segments the native executor runs. */
-export const nativeBackend = 'cpu';
+/** Backends whose segments the native executor runs. */
+export const nativeBackends: ReadonlySet<string> = new Set(['cpu', 'cuda']);
 
 export interface NativePlan {
   /** For a plan that runs natively from end to end. */
@@ -80,23 +80,32 @@ export function openNativePlan(
   };
 }
 
-function openNative(header: PlanHeader, place: string): Native {
-  const wanted = header.backends.find((b) => b.name === nativeBackend);
-  const details = { file: place, backend: nativeBackend, version: wanted?.version, needs: wanted?.needs };
+function openNative({ backends }: PlanHeader, place: string): Native {
+  const wanted = backends.filter((b) => nativeBackends.has(b.name));
   let native: Native;
   try {
     native = loadNative();
   } catch (cause) {
+    const names = wanted.map((b) => `'${b.name}'`).join(' and ');
     throw new TensorwrightError(
       'ERR_BACKEND_UNAVAILABLE',
-      `${place}: the plan needs backend 'cpu', and the native library cannot be loaded: ${(cause as Error).message}`,
-      details,
+      `${place}: the plan needs backend ${names}, and the native library cannot be loaded: ${(cause as Error).message}`,
+      { file: place, backends: wanted },
       { cause },
     );
   }
+  for (const { name, version, needs } of wanted) {
+    const details = { file: place, backend: name, version, needs };
+    if (name === 'cuda') requireDevice(native, place, details);
+    else requireFeatures(native, needs, place, details);
+  }
+  return native;
+}
+
+function requireFeatures(native: Native, needs: readonly string[], place: string, details: object): void {
   const features = native.features();
-  const missing = (wanted?.needs ?? []).filter((n) => !features.includes(n));
-  if (missing.length === 0) return native;
+  const missing = needs.filter((n) => !features.includes(n));
+  if (missing.length === 0) return;
   throw new TensorwrightError(
     'ERR_BACKEND_UNAVAILABLE',
     `${place}: the plan's kernels need ${missing.join(', ')}; this processor has ${features.join(', ')}. Build the plan on this machine`,
@@ -104,12 +113,21 @@ function openNative(header: PlanHeader, place: string): Native {
   );
 }
 
+function requireDevice(native: Native, place: string, details: object): void {
+  const status = native.cuda.status();
+  if (status.available) return;
+  throw new TensorwrightError('ERR_BACKEND_UNAVAILABLE', `${place}: the plan needs backend 'cuda': ${status.reason}`, {
+    ...details,
+    status,
+  });
+}
+
 /** Without the attributes of steps that run elsewhere: they can be large, and mean nothing here. */
 function nativeProgram(program: PlanProgram): PlanProgram {
-  if (program.segments.every((s) => s.backend === nativeBackend)) return program;
+  if (program.segments.every((s) => nativeBackends.has(s.backend))) return program;
   const steps = program.segments.flatMap(({ backend, begin, end }) => {
     const own = program.steps.slice(begin, end);
-    return backend === nativeBackend ? own : own.map((step) => ({ ...step, attributes: {} }));
+    return nativeBackends.has(backend) ? own : own.map((step) => ({ ...step, attributes: {} }));
   });
   return { ...program, steps };
 }

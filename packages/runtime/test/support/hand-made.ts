@@ -103,7 +103,8 @@ export async function handMade(graph: Graph, options: HandMadeOptions): Promise<
       add(v!, { kind: 'dims', elements: (node.attributes['values'] as readonly Dim[]).map(expression) });
       continue;
     }
-    const emitted = await referenceBackend.emit(node, referenceBackend.candidates(node)[0]!, { symbol, constant });
+    const context = { symbol, constant, view: () => undefined, outputView: () => undefined };
+    const emitted = await referenceBackend.emit(node, referenceBackend.candidates(node)[0]!, context);
     const inputs = node.inputs.map((i) => (i ? { value: idOf.get(i)! } : null));
     const outputs = node.outputs.map((o) => ({
       value: add(o, o.type.kind === 'tensor' && o.type.dtype === 'string' ? { kind: 'object' } : { kind: 'heap' }),

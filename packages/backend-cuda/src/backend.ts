@@ -1,0 +1,104 @@
+/** The CUDA backend: tactics on the kernel library, compiled for the device at hand. */
+
+import {
+  type Backend,
+  type Candidate,
+  type DeviceDescription,
+  type EmitContext,
+  type EmittedStep,
+  type GroupView,
+  type Measurable,
+  type Node,
+  registerBackend,
+  TensorwrightError,
+  viewGroup,
+} from '@tensorwright/core';
+import { native } from './native.js';
+import type { Tactic } from './tactic.js';
+import { emitCopy } from './tactics/copy.js';
+import { tactics } from './tactics/index.js';
+import { version } from './version.js';
+
+const views = new WeakMap<Node, GroupView>();
+
+function viewOf(node: Node): GroupView {
+  let view = views.get(node);
+  if (!view) views.set(node, (view = viewGroup(node)));
+  return view;
+}
+
+function refuses(node: Node): string | undefined {
+  const view = viewOf(node);
+  const reasons = new Set<string>();
+  for (const tactic of tactics) {
+    const reason = tactic.refuses(view);
+    if (reason === undefined) return undefined;
+    reasons.add(reason);
+  }
+  // Tactics of other operators say only that this is not theirs.
+  const telling = [...reasons].filter((r) => !r.startsWith('no ') && !r.startsWith('not ') && !r.startsWith('only '));
+  return telling.length > 0 ? telling.join('; ') : `no kernel for ${view.anchor?.op ?? node.op}`;
+}
+
+function device(): DeviceDescription | undefined {
+  try {
+    const status = native().cuda.status();
+    const [first] = status.available ? status.devices : [];
+    if (!status.available || !first) return undefined;
+    return {
+      id: `${first.name} ${first.architecture} driver ${status.driver}`,
+      description: `${first.name} (${first.architecture}, ${String(first.multiprocessors)} multiprocessors)`,
+    };
+  } catch (error) {
+    if (TensorwrightError.is(error) || (error as { code?: string }).code === 'ERR_NATIVE_LOAD') return undefined;
+    throw error;
+  }
+}
+
+const nameOf = (tactic: Tactic): string => `cuda.${tactic.name}`;
+
+export const cudaBackend: Backend = {
+  name: 'cuda',
+  memory: 'cuda',
+  version,
+  device,
+  refuses,
+  candidates(node: Node): readonly Candidate[] {
+    const view = viewOf(node);
+    return tactics
+      .filter((t) => t.refuses(view) === undefined)
+      .flatMap((tactic) =>
+        tactic.candidates(view).map(({ variant, ...outline }) => ({
+          ...outline,
+          tactic: variant === undefined ? nameOf(tactic) : `${nameOf(tactic)}.${variant}`,
+          producer: `@tensorwright/backend-cuda ${version}`,
+        })),
+      );
+  },
+  async emit(node: Node, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
+    const tactic = tactics.find((t) => `${candidate.tactic}.`.startsWith(`${nameOf(t)}.`));
+    if (!tactic)
+      throw new TensorwrightError(
+        'ERR_INTERNAL',
+        `the cuda backend has no tactic '${candidate.tactic}' for ${node.op}`,
+      );
+    return tactic.emit(viewOf(node), candidate, context);
+  },
+  emitCopy,
+  async measure(work: Measurable): Promise<number[]> {
+    const n = native();
+    const weights = n.openWeights(work.weights);
+    try {
+      const program = n.createProgram(work.program, weights);
+      try {
+        return await n.time(program, work.inputDims, { minNanoseconds: 2e6, maxRuns: 50 });
+      } finally {
+        program.close();
+      }
+    } finally {
+      weights.close();
+    }
+  },
+};
+
+registerBackend(cudaBackend);

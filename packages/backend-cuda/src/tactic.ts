@@ -1,0 +1,14 @@
+/** A tactic of this backend: one file in `tactics/`, listed in `tactics/index.ts`. */
+
+import type { Candidate, EmitContext, EmittedStep, GroupView } from '@tensorwright/core';
+
+export interface Tactic {
+  readonly name: string;
+  /** Why it does not take this group; undefined when it does. Reasons of foreign operators begin with 'no' or 'not'. */
+  refuses(group: GroupView): string | undefined;
+  candidates(group: GroupView): readonly CandidateOutline[];
+  emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep>;
+}
+
+/** A candidate without what the backend fills in. */
+export type CandidateOutline = Omit<Candidate, 'producer' | 'tactic'> & { readonly variant?: string };

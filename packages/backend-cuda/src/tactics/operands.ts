@@ -1,0 +1,58 @@
+/** What every kernel asks of its operands, and what moving them costs. */
+
+import {
+  dimBounds,
+  type DType,
+  dtypeInfo,
+  type GroupView,
+  type Layout,
+  productOf,
+  type Value,
+} from '@tensorwright/core';
+import { storedType } from '../print/types.js';
+
+export const maxRank = 12;
+
+export function refuseOperands(group: GroupView): string | undefined {
+  for (const v of [...group.node.inputs, ...group.outputs]) {
+    const reason = v && refuseValue(v);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+export function refuseValue(v: Value): string | undefined {
+  if (v.type.kind !== 'tensor') return `a ${v.type.kind} is no value of the device`;
+  if (storedType(v.type.dtype) === undefined) return `no kernels for ${v.type.dtype}`;
+  if (!v.type.dims) return 'the rank is not known at build time';
+  return v.type.dims.length > maxRank ? `rank ${String(v.type.dims.length)} exceeds ${String(maxRank)}` : undefined;
+}
+
+/** Both layouts for images, row-major for all else. */
+export function layoutsFor(v: Value): readonly Layout[] {
+  return v.type.kind === 'tensor' && v.type.dims && v.type.dims.length >= 3 && v.type.dims.length <= 5
+    ? ['rows', 'channelsLast']
+    : ['rows'];
+}
+
+export function dtypeOf(v: Value | undefined): DType | undefined {
+  return v?.type.kind === 'tensor' ? v.type.dtype : undefined;
+}
+
+/** Bytes of all operands at the smallest extents that are known. */
+export function bytesOf(group: GroupView): number {
+  return [...group.node.inputs, ...group.outputs].reduce((sum, v) => {
+    if (v?.type.kind !== 'tensor' || !v.type.dims) return sum;
+    const { min, max } = dimBounds(productOf(v.type.dims));
+    return sum + (Math.min(max, Math.max(min, 1) * 64) * dtypeInfo(v.type.dtype).bits) / 8;
+  }, 0);
+}
+
+/** A kernel in a graph costs this much whatever it does (measured on an H200, in microseconds). */
+export const launchMicroseconds = 1.1;
+const bytesPerMicrosecond = 4e6;
+
+/** Estimate of a kernel that is bound by memory. */
+export function memoryMicroseconds(bytes: number): number {
+  return launchMicroseconds + bytes / bytesPerMicrosecond;
+}
