@@ -1,6 +1,7 @@
 #include "bindings/tensors.h"
 
 #include <cstring>
+#include <memory>
 
 #include "executor/layout.h"
 
@@ -47,16 +48,28 @@ ArrayKind array_of(DType t) {
 
 bool aligned(const void* data, DType t) { return reinterpret_cast<uintptr_t>(data) % array_of(t).width == 0; }
 
-Napi::ArrayBuffer make_buffer(Napi::Env env, Block block, size_t bytes) {
+// Memory that JavaScript holds, and where it goes when collected.
+struct Held {
+  Block block;
+  std::shared_ptr<SpareBlocks> spare;
+
+  static void release(napi_env, void*, void* hint) {
+    const std::unique_ptr<Held> held(static_cast<Held*>(hint));
+    if (held->spare) held->spare->give(std::move(held->block));
+  }
+};
+
+Napi::ArrayBuffer make_buffer(Napi::Env env, Block block, size_t bytes, std::shared_ptr<SpareBlocks> spare = nullptr) {
   if (bytes >= kCopiedBelow) {
-    auto* owned = new Block(std::move(block));
+    std::unique_ptr<Held> held(new Held{std::move(block), std::move(spare)});
     napi_value external;
-    const napi_status status = napi_create_external_arraybuffer(
-        env, owned->data(), bytes, [](napi_env, void*, void* hint) { delete static_cast<Block*>(hint); }, owned,
-        &external);
-    if (status == napi_ok) return {env, external};
-    block = std::move(*owned);
-    delete owned;
+    const napi_status status =
+        napi_create_external_arraybuffer(env, held->block.data(), bytes, Held::release, held.get(), &external);
+    if (status == napi_ok) {
+      held.release();
+      return {env, external};
+    }
+    block = std::move(held->block);
     // Some hosts (Electron) do not allow external memory.
     if (status != napi_no_external_buffers_allowed) throw Napi::Error::New(env);
   }
@@ -154,7 +167,7 @@ Napi::Value make_tensor(Napi::Env env, OutputSlot& slot, Napi::Value given) {
   }
   const size_t bytes = dense_bytes(t);
   const ArrayKind kind = array_of(t.dtype);
-  const Napi::ArrayBuffer buffer = make_buffer(env, std::move(slot.block), bytes);
+  const Napi::ArrayBuffer buffer = make_buffer(env, std::move(slot.block), bytes, std::move(slot.spare));
   napi_value data;
   if (napi_create_typedarray(env, kind.type, bytes / kind.width, buffer, 0, &data) != napi_ok)
     throw Napi::Error::New(env);

@@ -9,7 +9,8 @@ namespace {
 
 class SlotSink : public OutputSink {
  public:
-  SlotSink(const Program& program, std::span<OutputSlot> slots) : program_(program), slots_(slots) {}
+  SlotSink(const Program& program, std::span<OutputSlot> slots, std::shared_ptr<SpareBlocks> spare)
+      : program_(program), slots_(slots), spare_(std::move(spare)) {}
 
   std::byte* place(size_t output, DType dtype, std::span<const int64_t> dims, size_t bytes) override {
     OutputSlot& slot = slots_[output];
@@ -24,7 +25,13 @@ class SlotSink : public OutputSink {
                                             dims_text(slot.tensor) + ", " + std::to_string(bytes) +
                                             " bytes; the memory for it has " + std::to_string(slot.fixed_bytes));
     }
-    slot.tensor.data = slot.fixed && !slot.deferred ? slot.fixed : slot.block.reserve(bytes);
+    if (slot.fixed && !slot.deferred) {
+      slot.tensor.data = slot.fixed;
+    } else {
+      slot.spare = spare_;
+      if (slot.block.capacity() < bytes || !slot.block.data()) slot.block = spare_->take(bytes);
+      slot.tensor.data = slot.block.data();
+    }
     return slot.tensor.as<std::byte>();
   }
 
@@ -39,6 +46,7 @@ class SlotSink : public OutputSink {
  private:
   const Program& program_;
   std::span<OutputSlot> slots_;
+  std::shared_ptr<SpareBlocks> spare_;
 };
 
 void prepare(const Program& program, std::span<const Tensor> inputs, std::span<OutputSlot> outputs) {
@@ -59,8 +67,11 @@ void prepare(const Program& program, std::span<const Tensor> inputs, std::span<O
 }  // namespace
 
 struct Context::Session {
-  Session(const Program& program, std::vector<Tensor> in, std::vector<Block> blocks)
-      : inputs(std::move(in)), owned(std::move(blocks)), outputs(program.outputs().size()), sink(program, outputs) {}
+  Session(const Program& program, std::vector<Tensor> in, std::vector<Block> blocks, std::shared_ptr<SpareBlocks> spare)
+      : inputs(std::move(in)),
+        owned(std::move(blocks)),
+        outputs(program.outputs().size()),
+        sink(program, outputs, std::move(spare)) {}
   std::vector<Tensor> inputs;
   std::vector<Block> owned;
   std::vector<OutputSlot> outputs;
@@ -77,14 +88,14 @@ void Context::run(std::span<const Tensor> inputs, std::span<OutputSlot> outputs,
                   int64_t max_iterations) {
   if (session_) throw Error(Code::kInvalidArgument, "the context is between begin() and finish()");
   prepare(*program_, inputs, outputs);
-  SlotSink sink(*program_, outputs);
+  SlotSink sink(*program_, outputs, spare_);
   frame_.run(inputs, {}, sink, {cancelled, max_iterations});
   sink.deliver();
 }
 
 void Context::begin(std::vector<Tensor> inputs, std::vector<Block> owned) {
   if (session_) throw Error(Code::kInvalidArgument, "the context is already between begin() and finish()");
-  session_.reset(new Session(*program_, std::move(inputs), std::move(owned)));
+  session_.reset(new Session(*program_, std::move(inputs), std::move(owned), spare_));
   prepare(*program_, session_->inputs, session_->outputs);
   try {
     frame_.start(session_->inputs, {}, session_->sink);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "executor/frame.h"
+#include "executor/spare_blocks.h"
 #include "executor/threads.h"
 
 namespace tw {
@@ -19,6 +20,7 @@ struct OutputSlot {
   // Set by the run.
   Tensor tensor;  // rank -1: not a tensor
   Block block;
+  std::shared_ptr<SpareBlocks> spare;  // where `block` goes when it has been read
 };
 
 constexpr int64_t kDefaultIterations = int64_t{1} << 31;
@@ -52,6 +54,7 @@ class Context {
   std::shared_ptr<const Program> program_;
   std::shared_ptr<ThreadPool> pool_;
   Frame frame_;
+  std::shared_ptr<SpareBlocks> spare_ = std::make_shared<SpareBlocks>();
   std::unique_ptr<Session, void (*)(Session*)> session_;
   std::shared_ptr<JobQueue> queue_ = std::make_shared<JobQueue>();
 };
