@@ -174,13 +174,14 @@ void dot(ThreadPool& pool, const char* network, int64_t m, int64_t k, int64_t n,
 
 // Square images and kernels, "same" padding, channels-last but for "nchw".
 void conv(ThreadPool& pool, const char* network, const char* algorithm, int64_t size, int64_t channels, int64_t outputs,
-          int64_t kernel, int64_t stride = 1, int64_t group = 1) {
+          int64_t kernel, int64_t stride = 1, int64_t group = 1, int64_t dilation = 1) {
   const std::string name = std::string(network) + " conv " + std::to_string(kernel) + "x" + std::to_string(kernel) +
                            (stride > 1 ? "/" + std::to_string(stride) : "") +
-                           (group > 1 ? " group " + std::to_string(group) : "") + " " + std::to_string(size) + " px, " +
+                           (group > 1 ? " group " + std::to_string(group) : "") +
+                           (dilation > 1 ? " dilated " + std::to_string(dilation) : "") + " " + std::to_string(size) + " px, " +
                            std::to_string(channels) + " to " + std::to_string(outputs) + " (" + algorithm + ")";
   if (!wanted(name)) return;
-  const int64_t out = (size + stride - 1) / stride, pad = (kernel - 1) / 2;
+  const int64_t out = (size + stride - 1) / stride, pad = (kernel - 1) / 2 * dilation;
   const bool row_major = std::strcmp(algorithm, "nchw") == 0;
   Buffer x(channels * size * size), w(outputs * channels / group * kernel * kernel), y(outputs * out * out),
       bias(outputs);
@@ -189,6 +190,7 @@ void conv(ThreadPool& pool, const char* network, const char* algorithm, int64_t 
   attributes.set("kernelShape", std::vector<double>{double(kernel), double(kernel)});
   attributes.set("strides", std::vector<double>{double(stride), double(stride)});
   attributes.set("pads", std::vector<double>{double(pad), double(pad), double(pad), double(pad)});
+  attributes.set("dilations", std::vector<double>{double(dilation), double(dilation)});
   attributes.set("group", double(group));
   attributes.set("tape", std::vector<std::string>{"in f32 0", "const f32 0", "max f32 0 1"});
   attributes.set("packed", 1.0);
@@ -260,6 +262,7 @@ int main(int argc, char** argv) {
   conv(pool, "resnet50", "indirect", 56, 256, 512, 1, 2);
   conv(pool, "mobilenet_v2", "nchw", 224, 3, 32, 3, 2);
   conv(pool, "regnet_y", "indirect", 28, 104, 104, 3, 1, 13);
+  conv(pool, "deeplabv3", "indirect", 14, 960, 256, 3, 1, 1, 12);
   for (const char* algorithm : {"depthwise"}) {
     conv(pool, "mobilenet_v2", algorithm, 112, 32, 32, 3, 1, 32);
     conv(pool, "mobilenet_v2", algorithm, 112, 96, 96, 3, 2, 96);

@@ -262,6 +262,31 @@ TEST(layers_of_networks) {
   });
 }
 
+// Kernels so wide that most taps meet nothing but padding.
+TEST(wide_dilations) {
+  on_every_isa([](const std::string& isa) {
+    const Case layers[] = {
+        {"indirect", 1, 96, 70, {14, 13}, {3, 3}, {1, 1}, {12, 12}, {12, 12, 12, 12}},
+        {"indirect", 2, 64, 33, {9, 17}, {3, 5}, {1, 2}, {7, 5}, {7, 11, 8, 9}},
+        {"indirect", 1, 128, 96, {14, 14}, {3, 3}, {1, 1}, {24, 24}, {24, 24, 24, 24}},
+        {"indirect", 2, 130, 96, {40}, {5}, {1}, {19}, {38, 38}},
+        {"indirect", 1, 64, 40, {5, 6, 7}, {3, 3, 3}, {1, 1, 1}, {4, 5, 6}, {4, 5, 6, 4, 5, 6}},
+        // A border from which no tap reaches the input.
+        {"indirect", 1, 64, 64, {8, 9}, {3, 3}, {1, 1}, {1, 7}, {9, 9, 9, 9}},
+        {"indirect", 1, 192, 66, {12, 12}, {3, 3}, {1, 1}, {10, 10}, {10, 10, 10, 10}, 2},
+    };
+    for (Case c : layers) {
+      for (const auto epilogue : {Case::kPlain, Case::kResidualRelu, Case::kTape}) {
+        c.epilogue = epilogue;
+        for (const Layout y : {Layout::kChannelsLast, Layout::kRowMajor}) {
+          c.y_layout = y;
+          check(c, isa);
+        }
+      }
+    }
+  });
+}
+
 TEST(depthwise) {
   on_every_isa([](const std::string& isa) {
     for (int i = 0; i < 60; ++i) {

@@ -26,7 +26,7 @@ namespace {
 
 // How long an idle worker, or a caller whose last tasks run elsewhere, stays awake before it sleeps in the kernel:
 // about the gap between two steps of an inference. Waking a sleeper costs some 50 µs of latency, spinning costs a core.
-constexpr auto kSpin = std::chrono::microseconds(40);
+constexpr auto kSpin = std::chrono::microseconds(200);
 constexpr int kSlots = 16;
 
 void pause() {

@@ -3,6 +3,7 @@
 // own layout).
 #include "kernels/contraction/conv.h"
 #include "kernels/contraction/conv_direct.h"
+#include "kernels/contraction/conv_regions.h"
 #include "kernels/contraction/conv_rows.h"
 #include "kernels/contraction/strided.h"
 
@@ -49,6 +50,7 @@ class ConvGemm final : public Kernel {
     const ConvGeometry g = conv_geometry(attributes_, inputs[0], outputs[0]);
     const bool direct_output = Finish(conv_sink(g, epilogue_, inputs, outputs[0])).direct;
     if (in_place(g)) return conv_direct_bytes(g, threads, direct_output);
+    if (const auto parts = regions(g); !parts.empty()) return conv_regions_bytes(parts, threads, direct_output);
     return static_cast<size_t>(threads) * gemm_lane_bytes(shape_of(g), threads, !packed_, direct_output);
   }
 
@@ -59,6 +61,11 @@ class ConvGemm final : public Kernel {
       const int64_t per_group = group_floats(g);
       return run_conv_direct(context.pool, context.workspace, g, order_of(attributes_), inputs[0].as<float>(),
                              inputs[1].as<float>(), per_group, sink);
+    }
+    if (const auto parts = regions(g); !parts.empty()) {
+      return run_conv_regions(context.pool, context.workspace, parts, epilogue_,
+                              PackedPanels(inputs[1].as<float>(), g.taps() * g.channels, group_floats(g)), inputs,
+                              outputs[0]);
     }
     if (g.taps() == 1 && g.unpadded()) return multiply(context, g, pointwise_rows(g, inputs[0]), inputs[1], sink);
     multiply(context, g, ConvRows(g, order_of(attributes_), inputs[0].as<float>()), inputs[1], sink);
@@ -71,6 +78,11 @@ class ConvGemm final : public Kernel {
 
   bool in_place(const ConvGeometry& g) const {
     return packed_ && g.taps() > 1 && prefers_direct(g, order_of(attributes_));
+  }
+
+  std::vector<ConvRegion> regions(const ConvGeometry& g) const {
+    return packed_ && order_of(attributes_) == ConvOrder::kTapsThenChannels ? conv_regions(g)
+                                                                            : std::vector<ConvRegion>{};
   }
 
   // Of one group's packed weights.

@@ -3,6 +3,7 @@
 #include "kernels/contraction/gemm.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace tw {
 namespace {
@@ -19,20 +20,29 @@ int64_t piece(int64_t n, int64_t parts, int64_t i) { return n / parts * i + std:
 struct Blocking {
   int64_t m_tiles, m_parts;  // tiles of nearly equal height; parts of whole tiles, one a task
   int64_t panels, n_parts;   // parts of whole panels, one a task
-  int64_t k_blocks;
-  int64_t kc, nc, mc;  // the largest of each
+  std::vector<DepthRange> k_blocks;
+  int64_t kc = 0, nc, mc;  // the largest of each
   int64_t lda;         // of copied tiles: not a multiple of a page, so that rows spread over the cache's sets
 
-  Blocking(const GemmShape& s, int threads, bool packs_b) {
+  Blocking(const GemmShape& s, std::span<const DepthRange> ranges, int threads, bool packs_b) {
     m_tiles = ceil_div(s.m, tile_table().rows);
     panels = ceil_div(s.n, kPanel);
     // A short A fits the second-level cache however long its rows are.
     const int64_t depth = m_tiles <= 1 && !packs_b ? 4096 : kDepth;
-    k_blocks = std::max<int64_t>(1, ceil_div(s.k, depth));
-    kc = ceil_div(s.k, k_blocks);
+    const DepthRange all{0, s.k};
+    int64_t summed = 0;
+    for (const DepthRange& range : ranges.empty() ? std::span(&all, 1) : ranges) {
+      const int64_t blocks = std::max<int64_t>(1, ceil_div(range.count, depth));
+      for (int64_t i = 0; i < blocks; ++i) {
+        const int64_t begin = piece(range.count, blocks, i), end = piece(range.count, blocks, i + 1);
+        k_blocks.push_back({range.begin + begin, end - begin});
+        kc = std::max(kc, end - begin);
+      }
+      summed += range.count;
+    }
     const int64_t panels_that_fit = std::max<int64_t>(2, kBlockFloats / (kPanel * std::max<int64_t>(kc, 1)));
     n_parts = std::max<int64_t>(1, ceil_div(panels, panels_that_fit));
-    const int64_t work = s.batch * s.m * s.n * std::max<int64_t>(s.k, 1);
+    const int64_t work = s.batch * s.m * s.n * std::max<int64_t>(summed, 1);
     const int64_t wanted = threads == 1 ? 1 : std::clamp<int64_t>(work / kTaskWork, 1, 4 * threads);
     m_parts = 1;
     if (const int64_t tasks = std::max<int64_t>(1, s.batch) * n_parts; tasks < wanted) {
@@ -51,7 +61,7 @@ struct Blocking {
 
   size_t a_floats() const { return static_cast<size_t>(lda * tile_table().rows); }
   size_t b_floats() const { return static_cast<size_t>(kc * nc); }
-  size_t c_floats() const { return static_cast<size_t>((k_blocks > 1 ? mc : tile_table().rows) * nc); }
+  size_t c_floats() const { return static_cast<size_t>((k_blocks.size() > 1 ? mc : tile_table().rows) * nc); }
   size_t lane_floats(bool packs_b, bool direct) const {
     return ((a_floats() + (packs_b ? b_floats() : 0) + (direct ? 0 : c_floats())) + 15) / 16 * 16;
   }
@@ -59,16 +69,18 @@ struct Blocking {
 
 class Run {
  public:
-  Run(std::byte* workspace, const GemmShape& shape, const RowSource& a, const PanelSource& b, const Sink& sink,
-      int threads)
-      : s_(shape), a_(a), b_(b), sink_(sink), finish_(sink), plan_(shape, threads, b.needs_scratch()) {
-    lane_floats_ = plan_.lane_floats(b.needs_scratch(), finish_.direct);
-    scratch_ = reinterpret_cast<float*>(workspace);
-  }
+  Run(const GemmJob& job, int threads)
+      : s_(job.shape),
+        a_(*job.a),
+        b_(*job.b),
+        sink_(*job.sink),
+        finish_(sink_),
+        plan_(s_, job.ranges, threads, b_.needs_scratch()) {}
 
   int64_t tasks() const { return s_.batch * plan_.n_parts * plan_.m_parts; }
+  size_t lane_floats() const { return plan_.lane_floats(b_.needs_scratch(), finish_.direct); }
 
-  void task(int64_t index, int lane) const {
+  void task(int64_t index, float* a_scratch) const {
     // Parts of m are innermost: threads at work together share a block of B.
     const int64_t m_part = index % plan_.m_parts;
     index /= plan_.m_parts;
@@ -77,13 +89,13 @@ class Run {
                   tile_end = piece(plan_.m_tiles, plan_.m_parts, m_part + 1);
     const int64_t n = piece(plan_.panels, plan_.n_parts, n_part) * kPanel;
     const int64_t n_end = std::min(s_.n, piece(plan_.panels, plan_.n_parts, n_part + 1) * kPanel);
-    float* a_scratch = scratch_ + static_cast<size_t>(lane) * lane_floats_;
     float* b_scratch = a_scratch + plan_.a_floats();
     float* c_scratch = b_scratch + (b_.needs_scratch() ? plan_.b_floats() : 0);
     const int64_t m_begin = piece(s_.m, plan_.m_tiles, tile_begin);
 
-    for (int64_t kb = 0; kb < plan_.k_blocks; ++kb) {
-      const int64_t k = piece(s_.k, plan_.k_blocks, kb), kc = piece(s_.k, plan_.k_blocks, kb + 1) - k;
+    const size_t blocks = plan_.k_blocks.size();
+    for (size_t kb = 0; kb < blocks; ++kb) {
+      const auto [k, kc] = plan_.k_blocks[kb];
       const Panels panels = b_.block(batch, k, kc, n, n_end - n, b_scratch);
       for (int64_t t = tile_begin; t < tile_end; ++t) {
         const int64_t m = piece(s_.m, plan_.m_tiles, t);
@@ -94,8 +106,8 @@ class Run {
         args.k = kc;
         args.rows = rows;
         args.accumulate = kb > 0;
-        float* scratch_rows = c_scratch + (plan_.k_blocks > 1 ? (m - m_begin) * plan_.nc : 0);
-        columns(args, panels, batch, m, n, n_end, scratch_rows, kb + 1 == plan_.k_blocks);
+        float* scratch_rows = c_scratch + (blocks > 1 ? (m - m_begin) * plan_.nc : 0);
+        columns(args, panels, batch, m, n, n_end, scratch_rows, kb + 1 == blocks);
       }
     }
   }
@@ -122,14 +134,12 @@ class Run {
     if (last && finish_.needs_tape(sink_)) run_tape(sink_, batch, m, args.rows, n, n_end, tile_rows.out);
   }
 
-  const GemmShape& s_;
+  const GemmShape s_;
   const RowSource& a_;
   const PanelSource& b_;
   const Sink& sink_;
   const Finish finish_;
   const Blocking plan_;
-  size_t lane_floats_;
-  float* scratch_;
 };
 
 }  // namespace
@@ -158,15 +168,39 @@ void TileRows::finish(const Sink& sink, const Finish& finish, int64_t batch, int
   args.high = sink.epilogue->high;
 }
 
-size_t gemm_lane_bytes(const GemmShape& shape, int threads, bool packs_b, bool direct) {
-  return Blocking(shape, threads, packs_b).lane_floats(packs_b, direct) * sizeof(float);
+int64_t GemmJob::work() const {
+  int64_t summed = ranges.empty() ? shape.k : 0;
+  for (const DepthRange& range : ranges) summed += range.count;
+  return shape.batch * shape.m * shape.n * summed;
+}
+
+size_t gemm_lane_bytes(const GemmShape& shape, int threads, bool packs_b, bool direct,
+                       std::span<const DepthRange> ranges) {
+  return Blocking(shape, ranges, threads, packs_b).lane_floats(packs_b, direct) * sizeof(float);
+}
+
+void run_gemms(ThreadPool& pool, std::byte* workspace, std::span<const GemmJob> jobs) {
+  std::vector<Run> runs;
+  std::vector<int64_t> ends;  // of the jobs' tasks
+  size_t lane_floats = 0;
+  for (const GemmJob& job : jobs) {
+    if (job.shape.batch == 0 || job.shape.m == 0 || job.shape.n == 0) continue;
+    const Run& run = runs.emplace_back(job, pool.threads());
+    ends.push_back((ends.empty() ? 0 : ends.back()) + run.tasks());
+    lane_floats = std::max(lane_floats, run.lane_floats());
+  }
+  if (runs.empty()) return;
+  pool.parallel_for(ends.back(), [&](int64_t task, int lane) {
+    const size_t i = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), task) - ends.begin());
+    const int64_t first = i ? ends[i - 1] : 0;
+    runs[i].task(task - first, reinterpret_cast<float*>(workspace) + static_cast<size_t>(lane) * lane_floats);
+  });
 }
 
 void run_gemm(ThreadPool& pool, std::byte* workspace, const GemmShape& shape, const RowSource& a, const PanelSource& b,
               const Sink& sink) {
-  if (shape.batch == 0 || shape.m == 0 || shape.n == 0) return;
-  const Run run(workspace, shape, a, b, sink, pool.threads());
-  pool.parallel_for(run.tasks(), [&](int64_t task, int lane) { run.task(task, lane); });
+  const GemmJob job{shape, &a, &b, &sink};
+  run_gemms(pool, workspace, {&job, 1});
 }
 
 }  // namespace tw

@@ -2,6 +2,7 @@
 // cache blocking and thread partition between them.
 #pragma once
 #include <cstddef>
+#include <span>
 
 #include "base/kernel.h"
 #include "kernels/contraction/sink.h"
@@ -49,8 +50,26 @@ struct GemmShape {
   int64_t batch, m, n, k;
 };
 
+// Elements [begin, begin + count) of the summed dimension.
+struct DepthRange {
+  int64_t begin, count;
+};
+
+struct GemmJob {
+  GemmShape shape;
+  const RowSource* a;
+  const PanelSource* b;
+  const Sink* sink;
+  std::span<const DepthRange> ranges = {};  // what is summed; without any, all of k
+
+  int64_t work() const;  // multiply-adds
+};
+
 // Scratch for one thread is the same for all, so the workspace is this many bytes times the threads.
-size_t gemm_lane_bytes(const GemmShape& shape, int threads, bool packs_b, bool direct);
+size_t gemm_lane_bytes(const GemmShape& shape, int threads, bool packs_b, bool direct,
+                       std::span<const DepthRange> ranges = {});
+// Independent products in one parallel loop, begun in order.
+void run_gemms(ThreadPool& pool, std::byte* workspace, std::span<const GemmJob> jobs);
 void run_gemm(ThreadPool& pool, std::byte* workspace, const GemmShape& shape, const RowSource& a, const PanelSource& b,
               const Sink& sink);
 
