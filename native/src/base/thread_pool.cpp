@@ -25,8 +25,10 @@ namespace tw {
 namespace {
 
 // How long an idle worker, or a caller whose last tasks run elsewhere, stays awake before it sleeps in the kernel:
-// about the gap between two steps of an inference. Waking a sleeper costs some 50 µs of latency, spinning costs a core.
-constexpr auto kSpin = std::chrono::microseconds(200);
+// longer than the gap between two steps of an inference, and than that between two inferences in a row. Waking a
+// sleeper costs some 50 µs of latency, spinning costs a core: after a while it is yielded to whoever needs it, such as
+// the thread that waits for the inference's result.
+constexpr auto kSpin = std::chrono::microseconds(200), kSpinAlone = std::chrono::microseconds(15);
 constexpr int kSlots = 16;
 
 void pause() {
@@ -63,14 +65,16 @@ void wake(std::atomic<uint32_t>& word, int64_t sleepers) {
 // Spins until `ready()` or the time is up; tells whether it became ready.
 template <typename Ready>
 bool spin_until(Ready ready) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpin;
-  do {
+  const auto begin = std::chrono::steady_clock::now();
+  for (;;) {
     for (int i = 0; i < 16; ++i) {
       if (ready()) return true;
       pause();
     }
-  } while (std::chrono::steady_clock::now() < deadline);
-  return ready();
+    const auto spent = std::chrono::steady_clock::now() - begin;
+    if (spent > kSpin) return ready();
+    if (spent > kSpinAlone) std::this_thread::yield();
+  }
 }
 
 // State word of a slot, from the low end: workers inside (16 bits), lanes given out (14), caller asleep (1), open (1),

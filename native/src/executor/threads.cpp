@@ -1,6 +1,8 @@
 #include "executor/threads.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <thread>
 
@@ -21,13 +23,15 @@ class JobThreads {
     {
       std::lock_guard lock(mutex_);
       jobs_.push_back(std::move(job));
-      if (sleeping_ < jobs_.size() && threads_ < kMostThreads) {
+      waiting_.store(jobs_.size());
+      if (idle_ < jobs_.size() && threads_ < kMostThreads) {
         try {
           std::thread([this] { work(); }).detach();
           ++threads_;
         } catch (const std::system_error&) {
           if (threads_ == 0) {
             jobs_.pop_back();
+            waiting_.store(jobs_.size());
             throw Error(Code::kOutOfMemory, "cannot start a thread");
           }
         }
@@ -42,11 +46,19 @@ class JobThreads {
   void work() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      ++sleeping_;
+      ++idle_;
+      if (jobs_.empty() && !watched_) {
+        watched_ = true;
+        lock.unlock();
+        watch();
+        lock.lock();
+        watched_ = false;
+      }
       wake_.wait(lock, [this] { return !jobs_.empty(); });
-      --sleeping_;
+      --idle_;
       auto job = std::move(jobs_.front());
       jobs_.pop_front();
+      waiting_.store(jobs_.size());
       lock.unlock();
       job();
       job = nullptr;
@@ -54,10 +66,22 @@ class JobThreads {
     }
   }
 
+  // Runs often follow one another, and being woken takes as long as a small one of them: one idle thread stays awake
+  // for a while, but lets others have its core.
+  void watch() const {
+    const auto deadline = std::chrono::steady_clock::now() + kWatch;
+    while (waiting_.load(std::memory_order_acquire) == 0 && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
+  }
+
+  static constexpr auto kWatch = std::chrono::microseconds(100);
+
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
-  size_t threads_ = 0, sleeping_ = 0;
+  std::atomic<size_t> waiting_{0};  // jobs_.size(), for those that do not hold the lock
+  bool watched_ = false;            // some thread is watching
+  size_t threads_ = 0, idle_ = 0;
 };
 
 }  // namespace
