@@ -1,0 +1,178 @@
+// cuInit, devices and contexts: one device, one context.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "driver.h"
+
+using namespace tw_emulator;
+
+namespace {
+
+char primary_context;
+thread_local void* current_context = nullptr;
+
+struct Capability {
+  int major = 8, minor = 0;
+  Capability() {
+    if (const char* text = std::getenv("TENSORWRIGHT_EMULATOR_CAPABILITY")) std::sscanf(text, "%d.%d", &major, &minor);
+  }
+};
+const Capability& capability() {
+  static const Capability value;
+  return value;
+}
+
+int attribute(int id) {
+  const bool hopper = capability_major() >= 9;
+  switch (id) {
+    case 1: return 1024;             // threads per block
+    case 2: case 3: return 1024;     // block x, y
+    case 4: return 64;               // block z
+    case 5: return 0x7FFFFFFF;       // grid x
+    case 6: case 7: return 65535;    // grid y, z
+    case 8: return 48 * 1024;        // shared memory per block
+    case 9: return 64 * 1024;        // constant memory
+    case 10: return 32;              // warp
+    case 11: return 0x7FFFFFFF;      // pitch
+    case 12: return 65536;           // registers per block
+    case 13: return 1000000;         // clock, kHz
+    case 14: return 512;             // texture alignment
+    case 15: return 1;               // copies overlap kernels
+    case 16: return 8;               // multiprocessors
+    case 18: return 0;               // integrated
+    case 19: return 1;               // maps host memory
+    case 31: return 1;               // concurrent kernels
+    case 36: return 1000000;         // memory clock, kHz
+    case 37: return 512;             // bus width, bits
+    case 38: return 4 * 1024 * 1024; // L2 cache
+    case 39: return 2048;            // threads per multiprocessor
+    case 40: return 1;               // copy engines
+    case 41: return 1;               // unified addressing
+    case 75: return capability_major();
+    case 76: return capability_minor();
+    case 78: return 1;               // stream priorities
+    case 81: return (hopper ? 228 : 164) * 1024;  // shared memory per multiprocessor
+    case 82: return 65536;           // registers per multiprocessor
+    case 97: return static_cast<int>(max_dynamic_shared());
+    case 99: return 1;               // registers host memory
+    case 106: return 32;             // blocks per multiprocessor
+    case 111: return 1024;           // shared memory reserved per block
+    case 115: return 1;              // memory pools
+    case 120: case 127: return hopper;  // clusters, tensor maps
+    default: return 0;
+  }
+}
+
+}  // namespace
+
+namespace tw_emulator {
+
+std::recursive_mutex& driver_lock() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+int capability_major() { return capability().major; }
+int capability_minor() { return capability().minor; }
+size_t total_memory() { return size_t{4} << 30; }
+size_t max_dynamic_shared() { return (capability_major() >= 9 ? 227 : 163) * size_t{1024}; }
+
+}  // namespace tw_emulator
+
+TW_DRIVER cuInit(unsigned flags) { return flags == 0 ? kSuccess : kInvalidValue; }
+TW_DRIVER cuDriverGetVersion(int* version) { return *version = 13000, kSuccess; }
+TW_DRIVER cuDeviceGetCount(int* count) { return *count = 1, kSuccess; }
+TW_DRIVER cuDeviceGet(int* device, int ordinal) {
+  if (ordinal != 0) return kInvalidDevice;
+  return *device = 0, kSuccess;
+}
+TW_DRIVER cuDeviceGetName(char* name, int length, int device) {
+  if (device != 0) return kInvalidDevice;
+  std::snprintf(name, static_cast<size_t>(length), "Tensorwright emulator");
+  return kSuccess;
+}
+TW_DRIVER cuDeviceGetAttribute(int* value, int id, int device) {
+  if (device != 0) return kInvalidDevice;
+  return *value = attribute(id), kSuccess;
+}
+TW_DRIVER cuDeviceTotalMem_v2(size_t* bytes, int device) {
+  if (device != 0) return kInvalidDevice;
+  return *bytes = total_memory(), kSuccess;
+}
+TW_DRIVER cuDeviceGetUuid_v2(char* uuid, int device) {
+  if (device != 0) return kInvalidDevice;
+  std::memcpy(uuid, "tw-emulator-0000", 16);
+  return kSuccess;
+}
+TW_DRIVER cuDeviceGetUuid(char* uuid, int device) { return cuDeviceGetUuid_v2(uuid, device); }
+TW_DRIVER cuDeviceComputeCapability(int* major, int* minor, int device) {
+  if (device != 0) return kInvalidDevice;
+  *major = capability_major();
+  *minor = capability_minor();
+  return kSuccess;
+}
+TW_DRIVER cuDeviceGetPCIBusId(char* text, int length, int) {
+  std::snprintf(text, static_cast<size_t>(length), "0000:00:00.0");
+  return kSuccess;
+}
+
+TW_DRIVER cuDevicePrimaryCtxRetain(void** context, int device) {
+  if (device != 0) return kInvalidDevice;
+  return *context = &primary_context, kSuccess;
+}
+TW_DRIVER cuDevicePrimaryCtxRelease_v2(int device) { return device == 0 ? kSuccess : kInvalidDevice; }
+TW_DRIVER cuDevicePrimaryCtxSetFlags_v2(int, unsigned) { return kSuccess; }
+TW_DRIVER cuDevicePrimaryCtxGetState(int, unsigned* flags, int* active) { return *flags = 0, *active = 1, kSuccess; }
+TW_DRIVER cuCtxSetCurrent(void* context) { return current_context = context, kSuccess; }
+TW_DRIVER cuCtxGetCurrent(void** context) { return *context = current_context, kSuccess; }
+TW_DRIVER cuCtxPushCurrent_v2(void* context) { return current_context = context, kSuccess; }
+TW_DRIVER cuCtxPopCurrent_v2(void** context) {
+  if (context) *context = current_context;
+  return current_context = nullptr, kSuccess;
+}
+TW_DRIVER cuCtxGetDevice(int* device) { return *device = 0, kSuccess; }
+TW_DRIVER cuCtxSynchronize() { return kSuccess; }
+TW_DRIVER cuCtxGetStreamPriorityRange(int* least, int* greatest) { return *least = 0, *greatest = -5, kSuccess; }
+
+namespace {
+struct ResultText {
+  int code;
+  const char *name, *text;
+};
+constexpr ResultText kResultTexts[] = {
+    {kSuccess, "CUDA_SUCCESS", "no error"},
+    {kInvalidValue, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {kNotInitialized, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
+    {kNoDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    {kInvalidDevice, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+    {kInvalidImage, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {kInvalidContext, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    {kNoBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
+    {kInvalidHandle, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+    {kNotFound, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+    {kNotReady, "CUDA_ERROR_NOT_READY", "device not ready"},
+    {kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+    {kLaunchOutOfResources, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
+    {kMisalignedAddress, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
+    {kLaunchFailed, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {kNotSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
+    {kStreamCaptureUnsupported, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
+    {kStreamCaptureInvalidated, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
+    {kInvalidClusterSize, "CUDA_ERROR_INVALID_CLUSTER_SIZE", "cluster misconfiguration"},
+    {kUnknown, "CUDA_ERROR_UNKNOWN", "unknown error"},
+};
+}  // namespace
+
+TW_DRIVER cuGetErrorName(int code, const char** name) {
+  for (const ResultText& r : kResultTexts) {
+    if (r.code == code) return *name = r.name, kSuccess;
+  }
+  return *name = nullptr, kInvalidValue;
+}
+TW_DRIVER cuGetErrorString(int code, const char** text) {
+  for (const ResultText& r : kResultTexts) {
+    if (r.code == code) return *text = r.text, kSuccess;
+  }
+  return *text = nullptr, kInvalidValue;
+}
