@@ -67,7 +67,7 @@ export interface Epilogue {
 }
 
 /**
- * The group's expression of its output `output`.
+ * The group's expression of its output `output` over the anchor's first.
  * @param value C++ of the anchor's value, in its stored type or its domain
  * @param element C++ of an operand's element
  */
@@ -83,7 +83,7 @@ export function printEpilogue(
   const operands: LaneOperand[] = [];
   const { dims } = context.outputView(output)!;
   const { statements, results } = printScalars([group.expressions()[output]!], (index) => {
-    if (index === anchorArg(group, output)) return value;
+    if (index === anchorArg(group)) return value;
     const view = context.view(index)!;
     const operand = inputOperand(group, index, args, `e${String(index)}`, view, toSpace(broadcastStrides(view, dims)));
     operands.push(operand);
@@ -113,19 +113,4 @@ ${operands.map((o) => printOffsets(space, o, args)).join('')}${members.join('')}
 /** The loads of operands as vectors, one function each: `name_load`. */
 export function printLoads(space: LaneSpace, operands: readonly LaneOperand[]): string[] {
   return operands.map((o) => printLoad(space, o));
-}
-
-/** An extent for choosing how to launch: exact where it is known. */
-export function typical(d: Dim): number {
-  const { min, max } = dimBounds(d);
-  return Math.min(max, Math.max(min, 1) * 64);
-}
-
-/** The least power of two that is not below n. */
-export function powerOfTwo(n: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, n)));
-}
-
-export function clamp(n: number, low: number, high: number): number {
-  return Math.max(low, Math.min(high, n));
 }

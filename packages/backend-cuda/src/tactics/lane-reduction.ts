@@ -3,15 +3,8 @@
 import { ceilDivDims, type Dim, type EmitContext, type EmittedStep, type GroupView, mulDims } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { type Launch, launchStep } from '../launch/launch-step.js';
-import {
-  clamp,
-  inputOperand,
-  outputOperand,
-  powerOfTwo,
-  printEpilogue,
-  printProblem,
-  typical,
-} from './lane-problem.js';
+import { inputOperand, outputOperand, printEpilogue, printProblem } from './lane-problem.js';
+import { clamp, enoughBlocks, outerShape, powerOfTwo, splitsFor, typical } from './lane-shape.js';
 import { laneSpace, type LaneSpace, printLoad } from './lanes.js';
 
 export interface Reduction {
@@ -27,9 +20,6 @@ export interface Reduction {
 }
 
 const block = 256;
-/** Blocks that fill a large device; rows are split where there are fewer. */
-const enoughBlocks = 132;
-const maxSplits = 256;
 
 interface Shape {
   /** C++ of the kernel's body. */
@@ -63,7 +53,7 @@ export function emitReduction(group: GroupView, context: EmitContext, reduction:
   );
   const operands = [main, out, ...epilogue.operands];
   const space = laneSpace(x.dims, isColumn, main, operands);
-  const shape = space.along === 'columns' ? innerShape(space) : outerShape(space, reduction.accumulatorBytes);
+  const shape = space.along === 'columns' ? innerShape(space) : outerReduction(space, reduction.accumulatorBytes);
   const chunk = mulDims(ceilDivDims(ceilDivDims(space.columns, shape.step), shape.splits), shape.step);
   const members = [
     `  using X = ${main.type};\n`,
@@ -135,31 +125,14 @@ function innerShape(space: LaneSpace): Shape {
   };
 }
 
-function outerShape(space: LaneSpace, accumulatorBytes: number): Shape {
-  const rows = Math.max(1, typical(space.rows));
-  const tx = clamp(powerOfTwo(Math.ceil(rows / space.width)), 1, 32);
-  const columns = typical(space.columns);
-  // Shared memory holds an accumulator for each thread and element of its vector: 48 KiB at most.
-  const most = (48 * 1024) / (accumulatorBytes * space.width);
-  const ty = clamp(
-    Math.min(powerOfTwo(Math.ceil(columns / 4)), block / tx, 2 ** Math.floor(Math.log2(most / tx))),
-    1,
-    block,
-  );
-  const threads = Math.max(32, tx * ty);
-  const wide = threads / ty;
-  const blocks = Math.ceil(rows / (wide * space.width));
-  const splits = splitsFor(blocks, Math.ceil(columns / (ty * 8)));
+function outerReduction(space: LaneSpace, accumulatorBytes: number): Shape {
+  const { tx, ty, rowsOfBlock } = outerShape(space, accumulatorBytes);
+  const blocks = Math.ceil(Math.max(1, typical(space.rows)) / rowsOfBlock);
   return {
-    call: `reduce_outer<OPERATION, ${String(wide)}, ${String(ty)}>`,
-    block: threads,
-    rowsPerBlock: wide * space.width,
-    splits,
+    call: `reduce_outer<OPERATION, ${String(tx)}, ${String(ty)}>`,
+    block: tx * ty,
+    rowsPerBlock: rowsOfBlock,
+    splits: splitsFor(blocks, typical(space.columns) / (ty * 8)),
     step: ty,
   };
-}
-
-function splitsFor(blocks: number, useful: number): number {
-  if (blocks >= enoughBlocks / 2) return 1;
-  return clamp(Math.min(Math.floor((2 * enoughBlocks) / blocks), useful), 1, maxSplits);
 }

@@ -194,15 +194,18 @@ export function printLoad(space: LaneSpace, operand: LaneOperand, name = `${oper
   }
 }
 
-/** Statements that store `values` (something indexable of V elements of any type) at (row, column). */
-export function printStore(space: LaneSpace, operand: LaneOperand, values: string): string {
-  const { pointer, type } = operand;
-  if (accessOf(space, space.along, space.width, operand) !== 'vector')
-    return each(`${element(space, operand)} = convert<${type}>(${values}[v]);`);
-  return (
-    `    Vec<${type}, V> packed;\n${each(`packed.v[v] = convert<${type}>(${values}[v]);`)}` +
-    `    store_vec(${pointer} + ${operand.name}_row(row) + ${operand.name}_column(column), packed);\n`
-  );
+/**
+ * Statements that store V elements at (row, column).
+ * @param statements what computes element v
+ * @param result C++ of its value, of any type
+ */
+export function printStore(space: LaneSpace, operand: LaneOperand, statements: string, result: string): string {
+  const { name, pointer, type } = operand;
+  const store =
+    accessOf(space, space.along, space.width, operand) === 'vector'
+      ? `    store_vec(${pointer} + ${name}_row(row) + ${name}_column(column), packed);\n`
+      : each(`${element(space, operand)} = packed.v[v];`);
+  return `    Vec<${type}, V> packed;\n${each(`{\n${statements}\n      packed.v[v] = convert<${type}>(${result});\n    }`)}${store}`;
 }
 
 function element(space: LaneSpace, { name, pointer }: LaneOperand): string {
