@@ -8,3 +8,6 @@
 #include "prelude/block.cuh"
 #include "prelude/atomic.cuh"
 #include "prelude/mma.cuh"
+#include "prelude/barrier.cuh"
+#include "prelude/tma.cuh"
+#include "prelude/wgmma.cuh"

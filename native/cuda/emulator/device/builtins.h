@@ -28,6 +28,10 @@ constexpr int warpSize = 32;
 
 #define TW_BUILTIN inline __attribute__((always_inline))
 
+TW_BUILTIN void tw_emulator_check_aligned(const void* pointer, unsigned long alignment) {
+  if (reinterpret_cast<unsigned long>(pointer) % alignment) tw_emulator_fail("misaligned vector access");
+}
+
 // Vector types, for texts that use them.
 struct __align__(8) int2 { int x, y; };
 struct __align__(16) int4 { int x, y, z, w; };

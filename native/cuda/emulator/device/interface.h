@@ -64,6 +64,29 @@ void tw_emulator_mma_bf16(float* c, const unsigned* a, const unsigned* b);
 void tw_emulator_mma_tf32(float* c, const unsigned* a, const unsigned* b);
 void tw_emulator_mma_int8(int* c, const unsigned* a, const unsigned* b, int a_signed, int b_signed);
 
+void tw_emulator_mbarrier_init(unsigned long long* barrier, unsigned arrivals);
+void tw_emulator_mbarrier_arrive(unsigned long long* barrier, unsigned expected_bytes);
+void tw_emulator_mbarrier_wait(unsigned long long* barrier, unsigned parity);
+
+unsigned tw_emulator_cluster_rank(void);
+unsigned tw_emulator_cluster_size(void);
+void tw_emulator_cluster_arrive(void);
+void tw_emulator_cluster_wait(void);
+void* tw_emulator_cluster_pointer(const void* shared, unsigned rank);
+
+// `offsets`: of an im2col load, else null. `blocks`: of a multicast, else 0.
+void tw_emulator_tma_load(void* shared, const void* map, unsigned long long* barrier, int rank, const int* coordinates,
+                          const unsigned short* offsets, unsigned blocks);
+void tw_emulator_tma_store(const void* map, const void* shared, int rank, const int* coordinates);
+void tw_emulator_tma_store_commit(void);
+void tw_emulator_tma_store_wait(int pending_groups);
+
+// `kind`: 0 f16, 1 bf16, 2 tf32, 3 i8, 4 u8. `fragment`: A in registers, else null.
+void tw_emulator_wgmma(int kind, int n, void* d, const unsigned* fragment, unsigned long long a, unsigned long long b,
+                       int accumulate, int transpose_a, int transpose_b);
+void tw_emulator_wgmma_commit(void);
+void tw_emulator_wgmma_wait(int pending_groups);
+
 float tw_emulator_f16_to_f32(unsigned short bits);
 unsigned short tw_emulator_f32_to_f16(float x);
 unsigned short tw_emulator_f32_to_bf16(float x);

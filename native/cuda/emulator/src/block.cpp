@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <utility>
 
@@ -28,6 +29,8 @@ struct Engine {
   Continuation scheduler = nullptr;
   char* free_stack = nullptr;  // of a fiber that has ended
   int failure = 0;
+  std::deque<std::function<void()>> deferred;
+  unsigned long long cluster_word = 0;
   uint64_t random = 0;
 };
 Engine engine;
@@ -60,6 +63,7 @@ void fiber_main(void* argument) {
     thread->state = ThreadState::kDone;
     ++thread->block->done;
     if (!thread->copies.empty()) finish_copies(*thread);
+    if (!thread->stores.empty()) finish_stores(*thread, ~0u);
     Thread* next = next_fresh(*thread);
     if (!next) break;
     next->stack = std::exchange(thread->stack, nullptr);
@@ -143,6 +147,9 @@ void prepare(Block& block, uint3 index, unsigned rank) {
     thread.state = ThreadState::kFresh;
     thread.copy_group = 0;
     thread.copies.clear();
+    thread.store_group = thread.multiply_group = thread.cluster_parity = 0;
+    thread.stores.clear();
+    thread.multiplies.clear();
     if (++t.x == launch.block.x && (t.x = 0, ++t.y == launch.block.y)) t.y = 0, ++t.z;
   }
   block.dynamic_shared = engine.shared[rank]->prepare(launch.shared_bytes);
@@ -174,7 +181,7 @@ void report_deadlock() {
     std::string what = "deadlock at " + place_of(*example) + ": of " + std::to_string(block->threads.size()) +
                        " threads " + std::to_string(block->done) + " have ended";
     if (barrier) what += ", " + std::to_string(barrier) + " wait at a barrier";
-    for (int id = 0; id < 16; ++id) {
+    for (int id = 0; id < 24; ++id) {
       const Barrier& b = block->barriers[id];
       if (b.arrived) {
         what += " (" + std::to_string(id) + ": " + std::to_string(b.arrived) + " of " + std::to_string(b.expected) + ")";
@@ -185,6 +192,11 @@ void report_deadlock() {
     say(what);
   }
   engine.failure = kLaunchFailed;
+}
+
+void run_deferred() {
+  engine.deferred.front()();
+  engine.deferred.pop_front();
 }
 
 void run_cluster() {
@@ -199,8 +211,11 @@ void run_cluster() {
       for (size_t w = 0; w < warps && !engine.failure; ++w) progress |= run_warp(*block, (w + offset) % warps);
       running += block->done != block->threads.size();
     }
-    if (!progress && running > 0 && !engine.failure) report_deadlock();
+    if (progress || running == 0 || engine.failure) continue;
+    if (engine.deferred.empty()) report_deadlock();
+    else run_deferred();
   }
+  while (!engine.failure && !engine.deferred.empty()) run_deferred();
 }
 
 void run_blocks() {
@@ -223,6 +238,7 @@ void run_blocks() {
           }
         }
         engine.owner_of_static = nullptr;
+        engine.cluster_word = 0;
         if (size == 1) std::memset(launch.module->static_shared_begin, 0xFF, static_bytes());
         run_cluster();
         for (size_t i = 0; i < size && !engine.failure; ++i) {
@@ -258,6 +274,7 @@ int run(const Launch& launch) {
       }
     }
   }
+  engine.deferred.clear();
   engine.launch = nullptr;
   return engine.failure;
 }
@@ -265,6 +282,9 @@ int run(const Launch& launch) {
 Thread& self() { return *static_cast<Thread*>(tw_emulator_self); }
 const Launch& current_launch() { return *engine.launch; }
 const std::vector<Block*>& current_cluster() { return engine.cluster; }
+
+void defer(std::function<void()> operation) { engine.deferred.push_back(std::move(operation)); }
+unsigned long long& cluster_word() { return engine.cluster_word; }
 
 void wait() { switch_to(&self().at, engine.scheduler); }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,22 @@ struct AsyncCopy {
   unsigned group;
 };
 
+// A box that a thread gave to TMA and that has not left shared memory.
+struct BulkStore {
+  std::function<void()> finish;
+  unsigned group;
+};
+
+// A wgmma that no wait has completed.
+struct WarpgroupMultiply {
+  int kind, n;
+  void* d;
+  bool has_fragment, accumulate, transpose_a, transpose_b;
+  unsigned fragment[4];
+  uint64_t a, b;
+  unsigned group;
+};
+
 enum class ThreadState : uint8_t { kFresh, kRunnable, kYielded, kAtBarrier, kAtMeeting, kAtPhase, kDone };
 
 struct Block;
@@ -30,12 +47,14 @@ struct Thread : tw_emulator_thread {
   Block* block = nullptr;
   unsigned linear = 0;  // within the block
   ThreadState state = ThreadState::kFresh;
-  int waits_for = 0;  // the barrier's number
   int counted = 0;    // what the last __syncthreads_count gave
-  const uint64_t* phase_word = nullptr;  // the mbarrier it waits for, until its parity differs from `parity`
+  const unsigned long long* phase_word = nullptr;  // the mbarrier it waits for, until bit 63 differs from `parity`
   unsigned parity = 0;
   unsigned copy_group = 0;
   std::vector<AsyncCopy> copies;
+  unsigned store_group = 0, multiply_group = 0, cluster_parity = 0;
+  std::vector<BulkStore> stores;
+  std::vector<WarpgroupMultiply> multiplies;
 };
 
 // Lanes that wait for each other in one instruction.
@@ -60,7 +79,7 @@ struct Block {
   unsigned rank = 0;  // within its cluster
   std::vector<Thread> threads;
   std::vector<Warp> warps;
-  Barrier barriers[16];
+  Barrier barriers[24];  // the named ones, and one for each warpgroup
   char* dynamic_shared = nullptr;
   std::vector<char> static_shared;  // while another block of the cluster has the arrays
   size_t done = 0;
@@ -90,5 +109,15 @@ unsigned shared_address_of(const void* pointer);
 char* shared_pointer(unsigned address);  // the way back, for descriptors and cluster addresses
 
 void finish_copies(Thread& thread);  // as if it waited for all
+void finish_stores(Thread& thread, unsigned before_group);
+
+// Counts the calling thread in at a barrier of its block; true if it is the last one, which others wait for.
+bool arrive(int barrier, int threads, int predicate);
+void wait_at_barrier(int barrier);
+
+// Leaves an asynchronous operation for when no thread can go on without it. It must not fail.
+void defer(std::function<void()> operation);
+void complete_bytes(unsigned long long* barrier, unsigned bytes);
+unsigned long long& cluster_word();  // bit 63: the parity of the cluster barrier's phase; below: arrivals
 
 }  // namespace tw_emulator

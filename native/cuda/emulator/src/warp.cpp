@@ -122,11 +122,8 @@ extern "C" unsigned tw_emulator_match_any(unsigned mask, unsigned long long valu
   return vote.result;
 }
 
-namespace {
-
 // Counts the calling thread in; true if it was the last.
-bool arrive(int id, int threads, int predicate) {
-  if (id < 0 || id > 15) fail(kLaunchFailed, "used a barrier that does not exist");
+bool tw_emulator::arrive(int id, int threads, int predicate) {
   Thread& thread = self();
   if (threads <= 0 || threads > static_cast<int>(thread.block->threads.size())) {
     fail(kLaunchFailed, "used a barrier for more threads than the block has");
@@ -146,19 +143,27 @@ bool arrive(int id, int threads, int predicate) {
   return true;
 }
 
-void sync(int id, int threads, int predicate) {
-  if (arrive(id, threads, predicate)) return;
+void tw_emulator::wait_at_barrier(int id) {
   Thread& thread = self();
-  thread.waits_for = id;
   thread.block->barriers[id].waiting.push_back(&thread);
   set_waiting(thread, ThreadState::kAtBarrier);
 }
 
+namespace {
+void check_named(int id) {
+  if (id < 0 || id > 15) fail(kLaunchFailed, "used a barrier that does not exist");
+}
 }  // namespace
 
-extern "C" void tw_emulator_barrier_sync(int id, int threads) { sync(id, threads, 0); }
-extern "C" void tw_emulator_barrier_arrive(int id, int threads) { arrive(id, threads, 0); }
+extern "C" void tw_emulator_barrier_sync(int id, int threads) {
+  check_named(id);
+  if (!arrive(id, threads, 0)) wait_at_barrier(id);
+}
+extern "C" void tw_emulator_barrier_arrive(int id, int threads) {
+  check_named(id);
+  arrive(id, threads, 0);
+}
 extern "C" int tw_emulator_barrier_count(int predicate) {
-  sync(0, static_cast<int>(self().block->threads.size()), predicate);
+  if (!arrive(0, static_cast<int>(self().block->threads.size()), predicate)) wait_at_barrier(0);
   return self().counted;
 }

@@ -4,9 +4,8 @@
 #ifdef TW_EMULATOR
 #define TW_SHARED_BYTES(name) u8* const name = static_cast<u8*>(tw_emulator_dynamic_shared())
 #else
-#define TW_SHARED_BYTES(name)                                 \
-  extern __shared__ __align__(1024) u8 tw_shared_bytes[]; \
-  u8* const name = tw_shared_bytes
+extern __shared__ __align__(1024) u8 tw_shared_bytes[];
+#define TW_SHARED_BYTES(name) u8* const name = tw_shared_bytes
 #endif
 
 // The address of shared memory as instructions take it.
@@ -21,11 +20,17 @@ TW_DEVICE u32 shared_address(const void* pointer) {
 // N elements from an address aligned to N elements (16 bytes where they are more).
 template <int N, typename T>
 TW_DEVICE Vec<T, N> load_vec(const T* pointer) {
+#ifdef TW_EMULATOR
+  tw_emulator_check_aligned(pointer, alignof(Vec<T, N>));
+#endif
   return *reinterpret_cast<const Vec<T, N>*>(pointer);
 }
 
 template <typename T, int N>
 TW_DEVICE void store_vec(T* pointer, const Vec<T, N>& value) {
+#ifdef TW_EMULATOR
+  tw_emulator_check_aligned(pointer, alignof(Vec<T, N>));
+#endif
   *reinterpret_cast<Vec<T, N>*>(pointer) = value;
 }
 
