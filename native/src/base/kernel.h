@@ -1,4 +1,4 @@
-// What a CPU kernel is: made once from a step's attributes, run many times, from many threads at once.
+// What a kernel is: made once from a step's attributes, run many times, from many threads at once.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -14,6 +14,8 @@
 
 namespace tw {
 
+class DeviceQueue;
+
 // Memory for outputs whose shape only the kernel knows.
 class OutputAllocator {
  public:
@@ -27,6 +29,7 @@ struct KernelContext {
   OutputAllocator& outputs_of_unknown_shape;
   std::byte* workspace;  // Kernel::workspace_bytes() bytes, 64-byte aligned, undefined contents
   const std::atomic<bool>& cancelled;
+  DeviceQueue* queue = nullptr;  // of steps of a device, whose workspace is in its memory
 };
 
 // Omitted optional inputs arrive with data == nullptr and rank == -1.
@@ -41,6 +44,8 @@ class Kernel {
   // Asked whenever shapes have changed, before run(): throws unless it stays within these tensors. Plans are not trusted:
   // how many tensors there are, their dtypes, ranks and dims are all the plan's word.
   virtual void check(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const { (void)inputs, (void)outputs; }
+  // Only queues work of a device on memory that stays: the same run may be recorded once and played again.
+  virtual bool recordable() const { return false; }
   // Values (indices, sizes) must be checked here: throw tw::Error.
   virtual void run(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const = 0;
 };

@@ -3,6 +3,7 @@
 
 #include "base/isa.h"
 #include "base/kernel.h"
+#include "bindings/cuda.h"
 #include "bindings/environment.h"
 #include "bindings/objects.h"
 #include "bindings/packing.h"
@@ -107,6 +108,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("digest", guarded<start_digest>);
   export_objects(env, exports);
   export_packing(env, exports);
+  export_cuda(env, exports);
   return exports;
 }
 

@@ -50,6 +50,10 @@ ValueDescription read_value(const Reader& r) {
   v.dtype = r.field("dtype").optional([](const Reader& f) { return f.string(); });
   v.dims = r.field("dims").optional(read_integers);
   v.order = r.field("order").optional(read_integers);
+  if (const Reader memory = r.field("memory"); !memory.absent()) {
+    if (memory.string() != "cuda") memory.fail("'cuda'");
+    v.on_device = true;
+  }
   v.binds = read_pairs(r.field("binds"));
   const Reader names = r.field("names");
   if (!names.absent() && names.length() > 0) v.name = names.element(0).string();
@@ -119,6 +123,7 @@ ProgramDescription read_program(const Reader& r, int depth) {
     return SegmentDescription{s.field("backend").string(), s.field("begin").integer(), s.field("end").integer()};
   });
   p.arena_bytes = r.field("arenaBytes").integer();
+  if (const Reader bytes = r.field("deviceArenaBytes"); !bytes.absent()) p.device_arena_bytes = bytes.integer();
   return p;
 }
 

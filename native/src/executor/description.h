@@ -23,6 +23,7 @@ struct ValueDescription {
   std::optional<std::vector<int64_t>> dims;  // expressions
   std::optional<std::vector<int64_t>> order;
   Storage storage = Storage::kObject;
+  bool on_device = false;
   int64_t index = 0, offset = 0, bytes = 0;  // what the storage kind has of these
   std::vector<int64_t> elements;             // expressions, of kDims
   std::vector<std::pair<int64_t, int64_t>> binds;
@@ -58,7 +59,7 @@ struct ProgramDescription {
   std::vector<int64_t> inputs, outputs;
   std::vector<StepDescription> steps;
   std::vector<SegmentDescription> segments;
-  int64_t arena_bytes = 0;
+  int64_t arena_bytes = 0, device_arena_bytes = 0;
 };
 
 }  // namespace tw

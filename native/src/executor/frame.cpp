@@ -28,7 +28,12 @@ Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, bool pois
     if (p.values()[i].dynamic) dynamic_values_.push_back(i);
   for (size_t i = 0; i < p.symbols().size(); ++i)
     if (!p.start_symbol(static_cast<int>(i))) late_symbols_.push_back(i);
-  if (poison) poison_ranges_ = poison_ranges(p);
+  if (poison) poison_ranges_ = poison_ranges(p, false);
+  if (!p.device()) return;
+  queue_ = p.device()->make_queue();
+  for (DeviceBlock* block : {&device_arena_, &device_static_heap_, &device_workspace_}) *block = DeviceBlock(p.device());
+  device_blocks_.resize(p.values().size());
+  if (poison) device_poison_ranges_ = poison_ranges(p, true);
 }
 
 Frame::~Frame() = default;
@@ -39,6 +44,7 @@ void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclo
     throw Error(Code::kInvalidArgument,
                 "expected " + std::to_string(p.inputs().size()) + " inputs, received " + std::to_string(inputs.size()));
   sink_ = &sink;
+  if (queue_) queue_->enter();
   std::fill(placed_.begin(), placed_.end(), 0);
   release_dynamic_heap();
   const bool again = resolved_ && same_inputs(inputs, enclosing);
@@ -74,41 +80,71 @@ void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclo
 
 void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
   options_ = &options;
-  KernelContext context{pool_, *this, workspace_.data(), options.cancelled};
-  for (size_t s = begin; s < end; ++s) {
-    if (options.cancelled.load(std::memory_order_relaxed)) throw Error(Code::kAborted, "the run was cancelled");
-    const ProgramStep& step = program_->steps()[s];
-    step_ = s;
-    try {
-      if (!profiling_) {
-        run_step(step, context);
+  KernelContext context{pool_, *this, workspace_.data(), options.cancelled, queue_.get()};
+  if (queue_) queue_->enter();
+  try {
+    for (size_t s = begin; s < end;) {
+      if (options.cancelled.load(std::memory_order_relaxed)) throw Error(Code::kAborted, "the run was cancelled");
+      const auto ranges = program_->recordable();
+      const auto range = std::find_if(ranges.begin(), ranges.end(), [&](const RecordableSteps& r) { return r.begin == s; });
+      if (range != ranges.end() && range->end <= end &&
+          run_recorded(static_cast<size_t>(range - ranges.begin()), context)) {
+        s = range->end;
       } else {
-        const auto started = std::chrono::steady_clock::now();
-        run_step(step, context);
-        const auto spent = std::chrono::steady_clock::now() - started;
-        profile_[s].calls += 1;
-        profile_[s].nanoseconds +=
-            static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
+        run_named(s++, context);
       }
-    } catch (const Error& e) {
-      throw Error(e.code, e.code == Code::kAborted ? e.what() : step.name + ": " + e.what());
-    } catch (const std::bad_alloc&) {
-      throw Error(Code::kOutOfMemory, step.name + ": out of memory");
     }
+    wait_for_device();
+  } catch (...) {
+    // Queued copies may still touch memory of the caller.
+    try {
+      wait_for_device();
+    } catch (const Error&) {
+    }
+    throw;
   }
   // A kernel that saw the flag has left its output unfinished.
   if (options.cancelled.load(std::memory_order_relaxed)) throw Error(Code::kAborted, "the run was cancelled");
 }
 
+// Errors carry the step's name.
+void Frame::run_named(size_t s, KernelContext& context) {
+  const ProgramStep& step = program_->steps()[s];
+  step_ = s;
+  try {
+    if (!profiling_) return run_step(step, context);
+    const auto started = std::chrono::steady_clock::now();
+    double spent;
+    if (step.on_device) {
+      queue_->mark(0);
+      run_step(step, context);
+      queue_->mark(1);
+      queue_->synchronize();
+      spent = queue_->nanoseconds(0, 1);
+    } else {
+      run_step(step, context);
+      spent = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - started).count();
+    }
+    profile_[s].calls += 1;
+    profile_[s].nanoseconds += static_cast<uint64_t>(spent);
+  } catch (const Error& e) {
+    throw Error(e.code, e.code == Code::kAborted ? e.what() : step.name + ": " + e.what());
+  } catch (const std::bad_alloc&) {
+    throw Error(Code::kOutOfMemory, step.name + ": out of memory");
+  }
+}
+
 void Frame::run_step(const ProgramStep& step, KernelContext& context) {
   if (step.kind == StepKind::kForeign) throw Error(Code::kInvalidArgument, "runs on another backend");
+  if (!step.on_device) wait_for_device();
   if (step.dynamic) {
     resolve_step(step, false);
     prepare_kernel(step);
-    context.workspace = workspace_.data();
   }
+  context.workspace = step.on_device ? device_workspace_.data() : workspace_.data();
   if (poison_ && workspace_.data()) std::fill_n(workspace_.data(), workspace_.capacity(), std::byte{0xFF});
   if (step.kind == StepKind::kKernel) {
+    device_busy_ = device_busy_ || step.on_device;
     step.kernel->run(context, inputs_of(step), outputs_of(step));
   } else {
     auto& state = control_[step_];
@@ -125,9 +161,16 @@ void Frame::run_step(const ProgramStep& step, KernelContext& context) {
     for (const int v : step.dying_heap) heap_.give(std::move(blocks_[static_cast<size_t>(v)]));
     discarded_.clear();
   }
-  if (poison_)
-    for (const auto& [begin, end] : poison_ranges_[step_])
-      std::fill(arena_.data() + begin, arena_.data() + end, std::byte{0xFF});
+  if (poison_) poison_dead();
+}
+
+void Frame::poison_dead() {
+  constexpr unsigned char kPoison = 0xFF;
+  for (const auto& [begin, end] : poison_ranges_[step_])
+    std::fill(arena_.data() + begin, arena_.data() + end, std::byte{kPoison});
+  if (!queue_) return;
+  for (const auto& [begin, end] : device_poison_ranges_[step_])
+    queue_->fill(device_arena_.data() + begin, end - begin, kPoison);
 }
 
 void Frame::finish() {
@@ -148,6 +191,12 @@ void Frame::finish() {
   heap_.end_run();
 }
 
+void Frame::wait_for_device() {
+  if (!device_busy_) return;
+  device_busy_ = false;
+  queue_->synchronize();
+}
+
 void Frame::release_dynamic_heap() {
   for (const size_t v : dynamic_values_)
     if (blocks_[v].data()) heap_.give(std::move(blocks_[v]));
@@ -161,6 +210,7 @@ void Frame::allocate(size_t index, std::span<const int64_t> dims) {
   if (operand.value < 0) {
     constexpr size_t kLargestElement = 16;
     set_dense(t, dims, {}, "an omitted output");
+    if (step.on_device) throw Error(Code::kInternal, "steps of a device have no outputs of unknown shape");
     discarded_.emplace_back(static_cast<size_t>(t.count()) * kLargestElement);
     t.data = discarded_.back().data();
     return;
@@ -224,7 +274,10 @@ void Frame::set_profiling(bool on) {
 }
 
 MemoryUse Frame::memory() const {
-  MemoryUse use{arena_.capacity(), static_heap_.capacity() + heap_.bytes(), workspace_.capacity()};
+  MemoryUse use{arena_.capacity() + device_arena_.capacity(),
+                static_heap_.capacity() + device_static_heap_.capacity() + heap_.bytes(),
+                workspace_.capacity() + device_workspace_.capacity()};
+  for (const DeviceBlock& block : device_blocks_) use.heap += block.capacity();
   for (const Block& block : blocks_) use.heap += block.capacity();
   for (const auto& state : control_)
     if (state) state->add_memory(use);

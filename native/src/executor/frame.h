@@ -32,7 +32,7 @@ struct StepProfile {
 };
 
 struct MemoryUse {
-  size_t arena = 0, heap = 0, workspace = 0;
+  size_t arena = 0, heap = 0, workspace = 0;  // of both memories
 };
 
 class ControlState;
@@ -65,6 +65,9 @@ class Frame : private OutputAllocator {
 
   const Program& program() const { return *program_; }
   std::span<const int64_t> symbols() const { return symbols_; }
+  // Nanoseconds of device time for each of `plays` plays of a recording of all steps, `repeats` times over. Empty when
+  // the steps cannot be recorded as one. After a run.
+  std::vector<double> device_times(int repeats, int plays, const RunOptions& options);
   void set_profiling(bool on);
   std::span<const StepProfile> profile() const { return profile_; }
   MemoryUse memory() const;
@@ -80,6 +83,13 @@ class Frame : private OutputAllocator {
   int64_t planned_extent(const ProgramOperand& operand, size_t axis) const;
 
  private:
+  // What was recorded for these dims of the inputs.
+  struct Recorded {
+    std::vector<int64_t> input_dims;
+    int runs = 0;
+    std::vector<std::unique_ptr<Recording>> ranges;
+  };
+
   void allocate(size_t index, std::span<const int64_t> dims) override;
 
   // resolve.cpp
@@ -106,6 +116,11 @@ class Frame : private OutputAllocator {
     return {tensors_.data() + step.first_tensor + step.inputs.size(), step.outputs.size()};
   }
   void run_step(const ProgramStep& step, KernelContext& context);
+  void run_named(size_t step, KernelContext& context);
+  void poison_dead();
+  Recorded& recorded();
+  bool run_recorded(size_t range, KernelContext& context);
+  void wait_for_device();
   void release_dynamic_heap();
 
   std::shared_ptr<const Program> program_;
@@ -127,11 +142,18 @@ class Frame : private OutputAllocator {
   };
   std::vector<Patch> patches_;  // operands of static steps on inputs and direct outputs, which move between runs
 
+  // Of the device, where the program has one.
+  std::unique_ptr<DeviceQueue> queue_;
+  DeviceBlock device_arena_, device_static_heap_, device_workspace_;
+  std::vector<DeviceBlock> device_blocks_;  // the one each dynamic heap value has
+  bool device_busy_ = false;
+  std::vector<Recorded> recorded_;  // the ones used last come last
+
   Block arena_, static_heap_, workspace_;
   HeapPool heap_;                 // of dynamic values
   std::vector<Block> blocks_;     // the one each dynamic heap value has
   std::vector<Block> discarded_;  // outputs nobody reads
-  std::vector<std::vector<std::pair<size_t, size_t>>> poison_ranges_;
+  std::vector<std::vector<std::pair<size_t, size_t>>> poison_ranges_, device_poison_ranges_;
 
   std::vector<std::unique_ptr<ControlState>> control_;
   std::vector<StepProfile> profile_;

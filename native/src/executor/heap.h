@@ -11,12 +11,17 @@ namespace tw {
 // Offsets in a block that does not exist yet: best fit, neighbours merge again.
 class OffsetPlanner {
  public:
+  explicit OffsetPlanner(size_t alignment = 64) : alignment_(alignment) {}
   size_t take(size_t bytes);
   void give(size_t offset, size_t bytes);
   size_t peak() const { return peak_; }
 
  private:
-  static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0); }
+  size_t rounded(size_t bytes) const {
+    return (bytes + alignment_ - 1) / alignment_ * alignment_ + (bytes == 0 ? alignment_ : 0);
+  }
+
+  const size_t alignment_;
 
   std::map<size_t, size_t> free_;  // offset → bytes
   size_t peak_ = 0;

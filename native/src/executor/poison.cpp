@@ -18,10 +18,10 @@ std::vector<Range> subtract(const std::vector<Range>& from, Range taken) {
 
 }  // namespace
 
-std::vector<std::vector<Range>> poison_ranges(const Program& program) {
+std::vector<std::vector<Range>> poison_ranges(const Program& program, bool on_device) {
   std::vector<std::vector<Range>> ranges(program.steps().size());
-  const auto in_arena = [](const ProgramValue& v) {
-    return v.tensor && v.storage == Storage::kArena && v.first_step >= 0;
+  const auto in_arena = [&](const ProgramValue& v) {
+    return v.tensor && v.on_device == on_device && v.storage == Storage::kArena && v.first_step >= 0;
   };
   for (const ProgramValue& dead : program.values()) {
     if (!in_arena(dead) || static_cast<size_t>(dead.last_step) >= ranges.size()) continue;

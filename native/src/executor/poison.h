@@ -10,6 +10,6 @@ namespace tw {
 
 // For every step, [begin, end) ranges of the arena: values that die there, less what lives on or was just written
 // in their place.
-std::vector<std::vector<std::pair<size_t, size_t>>> poison_ranges(const Program& program);
+std::vector<std::vector<std::pair<size_t, size_t>>> poison_ranges(const Program& program, bool on_device);
 
 }  // namespace tw

@@ -44,7 +44,9 @@ class ProgramCompiler {
     for (size_t i = 0; i < from_.steps.size(); ++i) operands(i);
     liveness();
     dynamics();
+    upload_constants();
     for (size_t i = 0; i < from_.steps.size(); ++i) make(i);
+    recordable();
     return program_;
   }
 
@@ -77,7 +79,9 @@ class ProgramCompiler {
   void values() {
     Program& p = *program_;
     if (from_.arena_bytes < 0) invalid("arenaBytes", "negative");
+    if (from_.device_arena_bytes < 0) invalid("deviceArenaBytes", "negative");
     p.arena_bytes_ = static_cast<size_t>(from_.arena_bytes);
+    p.device_arena_bytes_ = static_cast<size_t>(from_.device_arena_bytes);
     p.values_.reserve(from_.values.size());
     for (size_t i = 0; i < from_.values.size(); ++i) p.values_.push_back(value(from_.values[i], at("values", i), i));
   }
@@ -87,6 +91,9 @@ class ProgramCompiler {
     ProgramValue v;
     v.name = d.name.empty() ? "value " + std::to_string(index) : "'" + d.name + "'";
     v.storage = d.storage;
+    v.on_device = d.on_device;
+    if (v.on_device && (d.storage == Storage::kDims || d.storage == Storage::kObject))
+      invalid(where + ".memory", "values of this storage are the host's");
     if (d.dtype) {
       try {
         v.dtype = dtype_from_name(*d.dtype);
@@ -145,7 +152,7 @@ class ProgramCompiler {
         range(p.weights_ ? p.weights_->bytes() : 0, "the weights");
         break;
       case Storage::kArena:
-        range(p.arena_bytes_, "the arena");
+        range(v.on_device ? p.device_arena_bytes_ : p.arena_bytes_, "the arena");
         break;
       case Storage::kDims: {
         v.elements = expressions(d.elements, where + ".elements");
@@ -216,10 +223,16 @@ class ProgramCompiler {
         invalid(at("segments", i), "expected to begin at step " + std::to_string(end));
       if (static_cast<uint64_t>(s.end) > p.steps_.size()) invalid(at("segments", i) + ".end", "beyond the last step");
       end = s.end;
-      if (s.backend != kNativeBackend) p.native_ = false;
-      for (int64_t k = s.begin; k < s.end; ++k)
-        p.steps_[static_cast<size_t>(k)].kind =
-            s.backend == kNativeBackend ? kind_of(from_.steps[static_cast<size_t>(k)].kernel) : StepKind::kForeign;
+      const bool on_device = s.backend == kDeviceBackend;
+      if (s.backend != kNativeBackend && !on_device) p.native_ = false;
+      if (on_device && !p.device_) p.device_ = open_device();
+      for (int64_t k = s.begin; k < s.end; ++k) {
+        ProgramStep& step = p.steps_[static_cast<size_t>(k)];
+        step.on_device = on_device;
+        step.kind = on_device                       ? StepKind::kKernel
+                    : s.backend == kNativeBackend ? kind_of(from_.steps[static_cast<size_t>(k)].kernel)
+                                                    : StepKind::kForeign;
+      }
     }
     if (static_cast<size_t>(end) != p.steps_.size()) invalid("segments", "step " + std::to_string(end) + " is in none");
   }
@@ -258,6 +271,7 @@ class ProgramCompiler {
       const int v = step.inputs.back().value;
       if (v < 0) continue;
       ProgramValue& value = program_->values_[static_cast<size_t>(v)];
+      memory(step, from.kernel, value, k < kHostInputsOfLaunch, input);
       const bool made = value.storage == Storage::kArena || value.storage == Storage::kHeap;
       if (made && value.first_step < 0 && native)
         invalid(input + ".value", value.name + " is read before a step writes it");
@@ -272,8 +286,50 @@ class ProgramCompiler {
       if (value.storage == Storage::kInput || value.storage == Storage::kConstant || value.storage == Storage::kDims)
         invalid(output + ".value",
                 value.name + " cannot be written: it is an input, a constant or a tensor of dimensions");
+      memory(step, from.kernel, value, false, output);
       touch(value, i);
       step.binds = step.binds || !value.binds.empty();
+    }
+  }
+
+  // Steps touch their own memory, but for transfers and for what a launch reads on the host: its code and numbers.
+  static void memory(const ProgramStep& step, const std::string& kernel, const ProgramValue& value, bool leading,
+                     const std::string& where) {
+    if (step.on_device && kernel == "transfer") return;
+    if (value.on_device != (step.on_device && !leading))
+      invalid(where + ".value", value.name + " lies in the other memory");
+  }
+
+  // Of the arena's alignment, which vector loads and tensor maps rely on.
+  static constexpr size_t kDeviceAlignment = 256;
+  static constexpr size_t kHostInputsOfLaunch = 2;
+
+  void upload_constants() {
+    Program& p = *program_;
+    size_t bytes = 0;
+    for (ProgramValue& v : p.values_) {
+      if (!v.on_device || v.storage != Storage::kConstant) continue;
+      v.device_offset = bytes;
+      bytes += (v.bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
+    }
+    if (bytes == 0) return;
+    if (!p.device_) p.device_ = open_device();
+    p.device_constants_ = DeviceBlock(p.device_);
+    p.device_constants_.reserve(bytes);
+    for (const ProgramValue& v : p.values_)
+      if (v.on_device && v.storage == Storage::kConstant)
+        p.device_->upload(p.device_constants_.data() + v.device_offset, p.weights_->data() + v.offset, v.bytes);
+  }
+
+  void recordable() {
+    Program& p = *program_;
+    const auto fits = [](const ProgramStep& s) { return s.on_device && !s.dynamic && s.kernel->recordable(); };
+    for (size_t begin = 0; begin < p.steps_.size(); ++begin) {
+      if (!fits(p.steps_[begin])) continue;
+      size_t end = begin;
+      while (end < p.steps_.size() && fits(p.steps_[end])) ++end;
+      p.recordable_.push_back({begin, end});
+      begin = end;
     }
   }
 
@@ -285,6 +341,7 @@ class ProgramCompiler {
   void liveness() {
     for (size_t i = 0; i < program_->outputs_.size(); ++i) {
       ProgramValue& v = program_->values_[static_cast<size_t>(program_->outputs_[i])];
+      if (v.on_device) invalid(at("outputs", i), "outputs are in the host's memory");
       const bool made = v.storage == Storage::kArena || v.storage == Storage::kHeap;
       if (made && v.tensor && v.first_step < 0) invalid(at("outputs", i), "no step writes " + v.name);
       v.last_step = static_cast<int>(program_->steps_.size());
@@ -363,12 +420,14 @@ class ProgramCompiler {
         std::vector<Tensor> inputs, outputs;
         for (size_t k = 0; k < step.inputs.size(); ++k) inputs.push_back(known(step.inputs[k], at("input", k)));
         for (size_t k = 0; k < step.outputs.size(); ++k) outputs.push_back(known(step.outputs[k], at("output", k)));
-        step.kernel = make_kernel(from.kernel, {step.attributes, inputs, outputs});
+        const std::string name = step.on_device ? std::string(kDeviceBackend) + '.' + from.kernel : from.kernel;
+        step.kernel = make_kernel(name, {step.attributes, inputs, outputs});
       } else {
         bodies(i);
       }
     } catch (const Error& e) {
-      const bool kept = e.code == Code::kUnsupported || e.code == Code::kOutOfMemory;
+      const bool kept = e.code == Code::kUnsupported || e.code == Code::kOutOfMemory || e.code == Code::kDevice ||
+                        e.code == Code::kBackendUnavailable;
       throw Error(kept ? e.code : Code::kInvalidPlan, step.name + ": " + e.what());
     }
   }

@@ -8,12 +8,13 @@
 
 #include "base/kernel.h"
 #include "executor/description.h"
+#include "executor/device.h"
 #include "executor/weights.h"
 
 namespace tw {
 
-// The backend whose segments this executor runs.
-constexpr std::string_view kNativeBackend = "cpu";
+// The backends whose segments this executor runs: on the processor, and on a device with a memory of its own.
+constexpr std::string_view kNativeBackend = "cpu", kDeviceBackend = "cuda";
 
 // What computes a step: a kernel, a control construct with programs of its own, or somebody else.
 enum class StepKind : uint8_t { kKernel, kIf, kLoop, kScan, kForeign };
@@ -26,7 +27,9 @@ struct ProgramValue {
   std::vector<int> dims;      // expressions
   std::vector<int8_t> order;  // empty: row-major
   Storage storage = Storage::kObject;
+  bool on_device = false;
   size_t index = 0, offset = 0, bytes = 0;
+  size_t device_offset = 0;  // of a constant among those of the device
   std::vector<int> elements;               // expressions, of kDims
   size_t elements_at = 0;                  // where in a frame's buffer they go
   std::vector<std::pair<int, int>> binds;  // axis, symbol
@@ -50,6 +53,7 @@ class Program;
 struct ProgramStep {
   StepKind kind = StepKind::kForeign;
   std::string name;  // for messages
+  bool on_device = false;
   std::unique_ptr<Kernel> kernel;
   Attributes attributes;
   std::vector<ProgramOperand> inputs, outputs;
@@ -59,6 +63,11 @@ struct ProgramStep {
   bool dynamic = false;
   bool binds = false;
   std::vector<int> dying_heap;  // dynamic heap values nobody reads after this step
+};
+
+// Steps of the device in a row whose operands stay where they are from run to run: they are recorded as one piece.
+struct RecordableSteps {
+  size_t begin, end;
 };
 
 class Program {
@@ -77,11 +86,15 @@ class Program {
   std::span<const ProgramStep> steps() const { return steps_; }
   std::span<const SegmentDescription> segments() const { return segments_; }
   bool native() const { return native_; }  // nothing is left to other backends
+  const std::shared_ptr<Device>& device() const { return device_; }  // null: all runs on the processor
+  std::span<const RecordableSteps> recordable() const { return recordable_; }
   size_t arena_bytes() const { return arena_bytes_; }
+  size_t device_arena_bytes() const { return device_arena_bytes_; }
   size_t tensors() const { return tensors_; }
   size_t dims_elements() const { return dims_elements_; }
   // Kernels take inputs and outputs alike; nobody writes to a constant.
   std::byte* constant_data(const ProgramValue& value) const {
+    if (value.on_device && value.bytes) return device_constants_.data() + value.device_offset;
     return weights_ && value.bytes ? const_cast<std::byte*>(weights_->data()) + value.offset : no_elements();
   }
 
@@ -100,7 +113,10 @@ class Program {
   std::vector<ProgramStep> steps_;
   std::vector<SegmentDescription> segments_;
   bool native_ = true;
-  size_t arena_bytes_ = 0, tensors_ = 0, dims_elements_ = 0;
+  std::shared_ptr<Device> device_;
+  DeviceBlock device_constants_;
+  std::vector<RecordableSteps> recordable_;
+  size_t arena_bytes_ = 0, device_arena_bytes_ = 0, tensors_ = 0, dims_elements_ = 0;
 };
 
 }  // namespace tw

@@ -1,9 +1,13 @@
 // How a frame gets from its inputs' dims to the tensors its kernels see.
+#include <algorithm>
+
 #include "executor/frame.h"
 #include "executor/layout.h"
 
 namespace tw {
 namespace {
+
+constexpr size_t kHostAlignment = 64, kDeviceAlignment = 256;
 
 std::string text(int64_t n) { return std::to_string(n); }
 
@@ -100,6 +104,8 @@ void Frame::resolve(std::span<const Tensor> inputs) {
   patches_.clear();
   for (size_t e = 0; e < p.expressions().size(); ++e)
     if (p.static_expression(static_cast<int>(e))) expressions_[e] = p.expressions()[e].evaluate(symbols_);
+  if (p.device_arena_bytes() && device_arena_.reserve(p.device_arena_bytes()) && poison_)
+    queue_->fill(device_arena_.data(), p.device_arena_bytes(), 0xFF);
   if (p.arena_bytes() && !arena_.data()) {
     arena_.reserve(p.arena_bytes());
     if (poison_) std::fill_n(arena_.data(), p.arena_bytes(), std::byte{0xFF});
@@ -115,7 +121,7 @@ void Frame::resolve(std::span<const Tensor> inputs) {
     for (size_t a = 0; a < v.dims.size(); ++a) dims[a] = require(v.dims[a], v);
     know(i, {dims, v.dims.size()});
     if (v.storage == Storage::kConstant) values_[i].data = p.constant_data(v);
-    if (v.storage == Storage::kArena) values_[i].data = arena_.data() ? arena_.data() + v.offset : no_elements();
+    if (v.storage == Storage::kArena) values_[i].data = memory_for(i);
     if (v.storage == Storage::kDims) {
       fill_dims(v);
       values_[i].data = memory_for(i);
@@ -128,28 +134,33 @@ void Frame::resolve(std::span<const Tensor> inputs) {
 
 void Frame::place_static_heap() {
   const Program& p = *program_;
-  const auto mine = [&](const ProgramValue& v) {
-    return v.tensor && !v.dynamic && v.storage == Storage::kHeap && v.direct_output < 0 && v.first_step >= 0;
-  };
-  std::vector<std::vector<size_t>> born(p.steps().size()), dying(p.steps().size());
-  bool any = false;
-  for (size_t i = 0; i < p.values().size(); ++i) {
-    const ProgramValue& v = p.values()[i];
-    if (!mine(v)) continue;
-    any = true;
-    born[static_cast<size_t>(v.first_step)].push_back(i);
-    if (static_cast<size_t>(v.last_step) < p.steps().size()) dying[static_cast<size_t>(v.last_step)].push_back(i);
+  for (const bool on_device : {false, true}) {
+    const auto mine = [&](const ProgramValue& v) {
+      return v.tensor && !v.dynamic && v.storage == Storage::kHeap && v.direct_output < 0 && v.first_step >= 0 &&
+             v.on_device == on_device;
+    };
+    std::vector<std::vector<size_t>> born(p.steps().size()), dying(p.steps().size());
+    bool any = false;
+    for (size_t i = 0; i < p.values().size(); ++i) {
+      const ProgramValue& v = p.values()[i];
+      if (!mine(v)) continue;
+      any = true;
+      born[static_cast<size_t>(v.first_step)].push_back(i);
+      if (static_cast<size_t>(v.last_step) < p.steps().size()) dying[static_cast<size_t>(v.last_step)].push_back(i);
+    }
+    if (!any) continue;
+    OffsetPlanner planner(on_device ? kDeviceAlignment : kHostAlignment);
+    std::vector<size_t> offsets(p.values().size());
+    for (size_t s = 0; s < p.steps().size(); ++s) {
+      for (const size_t i : born[s]) offsets[i] = planner.take(capacity_[i]);
+      for (const size_t i : dying[s]) planner.give(offsets[i], capacity_[i]);
+    }
+    if (on_device && device_static_heap_.reserve(planner.peak())) recorded_.clear();
+    if (!on_device) static_heap_.reserve(planner.peak());
+    std::byte* base = on_device ? device_static_heap_.data() : static_heap_.data();
+    for (size_t i = 0; i < p.values().size(); ++i)
+      if (mine(p.values()[i])) values_[i].data = base + offsets[i];
   }
-  if (!any) return;
-  OffsetPlanner planner;
-  std::vector<size_t> offsets(p.values().size());
-  for (size_t s = 0; s < p.steps().size(); ++s) {
-    for (const size_t i : born[s]) offsets[i] = planner.take(capacity_[i]);
-    for (const size_t i : dying[s]) planner.give(offsets[i], capacity_[i]);
-  }
-  static_heap_.reserve(planner.peak());
-  for (size_t i = 0; i < p.values().size(); ++i)
-    if (mine(p.values()[i])) values_[i].data = static_heap_.data() + offsets[i];
 }
 
 void Frame::fill_dims(const ProgramValue& value) {
@@ -205,12 +216,21 @@ bool Frame::ensure_known(size_t value) {
 
 std::byte* Frame::memory_for(size_t value) {
   const ProgramValue& v = program_->values()[value];
-  if (v.storage == Storage::kArena) return arena_.data() ? arena_.data() + v.offset : no_elements();
+  if (v.storage == Storage::kArena) {
+    std::byte* arena = v.on_device ? device_arena_.data() : arena_.data();
+    return arena ? arena + v.offset : no_elements();
+  }
   if (v.storage == Storage::kDims) return reinterpret_cast<std::byte*>(dims_elements_.data() + v.elements_at);
   if (v.direct_output >= 0) {
     const auto output = static_cast<size_t>(v.direct_output);
     placed_[output] = 1;
     return sink_->place(output, v.dtype, dims_of(values_[value]), capacity_[value]);
+  }
+  if (v.on_device) {
+    DeviceBlock& block = device_blocks_[value];
+    if (!block.data()) block = DeviceBlock(program_->device());
+    block.reserve(std::max<size_t>(capacity_[value], 1));
+    return block.data();
   }
   heap_.give(std::move(blocks_[value]));
   blocks_[value] = heap_.take(capacity_[value]);
@@ -264,7 +284,10 @@ void Frame::resolve_step(const ProgramStep& step, bool keep_patches) {
 void Frame::prepare_kernel(const ProgramStep& step) {
   if (!step.kernel) return;
   step.kernel->check(inputs_of(step), outputs_of(step));
-  workspace_.reserve(step.kernel->workspace_bytes(inputs_of(step), outputs_of(step), pool_.threads()));
+  const size_t bytes = step.kernel->workspace_bytes(inputs_of(step), outputs_of(step), pool_.threads());
+  // Recordings hold the old address.
+  if (!step.on_device) workspace_.reserve(bytes);
+  else if (device_workspace_.reserve(bytes)) recorded_.clear();
 }
 
 }  // namespace tw

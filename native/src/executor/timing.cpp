@@ -76,6 +76,19 @@ class KeptSink : public OutputSink {
   std::vector<Block> blocks_;
 };
 
+// Of recordings that last long enough for the device's clock.
+std::vector<double> device_times(Frame& frame, const TimingOptions& options, const RunOptions& run) {
+  constexpr double kRecordingNanoseconds = 2e5;
+  constexpr int kMostRepeats = 200, kPlays = 5;
+  const auto once = frame.device_times(1, 2, run);
+  if (once.empty()) return {};
+  const double most = std::min<double>(kMostRepeats, static_cast<double>(options.max_runs) * 4);
+  const int repeats = static_cast<int>(std::clamp(kRecordingNanoseconds / std::max(once.back(), 1.0), 1.0, most));
+  auto times = frame.device_times(repeats, kPlays, run);
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
 }  // namespace
 
 std::vector<double> time_program(std::shared_ptr<const Program> program,
@@ -85,6 +98,7 @@ std::vector<double> time_program(std::shared_ptr<const Program> program,
     throw Error(Code::kInvalidArgument, "expected dims for " + std::to_string(program->inputs().size()) + " inputs");
   std::vector<Tensor> inputs(input_dims.size());
   std::vector<Block> memory(input_dims.size());
+  std::vector<DeviceBlock> device_memory(input_dims.size());
   Random random;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const ProgramValue& v = program->values()[static_cast<size_t>(program->inputs()[i])];
@@ -93,12 +107,21 @@ std::vector<double> time_program(std::shared_ptr<const Program> program,
     set_dense(inputs[i], input_dims[i], {}, v.name.c_str());
     inputs[i].data = memory[i].reserve(dense_bytes(inputs[i]));
     fill(inputs[i], random);
+    if (!v.on_device) continue;
+    device_memory[i] = DeviceBlock(program->device());
+    device_memory[i].reserve(dense_bytes(inputs[i]) + 1);
+    program->device()->upload(device_memory[i].data(), memory[i].data(), dense_bytes(inputs[i]));
+    inputs[i].data = device_memory[i].data();
   }
   KeptSink sink(program->outputs().size());
   const RunOptions run{cancelled, kDefaultIterations};
   Frame frame(program, *pool, false);
   for (int i = 0; i < 2; ++i) frame.run(inputs, {}, sink, run);
 
+  if (program->device()) {
+    auto times = device_times(frame, options, run);
+    if (!times.empty()) return times;
+  }
   std::vector<double> times;
   int64_t total = 0;
   while (times.empty() || (total < options.min_nanoseconds && static_cast<int64_t>(times.size()) < options.max_runs)) {

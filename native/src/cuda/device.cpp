@@ -1,0 +1,107 @@
+#include "cuda/device.h"
+
+#include <map>
+#include <mutex>
+
+#include "cuda/queue.h"
+
+namespace tw::cuda {
+namespace {
+
+constexpr int kMultiprocessors = 16, kL2Bytes = 38, kCapabilityMajor = 75, kCapabilityMinor = 76,
+              kSharedBytesPerBlock = 97;
+constexpr int kOldestCapability = 80;
+
+// Devices that have instructions of their own name them by a suffix.
+std::string architecture(int capability) {
+  return "sm_" + std::to_string(capability) + (capability == 90 ? "a" : "");
+}
+
+DeviceProperties describe(int ordinal) {
+  const Driver& d = driver();
+  DeviceId id;
+  d.check(d.cuDeviceGet(&id, ordinal), "cuDeviceGet");
+  const auto attribute = [&](int which) {
+    int value = 0;
+    d.check(d.cuDeviceGetAttribute(&value, which, id), "cuDeviceGetAttribute");
+    return value;
+  };
+  DeviceProperties p;
+  p.ordinal = ordinal;
+  char name[256] = {};
+  d.check(d.cuDeviceGetName(name, sizeof name - 1, id), "cuDeviceGetName");
+  p.name = name;
+  p.capability = attribute(kCapabilityMajor) * 10 + attribute(kCapabilityMinor);
+  p.architecture = architecture(p.capability);
+  p.multiprocessors = attribute(kMultiprocessors);
+  p.l2_bytes = static_cast<size_t>(attribute(kL2Bytes));
+  p.shared_bytes = static_cast<size_t>(attribute(kSharedBytesPerBlock));
+  d.check(d.cuDeviceTotalMem_v2(&p.memory_bytes, id), "cuDeviceTotalMem");
+  return p;
+}
+
+}  // namespace
+
+std::vector<DeviceProperties> list_devices() {
+  int count = 0;
+  driver().check(driver().cuDeviceGetCount(&count), "cuDeviceGetCount");
+  std::vector<DeviceProperties> devices;
+  for (int i = 0; i < count; ++i) devices.push_back(describe(i));
+  return devices;
+}
+
+CudaDevice::CudaDevice(DeviceProperties properties) : properties_(std::move(properties)) {
+  DeviceId id;
+  driver().check(driver().cuDeviceGet(&id, properties_.ordinal), "cuDeviceGet");
+  // Retained for as long as the process lives: contexts of workers that end must not take it from the others.
+  driver().check(driver().cuDevicePrimaryCtxRetain(&context_, id), "cuDevicePrimaryCtxRetain");
+}
+
+std::shared_ptr<CudaDevice> CudaDevice::open(int ordinal) {
+  static std::mutex mutex;
+  static std::map<int, std::shared_ptr<CudaDevice>> opened;
+  std::lock_guard lock(mutex);
+  auto& device = opened[ordinal];
+  if (device) return device;
+  const auto devices = list_devices();
+  if (ordinal < 0 || static_cast<size_t>(ordinal) >= devices.size())
+    throw Error(Code::kBackendUnavailable, "there is no NVIDIA device " + std::to_string(ordinal) + ": " +
+                                               std::to_string(devices.size()) + " found");
+  const DeviceProperties& p = devices[static_cast<size_t>(ordinal)];
+  if (p.capability < kOldestCapability)
+    throw Error(Code::kBackendUnavailable, p.name + " has compute capability " + std::to_string(p.capability / 10) +
+                                               "." + std::to_string(p.capability % 10) + "; 8.0 is needed");
+  device.reset(new CudaDevice(p));
+  return device;
+}
+
+std::byte* CudaDevice::allocate(size_t bytes) {
+  make_current();
+  DevicePointer pointer = 0;
+  if (const Result result = driver().cuMemAlloc_v2(&pointer, bytes); result != kSuccess)
+    driver().fail(result, "cuMemAlloc", std::to_string(bytes) + " bytes on " + properties_.name);
+  return reinterpret_cast<std::byte*>(pointer);
+}
+
+void CudaDevice::release(std::byte* data) noexcept {
+  // Fails only when the device is lost, and then its memory is too.
+  if (driver().cuCtxSetCurrent(context_) == kSuccess) driver().cuMemFree_v2(reinterpret_cast<DevicePointer>(data));
+}
+
+void CudaDevice::upload(std::byte* to, const std::byte* from, size_t bytes) {
+  if (bytes == 0) return;
+  make_current();
+  driver().check(driver().cuMemcpyHtoD_v2(reinterpret_cast<DevicePointer>(to), from, bytes), "cuMemcpyHtoD");
+}
+
+std::unique_ptr<DeviceQueue> CudaDevice::make_queue() {
+  return std::make_unique<Queue>(std::static_pointer_cast<CudaDevice>(shared_from_this()));
+}
+
+}  // namespace tw::cuda
+
+namespace tw {
+
+std::shared_ptr<Device> open_device() { return cuda::CudaDevice::open(0); }
+
+}  // namespace tw

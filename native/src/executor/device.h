@@ -1,0 +1,89 @@
+// What the executor asks of a device with a memory of its own. Backends implement it; src/cuda is the one there is.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace tw {
+
+class Device;
+
+// A piece of the device's memory that grows; contents are lost when it does.
+class DeviceBlock {
+ public:
+  DeviceBlock() = default;
+  explicit DeviceBlock(std::shared_ptr<Device> device) : device_(std::move(device)) {}
+  DeviceBlock(DeviceBlock&& other) noexcept { *this = std::move(other); }
+  DeviceBlock& operator=(DeviceBlock&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(capacity_, other.capacity_);
+    return *this;
+  }
+  ~DeviceBlock() { reset(); }
+
+  // At least `bytes`. True when the memory has moved. Throws kOutOfMemory.
+  bool reserve(size_t bytes);
+  void reset();
+  std::byte* data() const { return data_; }
+  size_t capacity() const { return capacity_; }
+
+ private:
+  std::shared_ptr<Device> device_;
+  std::byte* data_ = nullptr;
+  size_t capacity_ = 0;
+};
+
+// Queued work, kept to be queued again as one piece.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
+
+// Work in order. Used by one thread at a time.
+class DeviceQueue {
+ public:
+  virtual ~DeviceQueue() = default;
+  // Makes the device current on the calling thread; before anything else of a run.
+  virtual void enter() = 0;
+  // Returns when all queued work is done; throws what went wrong in it.
+  virtual void synchronize() = 0;
+  // What `work` queues is kept instead of done.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
+  virtual void play(Recording& recording) = 0;
+  virtual void fill(std::byte* data, size_t bytes, unsigned char value) = 0;
+  // A point in the queue, to be measured from.
+  virtual void mark(size_t slot) = 0;
+  // Nanoseconds of device time between two marks, after synchronize().
+  virtual double nanoseconds(size_t from, size_t to) = 0;
+};
+
+class Device : public std::enable_shared_from_this<Device> {
+ public:
+  virtual ~Device() = default;
+  virtual std::byte* allocate(size_t bytes) = 0;
+  virtual void release(std::byte* data) noexcept = 0;
+  virtual void upload(std::byte* to, const std::byte* from, size_t bytes) = 0;
+  virtual std::unique_ptr<DeviceQueue> make_queue() = 0;
+};
+
+// Throws kBackendUnavailable saying why there is none.
+std::shared_ptr<Device> open_device();
+
+inline bool DeviceBlock::reserve(size_t bytes) {
+  if (bytes <= capacity_) return false;
+  reset();
+  data_ = device_->allocate(bytes);
+  capacity_ = bytes;
+  return true;
+}
+
+inline void DeviceBlock::reset() {
+  if (data_) device_->release(data_);
+  data_ = nullptr;
+  capacity_ = 0;
+}
+
+}  // namespace tw

@@ -1,0 +1,63 @@
+// How a frame records the steps of a device, and plays them again while nothing they touch has moved.
+#include <algorithm>
+
+#include "executor/frame.h"
+
+namespace tw {
+
+// The record for the present dims. Few are kept: each holds memory of the device.
+Frame::Recorded& Frame::recorded() {
+  constexpr size_t kMost = 8;
+  auto it = std::find_if(recorded_.begin(), recorded_.end(),
+                         [&](const Recorded& r) { return r.input_dims == input_dims_; });
+  if (it == recorded_.end()) {
+    if (recorded_.size() == kMost) recorded_.erase(recorded_.begin());
+    recorded_.push_back({input_dims_, 0, {}});
+    recorded_.back().ranges.resize(program_->recordable().size());
+  } else {
+    std::rotate(it, it + 1, recorded_.end());
+  }
+  return recorded_.back();
+}
+
+// False when the steps have to run one by one: measured, poisoned, or for the first time with these dims.
+bool Frame::run_recorded(size_t range, KernelContext& context) {
+  if (profiling_ || poison_) return false;
+  Recorded& record = recorded();
+  const auto [begin, end] = program_->recordable()[range];
+  auto& recording = record.ranges[range];
+  // Code is loaded when it first runs, which cannot be recorded.
+  if (!recording && record.runs++ < static_cast<int>(record.ranges.size())) return false;
+  if (!recording)
+    recording = queue_->record([&] {
+      for (size_t s = begin; s < end; ++s) run_named(s, context);
+    });
+  device_busy_ = true;
+  queue_->play(*recording);
+  return true;
+}
+
+std::vector<double> Frame::device_times(int repeats, int plays, const RunOptions& options) {
+  const auto ranges = program_->recordable();
+  if (ranges.size() != 1 || ranges[0].begin != 0 || ranges[0].end != program_->steps().size()) return {};
+  options_ = &options;
+  queue_->enter();
+  KernelContext context{pool_, *this, workspace_.data(), options.cancelled, queue_.get()};
+  const auto recording = queue_->record([&] {
+    for (int r = 0; r < repeats; ++r)
+      for (size_t s = 0; s < program_->steps().size(); ++s) run_named(s, context);
+  });
+  std::vector<double> times;
+  queue_->play(*recording);
+  for (int p = 0; p < plays; ++p) {
+    queue_->mark(0);
+    queue_->play(*recording);
+    queue_->mark(1);
+    queue_->synchronize();
+    times.push_back(queue_->nanoseconds(0, 1) / repeats);
+  }
+  device_busy_ = false;
+  return times;
+}
+
+}  // namespace tw
