@@ -17,7 +17,7 @@ constexpr f32 log2_e = 1.4426950408889634f;
 
 TW_DEVICE f32 attention_nothing() { return bit_cast<f32>(0xFF800000u); }
 
-constexpr int attention_pad(int size) { return (size + 15) / 16 * 16; }
+TW_DEVICE constexpr int attention_pad(int size) { return (size + 15) / 16 * 16; }
 
 // A row of a tile as head and query.
 template <typename P>

@@ -3,7 +3,6 @@
 import {
   anchorArg,
   type Dim,
-  dimBounds,
   dtypeInfo,
   type EmitContext,
   type GroupView,

@@ -86,7 +86,7 @@ export const norm: Tactic = {
     const shifted = `values[v] * convert<C>(scale[v])${bias ? ' + convert<C>(bias[v])' : ''}`;
     const problem = printProblem(space, args, operands, [
       `  using X = ${main.type};\n  using C = ${double ? 'f64' : 'f32'};\n`,
-      `  TW_DEVICE C epsilon() const { return C(${String(attributes['epsilon'])}); }\n`,
+      `  TW_DEVICE C epsilon() const { return C(${String(attributes['epsilon'] as number)}); }\n`,
       `  TW_DEVICE Index splits() const { return ${String(shape.splits)}; }\n`,
       `  TW_DEVICE Index chunk() const { return ${args.dim(chunkOf(space, shape))}; }\n`,
       shape.splits > 1

@@ -1,0 +1,160 @@
+/** How attention is cut into tiles: what fits registers and shared memory, and a model of how long it takes. */
+
+import { launchMicroseconds } from './operands.js';
+
+/** Extents that decide, exact where they are known. */
+export interface AttentionExtents {
+  /** Batch times the heads that get blocks of their own. */
+  readonly heads: number;
+  /** Rows of each. */
+  readonly rows: number;
+  readonly keys: number;
+  /** The largest number of keys there can be. */
+  readonly mostKeys: number;
+  /** Padded to 16. */
+  readonly size: number;
+  readonly valueSize: number;
+  readonly causal: boolean;
+}
+
+export interface AttentionShape {
+  readonly [parameter: string]: number;
+  readonly threads: number;
+  readonly rows: number;
+  readonly sharedBytes: number;
+  readonly splits: number;
+}
+
+export interface MmaShape extends AttentionShape {
+  readonly warps: number;
+  /** Tiles of 16 rows of a warp. */
+  readonly tiles: number;
+  /** Keys of a block. */
+  readonly keys: number;
+  /** 1: one block holds all keys. */
+  readonly one: number;
+}
+
+export interface SimtShape extends AttentionShape {
+  /** Rows of a thread. */
+  readonly tiles: number;
+  readonly keys: number;
+}
+
+export interface Ranked<S> {
+  readonly shape: S;
+  readonly microseconds: number;
+}
+
+/** What every device of compute capability 8.0 and up gives a block. */
+const mostShared = 99 * 1024;
+/** Of a multiprocessor of the devices that matter most. */
+const multiprocessors = 132;
+const sharedOfMultiprocessor = 227 * 1024;
+const registersOfMultiprocessor = 65536;
+const cyclesPerMicrosecond = 1700;
+/** Bytes from the L2 cache to a multiprocessor. */
+const loadedPerCycle = 40;
+const mostSplits = 32;
+const offered = 6;
+
+/** Cycles of one block alone, of which `busy` occupy the unit that blocks of a multiprocessor share. */
+interface Work {
+  readonly chain: number;
+  readonly busy: number;
+  readonly registers: number;
+}
+
+export function mmaShapes(e: AttentionExtents): Ranked<MmaShape>[] {
+  const found: Ranked<MmaShape>[] = [];
+  const single = e.mostKeys <= 256 ? Math.max(16, Math.ceil(e.mostKeys / 16) * 16) : undefined;
+  for (const warps of [1, 2, 4, 8]) {
+    for (const tiles of [1, 2]) {
+      const rows = warps * tiles * 16;
+      if (rows >= 2 * Math.max(16, e.rows)) continue;
+      for (const keys of new Set([...(single === undefined ? [] : [single]), 128, 64, 32, 16])) {
+        const one = keys === single;
+        if (!one && keys >= 2 * e.mostKeys) continue;
+        const accumulators = tiles * (e.valueSize / 2 + keys / 2);
+        const held = tiles * (e.size / 4) + accumulators <= 192;
+        if (accumulators > (held ? 192 : 160)) continue;
+        const rowPitch = Math.max(e.size, e.valueSize) + 8;
+        const sharedBytes = 2 * (rows * rowPitch + (one ? 1 : 2) * keys * (e.size + e.valueSize + 16));
+        if (sharedBytes > mostShared) continue;
+        const multiplications = (tiles * (keys / 8) * (e.size + e.valueSize)) / 16;
+        const block = multiplications * 16 + tiles * keys * 4 + 600;
+        const computed = warps * (multiplications * (tiles === 2 ? 4 : 5.5) + tiles * keys * 1.5);
+        const loaded = (2 * keys * (e.size + e.valueSize)) / loadedPerCycle;
+        const perBlock = Math.max(computed, loaded) + 0.3 * Math.min(computed, loaded);
+        const registers = Math.min(255, accumulators + (held ? tiles * (e.size / 4) : 0) + 56);
+        for (const splits of splitCounts(e, one ? e.mostKeys : keys)) {
+          const blocks = Math.ceil(e.keys / keys / splits);
+          const work = { chain: 2200 + blocks * block, busy: blocks * perBlock, registers };
+          const shape = { threads: warps * 32, rows, sharedBytes, splits, warps, tiles, keys, one: one ? 1 : 0 };
+          found.push({ shape, microseconds: microsecondsOf(e, shape, work) });
+        }
+      }
+    }
+  }
+  return best(found);
+}
+
+export function simtShapes(e: AttentionExtents): Ranked<SimtShape>[] {
+  const found: Ranked<SimtShape>[] = [];
+  for (const tiles of [1, 2, 4]) {
+    const rows = 16 * tiles;
+    if (rows >= 2 * Math.max(16, e.rows)) continue;
+    for (const keys of [16, 32, 64]) {
+      if (keys >= 2 * Math.max(16, e.mostKeys)) continue;
+      const sharedBytes = 4 * ((rows + keys) * (e.size + 4) + keys * (e.valueSize + 4) + rows * (keys + 4));
+      if (sharedBytes > mostShared) continue;
+      const perThread = (tiles * keys * (e.size + e.valueSize)) / 16;
+      // Loads from shared memory bound small tiles.
+      const efficiency = (tiles * keys) / 16 / ((tiles * keys) / 16 + tiles + keys / 16);
+      for (const splits of splitCounts(e, keys)) {
+        const blocks = Math.ceil(e.keys / keys / splits);
+        const busy = (blocks * perThread * 2) / efficiency;
+        const work = { chain: 2200 + blocks * 1200 + busy, busy, registers: 128 };
+        const shape = { threads: 256, rows, sharedBytes, splits, tiles, keys };
+        found.push({ shape, microseconds: microsecondsOf(e, shape, work) });
+      }
+    }
+  }
+  return best(found);
+}
+
+/** Splitting pays where blocks are few and keys are many. */
+function splitCounts(e: AttentionExtents, keys: number): number[] {
+  const counts = [1];
+  if (e.rows <= 64)
+    for (let s = 2; s <= mostSplits && s * keys <= e.keys && s * e.heads <= 16 * multiprocessors; s *= 2)
+      counts.push(s);
+  return counts;
+}
+
+function microsecondsOf(e: AttentionExtents, shape: AttentionShape, { chain, busy, registers }: Work): number {
+  const blocks = Math.max(1, e.heads * Math.ceil(e.rows / shape.rows) * shape.splits);
+  const resident = Math.max(
+    1,
+    Math.min(
+      Math.floor(sharedOfMultiprocessor / (shape.sharedBytes + 1024)),
+      Math.floor(registersOfMultiprocessor / (registers * shape.threads)),
+      Math.floor(2048 / shape.threads),
+    ),
+  );
+  // Half of all keys are never looked at where each query sees those before it.
+  const share = e.causal && e.rows >= e.keys ? 0.55 : 1;
+  const together = Math.min(resident, Math.ceil(blocks / multiprocessors));
+  const waves = Math.ceil(blocks / (multiprocessors * resident));
+  const cycles = waves * Math.max(chain, together * busy) * share;
+  const combine = shape.splits > 1 ? launchMicroseconds + shape.splits * 0.02 : 0;
+  return launchMicroseconds + cycles / cyclesPerMicrosecond + combine;
+}
+
+/** The best by the model, and the best of each size of blocks: the model is coarse, and time decides. */
+function best<S extends AttentionShape>(found: readonly Ranked<S>[]): Ranked<S>[] {
+  const ranked = [...found].sort((a, b) => a.microseconds - b.microseconds);
+  const firsts = ranked.filter((r, i) => i === ranked.findIndex((other) => other.shape.rows === r.shape.rows));
+  const chosen = new Set([...ranked.slice(0, 2), ...firsts, ...ranked].slice(0, offered));
+  return ranked.filter((r) => chosen.has(r));
+}
