@@ -15,7 +15,6 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -72,6 +71,7 @@ std::string cache_folder() {
 
 struct Kernel {
   std::string name, max_threads = "0";
+  size_t end = 0;  // of its definition, in the source
 };
 
 // Comments and literals blanked, so that the search below sees code only.
@@ -93,12 +93,22 @@ std::string code_only(const std::string& text) {
   return out;
 }
 
+// Behind the definition whose parameter list begins at `at`; 0 if only a declaration follows.
+size_t end_of_definition(const std::string& text, size_t at) {
+  at = text.find_first_of("{;", at);
+  if (at == std::string::npos || text[at] == ';') return 0;
+  int depth = 0;
+  do {
+    depth += (text[at] == '{') - (text[at] == '}');
+  } while (++at < text.size() && depth > 0);
+  return at;
+}
+
 // `extern "C" __global__ void __launch_bounds__(N) name(…) {`, in any order of the words.
 std::vector<Kernel> find_kernels(const std::string& source) {
   const std::string text = code_only(source);
   const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
   std::vector<Kernel> kernels;
-  std::set<std::string> seen;
   for (size_t at = 0; (at = text.find("__global__", at)) != std::string::npos;) {
     at += 10;
     Kernel kernel;
@@ -111,6 +121,7 @@ std::vector<Kernel> find_kernels(const std::string& source) {
       } else if (text[i] == '(') {
         if (word.rfind("__", 0) != 0) {
           kernel.name = word;
+          kernel.end = end_of_definition(text, i);
           break;
         }
         const size_t begin = i + 1;  // an attribute's arguments
@@ -125,7 +136,7 @@ std::vector<Kernel> find_kernels(const std::string& source) {
         break;  // no declaration of a kernel
       }
     }
-    if (!kernel.name.empty() && seen.insert(kernel.name).second) kernels.push_back(std::move(kernel));
+    if (kernel.end) kernels.push_back(std::move(kernel));
   }
   return kernels;
 }
@@ -154,12 +165,15 @@ bool execute(const std::vector<std::string>& words, const std::string& output) {
 
 int compile(Program& program, int architecture, const std::vector<std::string>& defines) {
   std::ostringstream unit;
-  unit << tw_interface_text << "\n" << tw_builtins_text << "\n#line 1 \"" << program.name << "\"\n" << program.source << "\n";
-  unit << "#line 1 \"entries\"\n";
+  unit << tw_interface_text << "\n" << tw_builtins_text << "\n#line 1 \"" << program.name << "\"\n";
+  // A kernel's entry follows it in the same line: inside of the same #if, and line numbers stay.
+  size_t at = 0;
   for (const Kernel& kernel : find_kernels(program.source)) {
-    unit << "TW_EMULATOR_KERNEL(" << kernel.name << ", (" << kernel.max_threads << "))\n";
+    unit << program.source.substr(at, kernel.end - at);
+    unit << " TW_EMULATOR_KERNEL(" << kernel.name << ", (" << kernel.max_threads << "))";
+    at = kernel.end;
   }
-  unit << "TW_EMULATOR_MODULE(" << architecture << ")\n";
+  unit << program.source.substr(at) << "\nTW_EMULATOR_MODULE(" << architecture << ")\n";
 
   std::vector<std::string> words = {variable("CXX", "g++"), "-x", "c++", "-std=c++20", "-O1", "-shared", "-fPIC",
                                     "-DTW_EMULATOR", "-D__CUDA_ARCH__=" + std::to_string(architecture)};
@@ -199,7 +213,12 @@ int compile(Program& program, int architecture, const std::vector<std::string>& 
 
 }  // namespace
 
-TW_NVRTC int nvrtcVersion(int* major, int* minor) { return *major = 13, *minor = 0, kSuccess; }
+// Caches of compiled kernels go by the version: the emulator's is never a real one, and new with every change of the
+// texts that kernels are compiled with.
+TW_NVRTC int nvrtcVersion(int* major, int* minor) {
+  static const int digest = static_cast<int>(hash(tw_builtins_text, hash(tw_interface_text, 14695981039346656037u)) % 1000000);
+  return *major = 13, *minor = 1000 + digest, kSuccess;
+}
 TW_NVRTC const char* nvrtcGetErrorString(int result) {
   switch (result) {
     case kSuccess:

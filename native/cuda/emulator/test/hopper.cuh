@@ -103,6 +103,7 @@ extern "C" __global__ void __launch_bounds__(128, 1) wgmma_transposed(const __gr
     u32 fragment[4][4];
     const int lane = lane_index(), row = 16 * warp_index() + lane % 16;
     for (int i = 0; i < 4; ++i) ldmatrix_x4(fragment[i], memory + 128 * row + 16 * ((2 * i + lane / 16) ^ (row % 8)));
+    for (int i = 0; i < 4; ++i) wgmma_hold(fragment[i]);
     wgmma_hold(d);
     wgmma_fence();
 #pragma unroll

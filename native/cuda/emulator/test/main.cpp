@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "hopper.h"
 #include "support.h"
 
 using namespace test;
@@ -251,6 +252,27 @@ void test_memory(Device& device) {
   check(a.read<uint32_t>()[24] == 0x01020304u, "fill");
 }
 
+void test_hopper(Device& device) {
+  const auto small = [](int x) { return x % 127 - 63; };
+  const auto f16 = [&](int x) { return f16_of_int(small(x)); };
+  test_ring<uint16_t>(device, "ring_f16", kFloat16, 64, f16, int_of_f16);
+  test_ring<uint16_t>(
+      device, "ring_bf16", kBfloat16, 256,
+      [&](int x) { return static_cast<uint16_t>(std::bit_cast<uint32_t>(static_cast<float>(small(x))) >> 16); },
+      [](uint16_t x) { return double(std::bit_cast<float>(uint32_t{x} << 16)); });
+  test_ring<float>(
+      device, "ring_tf32", kFloat32, 24, [&](int x) { return static_cast<float>(small(x)); }, [](float x) { return double(x); });
+  test_ring<int8_t>(
+      device, "ring_i8", kUint8, 32, [](int x) { return static_cast<int8_t>(x); }, [](int8_t x) { return double(x); });
+  test_ring<uint8_t>(
+      device, "ring_u8", kUint8, 32, [](int x) { return static_cast<uint8_t>(x); }, [](uint8_t x) { return double(x); });
+  test_wgmma_transposed(device, f16, int_of_f16);
+  test_tma(device);
+  test_im2col(device);
+  test_cluster(device);
+  test_store_matrices(device);
+}
+
 void test_speed(Device& device) {
   const size_t n = 256 * 2000;
   Buffer in0(device, random_floats(n)), in1(device, random_floats(n)), out(device, n * 4);
@@ -269,9 +291,10 @@ int main(int argc, char** argv) {
       {"add", test_add},           {"reduce", test_reduce},   {"warp", test_warp},
       {"async_copy", test_async_copy}, {"tensor_cores", test_tensor_cores}, {"atomics", test_atomics},
       {"conversions", test_conversions}, {"named_barriers", test_named_barriers}, {"graph", test_graph},
-      {"memory", test_memory},     {"faults", test_faults},   {"speed", test_speed},
+      {"memory", test_memory},     {"hopper", test_hopper},   {"faults", test_faults},   {"speed", test_speed},
   };
   for (const auto& [name, test] : tests) {
+    if (test == test_hopper && device.major < 9) continue;
     const int before = failures();
     test(device);
     std::printf("%-20s %s\n", name, failures() == before ? "ok" : "FAILED");

@@ -6,9 +6,9 @@
 #if defined(TW_EMULATOR) || __CUDA_ARCH__ >= 900
 
 // How long loaded data should stay in the L2 cache.
-constexpr u64 cache_normal = 0x1000000000000000ull;
-constexpr u64 cache_evict_first = 0x12F0000000000000ull;
-constexpr u64 cache_evict_last = 0x14F0000000000000ull;
+[[maybe_unused]] constexpr u64 cache_normal = 0x1000000000000000ull;
+[[maybe_unused]] constexpr u64 cache_evict_first = 0x12F0000000000000ull;
+[[maybe_unused]] constexpr u64 cache_evict_last = 0x14F0000000000000ull;
 
 TW_DEVICE void prefetch_tensor_map(const TensorMap* map) {
 #ifdef TW_EMULATOR
