@@ -1,8 +1,26 @@
 /** All tactics. Those that take a group compete; the estimate ranks them and time decides. */
 
 import type { Tactic } from '../tactic.js';
+import { argReduce } from './arg-reduce.js';
+import { attention } from './attention.js';
 import { contraction } from './contraction.js';
+import { cumulative } from './cumulative.js';
 import { map } from './map.js';
 import { movement } from './movement.js';
+import { norm } from './norm.js';
+import { reduce } from './reduce.js';
+import { rotary } from './rotary.js';
+import { softmax } from './softmax.js';
 
-export const tactics: readonly Tactic[] = [contraction, map, movement];
+export const tactics: readonly Tactic[] = [
+  contraction,
+  map,
+  movement,
+  reduce,
+  argReduce,
+  softmax,
+  norm,
+  cumulative,
+  attention,
+  rotary,
+];
