@@ -77,7 +77,8 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
   using Right = typename Contraction::Right;
   using Value = typename Contraction::Accumulator;
   using Result = typename ResultOf<Contraction, Contraction::splits>::Type;
-  constexpr int vector = 16 / sizeof(Value) < ThreadRows ? 16 / sizeof(Value) : ThreadRows;
+  constexpr int widest = 16 / sizeof(Value);
+  constexpr int tall = widest < ThreadRows ? widest : ThreadRows, wide = widest < ThreadColumns ? widest : ThreadColumns;
   constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
   using LeftCopy = ConvertingCopy<Left, Value, Rows, Depth, threads>;
   using RightCopy = ConvertingCopy<Right, Value, Columns, Depth, threads>;
@@ -129,16 +130,16 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
     for (int k = 0; k < Depth; ++k) {
       Value x[ThreadRows], y[ThreadColumns];
 #pragma unroll
-      for (int p = 0; p < ThreadRows; p += vector) {
-        const auto part = load_vec<vector>(left_tile + k * LeftCopy::pitch + p * down + down_index * vector);
+      for (int p = 0; p < ThreadRows; p += tall) {
+        const auto part = load_vec<tall>(left_tile + k * LeftCopy::pitch + p * down + down_index * tall);
 #pragma unroll
-        for (int q = 0; q < vector; ++q) x[p + q] = part.v[q];
+        for (int q = 0; q < tall; ++q) x[p + q] = part.v[q];
       }
 #pragma unroll
-      for (int p = 0; p < ThreadColumns; p += vector) {
-        const auto part = load_vec<vector>(right_tile + k * RightCopy::pitch + p * across + across_index * vector);
+      for (int p = 0; p < ThreadColumns; p += wide) {
+        const auto part = load_vec<wide>(right_tile + k * RightCopy::pitch + p * across + across_index * wide);
 #pragma unroll
-        for (int q = 0; q < vector; ++q) y[p + q] = part.v[q];
+        for (int q = 0; q < wide; ++q) y[p + q] = part.v[q];
       }
 #pragma unroll
       for (int m = 0; m < ThreadRows; ++m) {
@@ -153,14 +154,14 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
     __syncthreads();
   }
 
-  constexpr int width = Result::width < vector ? Result::width : vector;
+  constexpr int width = Result::width < wide ? Result::width : wide;
 #pragma unroll
   for (int m = 0; m < ThreadRows; ++m) {
-    const i32 row = tile.row + m / vector * vector * down + down_index * vector + m % vector;
+    const i32 row = tile.row + m / tall * tall * down + down_index * tall + m % tall;
     if (row >= rows) continue;
 #pragma unroll
     for (int n = 0; n < ThreadColumns; n += width) {
-      const i32 column = tile.column + n / vector * vector * across + across_index * vector + n % vector;
+      const i32 column = tile.column + n / wide * wide * across + across_index * wide + n % wide;
       if (column >= columns) continue;
       Vec<Value, width> part;
 #pragma unroll
