@@ -189,6 +189,42 @@ TEST(every_level_gives_the_same_bits) {
   }
 }
 
+TEST(fused_chains_give_the_same_bits) {
+  const auto& x = interesting_floats();
+  const auto n = static_cast<int64_t>(x.size());
+  const Lines swish = {"in f32 0", "sigmoid f32 0", "mul f32 1 0"};
+  const Lines clipped = {"in f32 0",   "const f32 0.16666667", "mul f32 0 1", "const f32 0.5", "add f32 3 2",
+                         "const f32 1", "min f32 5 4",          "const f32 0", "max f32 7 6"};
+  const Lines other_order = {"in f32 0",    "const f32 3",  "mul f32 1 0", "const f32 -2", "add f32 2 3",
+                             "const f32 -4", "max f32 4 5", "const f32 9", "min f32 6 7",  "mul f32 8 0"};
+  Lines gated = clipped;
+  gated.push_back("mul f32 0 8");
+  for (const Lines& lines : {swish, clipped, other_order, gated}) {
+    // Storing what is between keeps a chain in pieces.
+    std::vector<int64_t> all;
+    for (size_t i = 1; i < lines.size(); ++i)
+      if (lines[i].rfind("const", 0) != 0) all.push_back(static_cast<int64_t>(i));
+    std::vector<float> first;
+    at_every_level([&] {
+      std::vector<std::vector<float>> parts(all.size(), std::vector<float>(x.size()));
+      std::vector<TapeResult> results;
+      for (auto& part : parts) results.push_back(result(part));
+      const auto pieces = Tape::parse(lines, all), whole = Tape::parse(lines, {all.back()});
+      CHECK(whole->instructions() == 2);
+      CHECK(pieces->instructions() > 2);
+      pieces->run(n, std::vector{operand(x)}, results);
+      std::vector<float> y(x.size());
+      whole->run(n, std::vector{operand(x)}, std::vector{result(y)});
+      if (first.empty()) first = y;
+      bool same = true;
+      for (size_t i = 0; i < x.size(); ++i)
+        same &= (y[i] == parts.back()[i] && bits_of(y[i]) == bits_of(first[i])) ||
+                (std::isnan(y[i]) && std::isnan(parts.back()[i]));
+      CHECK_MSG(same, lines.back());
+    });
+  }
+}
+
 TEST(double_functions) {
   std::vector<double> x;
   for (float f : interesting_floats()) x.push_back(x.size() < 3000 ? f : 0.5);

@@ -39,6 +39,24 @@ TW_FUNCTION(Log, tape_math::log)
 TW_FUNCTION(Tanh, tape_math::tanh)
 TW_FUNCTION(Erf, tape_math::erf)
 TW_FUNCTION(Sigmoid, tape_math::sigmoid)
+struct Swish {
+  TW_INLINE float f(float x) { return x * tape_math::sigmoid(x); }
+};
+
+// As min and max of the tape: NaN stays.
+TW_INLINE float clipped(float x, const float* numbers) {
+  const float y = x * numbers[0] + numbers[1];
+  const float below = numbers[3] < y ? numbers[3] : y;
+  return numbers[2] > below ? numbers[2] : below;
+}
+template <bool Gated>
+void clip(int64_t n, void* dst, const void* a, const void* b, const void*, int64_t) {
+  float* d = static_cast<float*>(dst);
+  const float* x = static_cast<const float*>(a);
+  const float* given = static_cast<const float*>(b);
+  const float numbers[4] = {given[0], given[1], given[2], given[3]};
+  TW_IVDEP for (int64_t i = 0; i < n; ++i) d[i] = Gated ? x[i] * clipped(x[i], numbers) : clipped(x[i], numbers);
+}
 
 #define TW_TRIGONOMETRIC(Name, small, wide)                 \
   struct Name {                                             \
@@ -83,6 +101,10 @@ void add_math(BlockOps& ops) {
   add<Tanh>(ops, Op::kTanh);
   add<Erf>(ops, Op::kErf);
   add<Sigmoid>(ops, Op::kSigmoid);
+  const auto f32 = static_cast<int>(ValueType::kF32);
+  ops.unary[static_cast<int>(Op::kSwish)][f32] = unary<Swish, float>;
+  ops.unary[static_cast<int>(Op::kClipped)][f32] = clip<false>;
+  ops.unary[static_cast<int>(Op::kGatedClip)][f32] = clip<true>;
   add_trigonometric<Sin>(ops, Op::kSin);
   add_trigonometric<Cos>(ops, Op::kCos);
   add_trigonometric<Tan>(ops, Op::kTan);

@@ -17,7 +17,7 @@ TW_INLINE float scale(float x, int32_t n) {
 // Adding this rounds a small float to an integer, left in the lowest bits.
 constexpr float kRound = 12582912.0f;
 
-// Cody and Waite's reduction by ln 2 in two parts, then a polynomial on [-ln2/2, ln2/2].
+// Cody and Waite's reduction by ln 2 in two parts, then a polynomial on [-ln2/2, ln2/2]. NaN goes through all of it.
 TW_INLINE float exp(float x) {
   x = x > 89.0f ? 89.0f : x;
   x = x < -104.0f ? -104.0f : x;
@@ -32,7 +32,7 @@ TW_INLINE float exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   const float e = (p * z + r) + 1.0f;
-  return x != x ? x : scale(e, static_cast<int32_t>(bits_of(shifted) - bits_of(kRound)));
+  return scale(e, static_cast<int32_t>(bits_of(shifted) - bits_of(kRound)));
 }
 TW_INLINE double exp(double x) { return ::exp(x); }
 
@@ -77,7 +77,7 @@ TW_INLINE double tanh(double x) { return ::tanh(x); }
 // e^-|x| never overflows, and keeps the small results for very negative x.
 TW_INLINE float sigmoid(float x) {
   const float e = exp(-magnitude(x));
-  return (x < 0.0f ? e : 1.0f) / (1.0f + e) + (x != x ? x : 0.0f);
+  return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 TW_INLINE double sigmoid(double x) {
   const double e = ::exp(x < 0 ? x : -x);

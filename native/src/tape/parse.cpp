@@ -106,7 +106,7 @@ class Parser {
         throw Error(Code::kInvalidPlan, "a tape stores register " + std::to_string(result) + ", which it lacks");
       program_.outputs.push_back(output(registers_[static_cast<size_t>(result)]));
     }
-    remove_unused();
+    remove_unused(program_);
     return std::move(program_);
   }
 
@@ -382,32 +382,6 @@ class Parser {
     return o;
   }
 
-  // Drops what no output needs, renumbering the rest.
-  void remove_unused() {
-    auto& list = program_.instructions;
-    std::vector<bool> needed(list.size());
-    for (const Output& o : program_.outputs) needed[static_cast<size_t>(o.value)] = true;
-    for (size_t i = list.size(); i-- > 0;)
-      if (needed[i])
-        for (const int a : list[i].args)
-          if (a >= 0) needed[static_cast<size_t>(a)] = true;
-    std::vector<int> moved(list.size(), -1);
-    size_t kept = 0;
-    for (size_t i = 0; i < list.size(); ++i) {
-      if (!needed[i]) continue;
-      for (int& a : list[i].args)
-        if (a >= 0) a = moved[static_cast<size_t>(a)];
-      moved[i] = static_cast<int>(kept);
-      program_.constants[kept] = program_.constants[i];
-      list[kept++] = list[i];
-    }
-    list.resize(kept);
-    program_.constants.resize(kept);
-    for (Output& o : program_.outputs)
-      for (int* r : {&o.value, &o.unnarrowed, &o.quantized})
-        if (*r >= 0) *r = moved[static_cast<size_t>(*r)];
-  }
-
   const std::vector<std::string>& text_;
   const std::vector<int64_t>& results_;
   Program program_;
@@ -422,6 +396,7 @@ class Parser {
 Program parse_program(const std::vector<std::string>& text, const std::vector<int64_t>& results) {
   Program program = Parser(text, results).parse();
   fold_constants(program);
+  fuse_chains(program);
   allocate_slots(program);
   return program;
 }

@@ -76,6 +76,10 @@ enum class Op : uint8_t {
   kLe,
   kGt,
   kGe,
+  // Not in the text: whole chains that fuse_chains() found.
+  kSwish,      // x sigmoid(x)
+  kClipped,    // max(low, min(high, scale x + shift))
+  kGatedClip,  // x times that
   kCount
 };
 constexpr int kOps = static_cast<int>(Op::kCount);
@@ -96,6 +100,7 @@ struct Instruction {
   DType dtype = DType::kFloat32;  // of a narrow
   NarrowKind kind;                // of a narrow or convert
   int operand = -1;               // of an in
+  std::array<float, 4> numbers = {};  // of a clipped or gated clip: scale, shift, low, high
   bool constant = false;          // the value is known: Program::constants
   int last_use = -1;              // the last instruction that reads the result; the program's size if an output does
   int slot = -1;                  // which block buffer of the type's width
@@ -125,8 +130,12 @@ struct Program {
 
 Program parse_program(const std::vector<std::string>& text, const std::vector<int64_t>& results);
 
-// Liveness and buffers; folds constants. Part of parsing.
-void allocate_slots(Program& program);
+// Parts of parsing. Drops what no output needs, renumbering the rest.
+void remove_unused(Program& program);
 void fold_constants(Program& program);
+// Joins chains that activations are written with, so that a block is loaded and stored once; the same bits come out.
+void fuse_chains(Program& program);
+// Liveness and buffers.
+void allocate_slots(Program& program);
 
 }  // namespace tw

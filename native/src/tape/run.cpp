@@ -208,6 +208,8 @@ class Run {
       else
         ++blocks;
     }
+    if (i.op == Op::kClipped || i.op == Op::kGatedClip)
+      step.args[1] = buffer(reinterpret_cast<const char*>(i.numbers.data()));
     if (!blocks) {
       step.fn = loop_of(ops_, i, 0);
       own = step.dst = cell(static_cast<size_t>(index));
