@@ -17,7 +17,7 @@ struct Case {
   int64_t group = 1;
   bool bias = true, packed = true;
   Layout x_layout = Layout::kChannelsLast, y_layout = Layout::kChannelsLast;
-  enum { kPlain, kRelu, kResidualRelu, kTape } epilogue = kPlain;
+  enum { kPlain, kRelu, kResidualRelu, kTape, kSigmoid, kSwish, kHardSigmoid, kResidualHardSwish } epilogue = kPlain;
   int threads = 2;
   double tolerance = 3e-6;  // of the sum of magnitudes; for winograd of all a tile's sums can be
 
@@ -99,6 +99,25 @@ void check(const Case& c, const std::string& isa) {
     attributes.set("tape", std::vector<std::string>{"in f32 0", "in f32 1", "mul f32 0 1"});
     attributes.set("results", std::vector<double>{2});
     inputs.push_back(residual.tensor);
+  } else if (c.epilogue >= Case::kSigmoid) {
+    const bool residual_too = c.epilogue == Case::kResidualHardSwish, hard = c.epilogue >= Case::kHardSigmoid;
+    std::vector<std::string> tape = {"in f32 0"};
+    if (residual_too) tape.insert(tape.end(), {"in f32 1", "add f32 0 1"});
+    const std::string x = std::to_string(tape.size() - 1);
+    const auto last = [&] { return std::to_string(tape.size() - 1); };
+    if (hard) {
+      for (const auto& [op, number] : {std::pair{"mul", "0.25"}, {"add", "0.5"}, {"max", "0"}, {"min", "1"}}) {
+        const std::string before = last();
+        tape.push_back(std::string("const f32 ") + number);
+        tape.push_back(std::string(op) + " f32 " + last() + " " + before);
+      }
+    } else {
+      tape.push_back("sigmoid f32 " + x);
+    }
+    if (c.epilogue == Case::kSwish || residual_too) tape.push_back("mul f32 " + last() + " " + x);
+    attributes.set("tape", tape);
+    attributes.set("results", std::vector<double>{static_cast<double>(tape.size() - 1)});
+    if (residual_too) inputs.push_back(residual.tensor);
   }
   run_kernel("conv_f32", attributes, inputs, {y.tensor}, c.threads);
 
@@ -141,6 +160,12 @@ void check(const Case& c, const std::string& isa) {
             if (c.epilogue == Case::kRelu) sum = std::fmax(0, sum);
             if (c.epilogue == Case::kResidualRelu) sum = std::fmax(0, sum + residual[at]);
             if (c.epilogue == Case::kTape) sum *= residual[at];
+            if (c.epilogue == Case::kResidualHardSwish) sum += residual[at];
+            const double soft = 1 / (1 + std::exp(-sum)), hard = std::fmin(1, std::fmax(0, 0.25 * sum + 0.5));
+            if (c.epilogue == Case::kSigmoid) sum = soft;
+            if (c.epilogue == Case::kSwish) sum *= soft;
+            if (c.epilogue == Case::kHardSigmoid) sum = hard;
+            if (c.epilogue == Case::kResidualHardSwish) sum *= hard;
             if (!(std::fabs(y[at] - sum) <= c.tolerance * magnitude)) {
               CHECK_MSG(false, isa + " " + c.text() + ": element " + show(at) + " is " + show(y[at]) + ", expected " +
                                    show(sum));
@@ -210,7 +235,7 @@ Case random_case(const std::string& algorithm, size_t spatial) {
   c.bias = pick(0, 1);
   c.x_layout = static_cast<Layout>(pick(0, 2));
   c.y_layout = static_cast<Layout>(pick(0, 2));
-  c.epilogue = static_cast<decltype(c.epilogue)>(pick(0, 3));
+  c.epilogue = static_cast<decltype(c.epilogue)>(pick(0, 7));
   c.threads = static_cast<int>(pick(1, 3));
   return c;
 }

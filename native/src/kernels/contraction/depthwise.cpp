@@ -32,7 +32,7 @@ class Depthwise final : public Kernel {
 
   size_t workspace_bytes(std::span<const Tensor> inputs, std::span<const Tensor> outputs, int threads) const override {
     const ConvGeometry g = geometry(inputs[0], outputs[0]);
-    return Finish(conv_sink(g, epilogue_, inputs, outputs[0])).direct
+    return Finish(conv_sink(g, epilogue_, inputs, outputs[0]), true).direct
                ? 0
                : static_cast<size_t>(threads) * lane_floats(g) * sizeof(float);
   }
@@ -41,7 +41,7 @@ class Depthwise final : public Kernel {
     const ConvGeometry g = geometry(inputs[0], outputs[0]);
     if (g.batch == 0 || g.out_points() == 0 || g.outputs == 0) return;
     const Sink sink = conv_sink(g, epilogue_, inputs, outputs[0]);
-    const Finish finish(sink);
+    const Finish finish(sink, true);
     // Ranges of rows for balance, blocks of channels so that the rows under a strip stay in the first-level cache.
     // A block is whole vectors of 16, but the last has what is over: no two tasks write the same output.
     const int64_t vectors = std::max<int64_t>(1, g.outputs / 16), block = channel_block(g);
@@ -99,8 +99,9 @@ class Depthwise final : public Kernel {
     s.bias = sink.bias                            ? sink.bias
              : finish.in_tile && finish.bias >= 0 ? static_cast<const float*>(sink.data[finish.bias])
                                                   : nullptr;
-    s.clip = finish.in_tile && epilogue_.clip;
-    s.low = epilogue_.low, s.high = epilogue_.high;
+    s.activation = finish.in_tile ? epilogue_.activation : Activation::kNone;
+    s.clip = finish.in_tile && epilogue_.clip && s.activation == Activation::kNone;
+    s.low = epilogue_.low, s.high = epilogue_.high, s.scale = epilogue_.scale, s.shift = epilogue_.shift;
     float* y[kMaxStrip];
     const float* residual[kMaxStrip];
     s.y = y;

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/isa_dispatch.h"
 #include "kernels/contraction/conv_geometry.h"
+#include "kernels/contraction/epilogue.h"
 
 namespace tw {
 
@@ -22,7 +23,8 @@ struct DepthwiseStrip {
   const float* bias;                 // null or one a channel
   const float* const* residual;
   bool clip;
-  float low, high;
+  Activation activation;
+  float low, high, scale, shift;
   int64_t channel_begin, channel_end, channels;
 };
 

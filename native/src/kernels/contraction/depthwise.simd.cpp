@@ -1,6 +1,6 @@
 #include "kernels/contraction/depthwise.h"
 
-#include "kernels/simd/vector.h"
+#include "kernels/simd/math.h"
 
 namespace tw::TW_ISA_NAMESPACE {
 namespace {
@@ -10,14 +10,51 @@ constexpr int W = F32::kLanes;
 // `n` < W only where a tensor has fewer channels than a vector.
 TW_SIMD_INLINE F32 get(const float* p, int n) { return n == W ? F32::load(p) : F32::load_part(p, n, 0); }
 
-TW_SIMD_INLINE void finish(const DepthwiseStrip& s, int output, int64_t c, int n, F32 x) {
-  if (s.bias) x = x + get(s.bias + c, n);
-  if (s.residual) x = x + get(s.residual[output] + c, n);
-  if (s.clip) x = min(F32::set(s.high), max(F32::set(s.low), x));
-  if (n == W)
-    x.store(s.y[output] + c);
-  else
-    x.store_part(s.y[output] + c, n);
+// Unrolled, so that the vectors stay in registers.
+template <int N, typename F>
+TW_SIMD_INLINE void each(F32 (&x)[N], F f) {
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) x[i] = f(x[i]);
+}
+
+template <int N>
+TW_SIMD_INLINE void activate(const DepthwiseStrip& s, F32 (&x)[N]) {
+  const F32 scale = F32::set(s.scale), shift = F32::set(s.shift), low = F32::set(s.low), high = F32::set(s.high);
+  const auto clipped = [&](F32 v) { return min(high, max(low, v)); };
+  switch (s.activation) {
+    case Activation::kNone:
+      if (s.clip) each(x, clipped);
+      return;
+    case Activation::kSigmoid:
+      return each(x, [](F32 v) { return sigmoid(v); });
+    case Activation::kSwish:
+      return each(x, [](F32 v) { return v * sigmoid(v); });
+    case Activation::kHardSigmoid:
+      return each(x, [&](F32 v) { return clipped(fma(v, scale, shift)); });
+    case Activation::kHardSwish:
+      return each(x, [&](F32 v) { return v * clipped(fma(v, scale, shift)); });
+  }
+}
+
+// The sums of some outputs from `first` on, one vector of channels each, to memory.
+template <int N>
+TW_SIMD_INLINE void finish(const DepthwiseStrip& s, int first, int64_t c, int n, F32 (&x)[N]) {
+  if (s.bias) {
+    const F32 bias = get(s.bias + c, n);
+    each(x, [&](F32 v) { return v + bias; });
+  }
+  if (s.residual) {
+#pragma GCC unroll 8
+    for (int o = 0; o < N; ++o) x[o] = x[o] + get(s.residual[first + o] + c, n);
+  }
+  activate(s, x);
+#pragma GCC unroll 8
+  for (int o = 0; o < N; ++o) {
+    if (n == W)
+      x[o].store(s.y[first + o] + c);
+    else
+      x[o].store_part(s.y[first + o] + c, n);
+  }
 }
 
 // KW taps along w, outputs S input columns apart. At an edge some columns are outside the input and add nothing.
@@ -47,8 +84,7 @@ void strip(const DepthwiseStrip& s) {
         }
       }
     }
-#pragma GCC unroll 8
-    for (int o = 0; o < OUTPUTS; ++o) finish(s, o, c, W, sum[o]);
+    finish(s, 0, c, W, sum);
   }
 }
 
@@ -57,13 +93,13 @@ void strip_any(const DepthwiseStrip& s) {
   for (int o = 0; o < s.outputs; ++o) {
     for (int64_t c = s.channel_begin; c < s.channel_end; c += W) {
       const int n = c + W <= s.channels ? W : static_cast<int>(s.channels - c);
-      F32 sum = F32::set(0);
+      F32 sum[1] = {F32::set(0)};
       for (int64_t h = s.row_begin; h < s.row_end; ++h) {
         for (int64_t k = 0; k < s.kernel_w; ++k) {
           const int64_t column = o * s.stride_w + k * s.dilation_w;
           if (column < s.column_begin || column >= s.column_end) continue;
-          sum = fma(get(s.x + h * s.row + column * s.column + c, n),
-                    get(s.w + (h * s.kernel_w + k) * s.tap_stride + c, n), sum);
+          sum[0] = fma(get(s.x + h * s.row + column * s.column + c, n),
+                       get(s.w + (h * s.kernel_w + k) * s.tap_stride + c, n), sum[0]);
         }
       }
       finish(s, o, c, n, sum);

@@ -11,7 +11,8 @@
 namespace tw {
 namespace {
 
-// A register's value as the recogniser sees it: a constant, or min(high, max(low, [acc] + sides)).
+// A register's value as the recogniser sees it: a constant, or min(high, max(low, scale ([acc] + sides) + shift)), or an
+// activation of such sums.
 struct Form {
   bool known = false, constant = false;
   float value = 0;
@@ -19,6 +20,12 @@ struct Form {
   std::vector<int> sides;
   bool clip = false;
   float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
+  bool scaled = false;
+  float scale = 1, shift = 0;
+  Activation activation = Activation::kNone;
+  size_t of = 0;  // of a scaled or activated form: the register that holds the plain sums
+
+  bool plain() const { return known && !constant && !clip && !scaled && activation == Activation::kNone; }
 };
 
 std::vector<std::string> words(const std::string& line) {
@@ -40,16 +47,48 @@ float number(const std::string& text) {
 
 Form add(const Form& a, const Form& b) {
   Form r;
-  if (a.constant || b.constant || a.clip || b.clip || (a.accumulator && b.accumulator)) return r;
+  if (const Form &x = a.constant ? b : a, &c = a.constant ? a : b; c.constant && x.scaled && !x.clip && x.shift == 0) {
+    r = x;
+    r.shift = c.value;
+    return r;
+  }
+  if (!a.plain() || !b.plain() || (a.accumulator && b.accumulator)) return r;
   r = a;
   r.accumulator |= b.accumulator;
   r.sides.insert(r.sides.end(), b.sides.begin(), b.sides.end());
   return r;
 }
 
+Form activated(const Form& x, size_t of, Activation activation) {
+  Form r = x;
+  r.activation = activation;
+  r.of = of;
+  return r;
+}
+
+// By a constant, or of a register with its gate.
+Form multiply(const Form& a, size_t a_register, const Form& b, size_t b_register) {
+  for (const bool swapped : {false, true}) {
+    const Form &x = swapped ? b : a, &y = swapped ? a : b;
+    const size_t of = swapped ? b_register : a_register;
+    if (!x.plain()) continue;
+    if (y.constant) {
+      Form r = x;
+      r.scaled = true;
+      r.scale = y.value;
+      r.of = of;
+      return r;
+    }
+    if (!y.known || y.of != of) continue;
+    if (y.activation == Activation::kSigmoid) return activated(y, of, Activation::kSwish);
+    if (y.activation == Activation::kNone && y.scaled && y.clip) return activated(y, of, Activation::kHardSwish);
+  }
+  return {};
+}
+
 Form bound(const Form& a, const Form& b, bool upper) {
   const Form &x = a.constant ? b : a, &limit = a.constant ? a : b;
-  if (!limit.constant || x.constant || std::isnan(limit.value)) return {};
+  if (!limit.constant || x.constant || x.activation != Activation::kNone || std::isnan(limit.value)) return {};
   Form r = x;
   r.clip = true;
   if (upper) {
@@ -64,10 +103,12 @@ Form bound(const Form& a, const Form& b, bool upper) {
 
 std::optional<Form> recognise(const std::vector<std::string>& program, int64_t result) {
   std::vector<Form> registers;
+  const auto index = [](const std::string& word) {
+    return static_cast<size_t>(std::strtoul(word.c_str(), nullptr, 10));
+  };
   const auto get = [&](const std::string& word) -> const Form& {
     static const Form unknown;
-    const size_t i = static_cast<size_t>(std::strtoul(word.c_str(), nullptr, 10));
-    return i < registers.size() ? registers[i] : unknown;
+    return index(word) < registers.size() ? registers[index(word)] : unknown;
   };
   for (const std::string& line : program) {
     const auto w = words(line);
@@ -81,16 +122,23 @@ std::optional<Form> recognise(const std::vector<std::string>& program, int64_t r
       } else if (w[0] == "const") {
         r.known = r.constant = true;
         r.value = number(w[2]);
+      } else if (w.size() == 3 && w[0] == "sigmoid" && get(w[2]).plain()) {
+        r = activated(get(w[2]), index(w[2]), Activation::kSigmoid);
       } else if (w.size() == 4 && get(w[2]).known && get(w[3]).known) {
         if (w[0] == "add") r = add(get(w[2]), get(w[3]));
+        if (w[0] == "mul") r = multiply(get(w[2]), index(w[2]), get(w[3]), index(w[3]));
         if (w[0] == "max" || w[0] == "min") r = bound(get(w[2]), get(w[3]), w[0] == "min");
       }
     }
     registers.push_back(r);
   }
   if (result < 0 || result >= static_cast<int64_t>(registers.size())) return std::nullopt;
-  const Form& r = registers[static_cast<size_t>(result)];
+  Form r = registers[static_cast<size_t>(result)];
   if (!r.known || r.constant || !r.accumulator) return std::nullopt;
+  if (r.scaled && r.activation == Activation::kNone) {
+    if (!r.clip) return std::nullopt;
+    r.activation = Activation::kHardSigmoid;
+  }
   return r;
 }
 
@@ -109,12 +157,15 @@ Epilogue make_epilogue(const Attributes& attributes, const std::string& domain) 
   e.tape = Tape::parse(program, results);
   e.present = true;
   const auto form = recognise(program, results[0]);
-  e.recognised = form.has_value();
+  e.recognised = form && form->activation == Activation::kNone;
   if (form) {
     e.addends = form->sides;
     e.clip = form->clip;
     e.low = form->low;
     e.high = form->high;
+    e.activation = form->activation;
+    e.scale = form->scale;
+    e.shift = form->shift;
   }
   return e;
 }

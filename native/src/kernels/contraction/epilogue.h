@@ -9,8 +9,18 @@
 
 namespace tw {
 
+// What mobile networks put after x = acc + sides…
+enum class Activation : uint8_t {
+  kNone,
+  kSigmoid,
+  kSwish,        // x sigmoid(x)
+  kHardSigmoid,  // min(high, max(low, scale x + shift))
+  kHardSwish     // x times that
+};
+
 // The forms every CNN and transformer uses are recognised when the kernel is made and run inside the register tile:
-// y = min(high, max(low, acc + sides…)). Every other program runs as a tape over pieces of rows still in cache.
+// y = min(high, max(low, acc + sides…)). Every other program runs as a tape over pieces of rows still in cache; kernels
+// that know the activation need no tape for it either.
 struct Epilogue {
   std::shared_ptr<const Tape> tape;  // never null: without a program it stores the accumulator as it is
   bool present = false;
@@ -18,6 +28,8 @@ struct Epilogue {
   std::vector<int> addends;  // of the recognised form: indices of side operands, each added once
   bool clip = false;
   float low = 0, high = 0;
+  Activation activation = Activation::kNone;  // only where not `recognised`; `addends` are set then too
+  float scale = 1, shift = 0;
 };
 
 // Reads attributes "tape" (strings) and "results" (one register). Without a tape the sums, of this domain, are stored.

@@ -33,10 +33,10 @@ void check_packed(const Tensor& packed, int64_t floats) {
           Code::kInvalidPlan, "packed weights have the wrong size");
 }
 
-Finish::Finish(const Sink& sink) {
+Finish::Finish(const Sink& sink, bool activations) {
   const Epilogue& e = *sink.epilogue;
   direct = sink.dtype[0] == DType::kFloat32 && sink.columns.is_unit_line(0);
-  in_tile = direct && e.recognised;
+  in_tile = direct && (e.recognised || (activations && e.activation != Activation::kNone));
   if (!in_tile) return;
   for (const int side : e.addends) {
     const int operand = side + 1;

@@ -31,7 +31,8 @@ struct Finish {
   bool direct = true;   // sums are stored into the output; otherwise into scratch, and the tape writes the output
   int bias = -1, residual = -1;  // operands added in the tile, when in_tile
 
-  explicit Finish(const Sink& sink);
+  // `activations`: the kernel computes those of Epilogue itself.
+  explicit Finish(const Sink& sink, bool activations = false);
   bool needs_tape(const Sink& sink) const { return !in_tile && (sink.epilogue->present || !direct); }
 };
 
