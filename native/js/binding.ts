@@ -63,6 +63,11 @@ export interface Binding {
   abandon(context: Handle): void;
   setProfiling(context: Handle, on: boolean): void;
   profile(context: Handle): { calls: number; nanoseconds: number }[];
+  deviceTimes(
+    context: Handle,
+    repeats: number,
+    plays: number,
+  ): Promise<{ device: number[]; enqueue: number[]; complete: boolean }>;
   symbols(context: Handle): (number | null)[];
   memory(context: Handle): { arenaBytes: number; heapBytes: number; workspaceBytes: number };
   time(

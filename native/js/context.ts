@@ -25,6 +25,12 @@ export interface StepTiming {
   readonly nanoseconds: number;
 }
 
+export interface DeviceTimes {
+  readonly device: readonly number[];
+  readonly enqueue: readonly number[];
+  readonly complete: boolean;
+}
+
 export interface MemoryUse {
   readonly arenaBytes: number;
   readonly heapBytes: number;
@@ -121,6 +127,14 @@ export class Context extends Resource {
   /** Sums since profiling was first switched on, step by step; empty before. */
   profile(): { steps: StepTiming[] } {
     return { steps: this.binding.profile(this.handle) };
+  }
+
+  /**
+   * Nanoseconds of device time of all steps that can be recorded, once for each play of a recording that holds them
+   * `repeats` times, and of the host to start a play. After a run; `complete`: only transfers are left out.
+   */
+  deviceTimes(repeats: number, plays: number): Promise<DeviceTimes> {
+    return this.binding.deviceTimes(this.handle, repeats, plays);
   }
 
   /** The symbols' values in the last run, null where none was bound; for debugging. */

@@ -1,5 +1,12 @@
 export type { OutputMemory } from './binding.js';
-export { Context, type MemoryUse, type RunOptions, type SegmentOptions, type StepTiming } from './context.js';
+export {
+  Context,
+  type DeviceTimes,
+  type MemoryUse,
+  type RunOptions,
+  type SegmentOptions,
+  type StepTiming,
+} from './context.js';
 export { Cuda, type CudaDevice, type CudaStatus } from './cuda.js';
 export { cudaKernelFile } from './kernel-files.js';
 export { NativeError, type NativeErrorCode, NativeLoadError } from './errors.js';

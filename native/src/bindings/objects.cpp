@@ -95,6 +95,44 @@ class TimeJob : public Job {
   std::vector<double> times_;
 };
 
+class DeviceTimeJob : public Job {
+ public:
+  DeviceTimeJob(std::shared_ptr<Context> context, int repeats, int plays)
+      : context_(std::move(context)), repeats_(repeats), plays_(plays) {}
+  void execute() override {
+    times_ = context_->frame().device_times(repeats_, plays_, {*cancelled, kDefaultIterations});
+  }
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("device", list(env, times_.device));
+    o.Set("enqueue", list(env, times_.enqueue));
+    o.Set("complete", Napi::Boolean::New(env, times_.complete));
+    return o;
+  }
+
+ private:
+  static Napi::Array list(Napi::Env env, const std::vector<double>& values) {
+    Napi::Array array = Napi::Array::New(env, values.size());
+    for (size_t i = 0; i < values.size(); ++i) array.Set(static_cast<uint32_t>(i), Napi::Number::New(env, values[i]));
+    return array;
+  }
+
+  std::shared_ptr<Context> context_;
+  int repeats_, plays_;
+  DeviceTimes times_;
+};
+
+Napi::Value device_times(const Napi::CallbackInfo& info) {
+  const auto context = handle<Context>(info[0]);
+  const auto count = [&](size_t i, const char* name) {
+    const int64_t n = argument(info, i, name).integer();
+    if (n < 1 || n > INT32_MAX) argument(info, i, name).fail("a positive number");
+    return static_cast<int>(n);
+  };
+  auto job = std::make_unique<DeviceTimeJob>(context, count(1, "repeats"), count(2, "plays"));
+  return Environment::of(info.Env()).submit(std::move(job), &context->queue());
+}
+
 Napi::Value map_weights(const Napi::CallbackInfo& info) {
   const Reader offset = argument(info, 1, "offset"), bytes = argument(info, 2, "bytes");
   if (offset.integer() < 0) offset.fail("a position in the file");
@@ -267,6 +305,7 @@ void export_objects(Napi::Env env, Napi::Object exports) {
   add("abandon", guarded<abandon>);
   add("setProfiling", guarded<set_profiling>);
   add("profile", guarded<profile>);
+  add("deviceTimes", guarded<device_times>);
   add("symbols", guarded<symbols>);
   add("memory", guarded<memory>);
   add("time", guarded<time>);

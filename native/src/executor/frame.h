@@ -35,6 +35,12 @@ struct MemoryUse {
   size_t arena = 0, heap = 0, workspace = 0;  // of both memories
 };
 
+struct DeviceTimes {
+  std::vector<double> device;   // nanoseconds of the device for all recordable steps once, a figure a play
+  std::vector<double> enqueue;  // nanoseconds the host takes to start a play
+  bool complete = false;        // nothing but transfers is left out
+};
+
 class ControlState;
 
 class Frame : private OutputAllocator {
@@ -65,9 +71,8 @@ class Frame : private OutputAllocator {
 
   const Program& program() const { return *program_; }
   std::span<const int64_t> symbols() const { return symbols_; }
-  // Nanoseconds of device time for each of `plays` plays of a recording of all steps, `repeats` times over. Empty when
-  // the steps cannot be recorded as one. After a run.
-  std::vector<double> device_times(int repeats, int plays, const RunOptions& options);
+  // Times all recordable steps, as one recording of them `repeats` times over, played `plays` times. After a run.
+  DeviceTimes device_times(int repeats, int plays, const RunOptions& options);
   void set_profiling(bool on);
   std::span<const StepProfile> profile() const { return profile_; }
   MemoryUse memory() const;

@@ -1,5 +1,6 @@
 // How a frame records the steps of a device, and plays them again while nothing they touch has moved.
 #include <algorithm>
+#include <chrono>
 
 #include "executor/frame.h"
 
@@ -37,24 +38,33 @@ bool Frame::run_recorded(size_t range, KernelContext& context) {
   return true;
 }
 
-std::vector<double> Frame::device_times(int repeats, int plays, const RunOptions& options) {
+DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& options) {
+  DeviceTimes times;
   const auto ranges = program_->recordable();
-  if (ranges.size() != 1 || ranges[0].begin != 0 || ranges[0].end != program_->steps().size()) return {};
+  if (ranges.empty()) return times;
+  size_t covered = 0, transfers = 0;
+  for (const auto& [begin, end] : ranges) covered += end - begin;
+  for (const ProgramStep& step : program_->steps())
+    transfers += step.on_device && !step.dynamic && !step.kernel->recordable() ? 1 : 0;
+  times.complete = covered + transfers == program_->steps().size();
   options_ = &options;
   queue_->enter();
   KernelContext context{pool_, *this, workspace_.data(), options.cancelled, queue_.get()};
   const auto recording = queue_->record([&] {
     for (int r = 0; r < repeats; ++r)
-      for (size_t s = 0; s < program_->steps().size(); ++s) run_named(s, context);
+      for (const auto& [begin, end] : ranges)
+        for (size_t s = begin; s < end; ++s) run_named(s, context);
   });
-  std::vector<double> times;
   queue_->play(*recording);
   for (int p = 0; p < plays; ++p) {
     queue_->mark(0);
+    const auto started = std::chrono::steady_clock::now();
     queue_->play(*recording);
+    times.enqueue.push_back(
+        std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - started).count());
     queue_->mark(1);
     queue_->synchronize();
-    times.push_back(queue_->nanoseconds(0, 1) / repeats);
+    times.device.push_back(queue_->nanoseconds(0, 1) / repeats);
   }
   device_busy_ = false;
   return times;

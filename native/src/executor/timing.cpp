@@ -80,11 +80,11 @@ class KeptSink : public OutputSink {
 std::vector<double> device_times(Frame& frame, const TimingOptions& options, const RunOptions& run) {
   constexpr double kRecordingNanoseconds = 2e5;
   constexpr int kMostRepeats = 200, kPlays = 5;
-  const auto once = frame.device_times(1, 2, run);
-  if (once.empty()) return {};
+  const DeviceTimes once = frame.device_times(1, 2, run);
+  if (!once.complete || once.device.empty()) return {};
   const double most = std::min<double>(kMostRepeats, static_cast<double>(options.max_runs) * 4);
-  const int repeats = static_cast<int>(std::clamp(kRecordingNanoseconds / std::max(once.back(), 1.0), 1.0, most));
-  auto times = frame.device_times(repeats, kPlays, run);
+  const int repeats = static_cast<int>(std::clamp(kRecordingNanoseconds / std::max(once.device.back(), 1.0), 1.0, most));
+  auto times = frame.device_times(repeats, kPlays, run).device;
   std::sort(times.begin(), times.end());
   return times;
 }

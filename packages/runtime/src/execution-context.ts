@@ -6,7 +6,7 @@ import { evaluateExpression } from './plan/expressions.js';
 import type { WeightsReader } from './plan/weights-reader.js';
 import type { InputBinder } from './run/bind-inputs.js';
 import { deliver } from './run/deliver.js';
-import type { ContextMemory, Driver, RunRequest } from './run/driver.js';
+import type { ContextMemory, DeviceTimes, Driver, RunRequest } from './run/driver.js';
 import { RunQueue } from './run/run-queue.js';
 import type { TensorInfo, TensorMap } from './tensor-info.js';
 
@@ -138,6 +138,16 @@ export class ExecutionContext {
     this.#checkOpen();
     this.#checkIdle('memory');
     return this.#parts.driver.memory();
+  }
+
+  /**
+   * Plays the recorded work of the last run's shapes again, without transfers: what a device takes by itself.
+   * undefined where nothing runs on a device.
+   * @param plays how often, default 100
+   */
+  async deviceTimes(plays = 100): Promise<DeviceTimes | undefined> {
+    this.#checkOpen();
+    return this.#queue.enqueue(() => this.#parts.driver.deviceTimes(plays), undefined);
   }
 
   /** True while a run is in progress. */

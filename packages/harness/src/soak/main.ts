@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { seededInputs, usualDims } from '../zoo/inputs.js';
+import { seededInputs, usualDims, usualExtents } from '../zoo/inputs.js';
 
 /** Largest delay of a 5 ms timer while `work` runs, in milliseconds beyond the 5. */
 async function latestTimer(work: () => Promise<unknown>): Promise<number> {
@@ -56,9 +56,9 @@ async function main(): Promise<void> {
   const planPath = join(folder, 'model.plan');
   try {
     const network = await OnnxParser.parseFile(modelPath);
-    const inputs = seededInputs(network);
+    const inputs = seededInputs(network, usualExtents);
     const profile = Object.fromEntries(
-      network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [])]),
+      network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [], usualExtents)]),
     );
     const buildDelay = await latestTimer(async () => {
       const plan = await new Builder().build(network, { profiles: [profile] });
@@ -101,7 +101,7 @@ if (isMainThread) {
 } else {
   const { planPath, modelPath } = workerData as { planPath: string; modelPath: string };
   void (async () => {
-    const inputs = seededInputs(await OnnxParser.parseFile(modelPath));
+    const inputs = seededInputs(await OnnxParser.parseFile(modelPath), usualExtents);
     const context = (await Runtime.load(planPath)).createContext();
     parentPort!.postMessage('running');
     for (;;) await context.run(inputs);

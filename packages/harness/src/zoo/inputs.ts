@@ -3,10 +3,11 @@
 import { type Dim, formatDim, type Network, Tensor, type TensorType } from '@tensorwright/core';
 
 /** Extents of dimensions by name; others are 1. */
-const usualExtents: Readonly<Record<string, number>> = { batch: 1, sequence: 128, height: 256, width: 256, past: 64 };
+export type Extents = Readonly<Record<string, number>>;
+export const usualExtents: Extents = { batch: 1, sequence: 128, height: 256, width: 256, past: 64 };
 
-export function usualDims(dims: readonly Dim[]): number[] {
-  return dims.map((d) => (typeof d === 'number' ? d : (usualExtents[formatDim(d)] ?? 1)));
+export function usualDims(dims: readonly Dim[], extents: Extents): number[] {
+  return dims.map((d) => (typeof d === 'number' ? d : (extents[formatDim(d)] ?? 1)));
 }
 
 /** xorshift32: the same inputs on every machine. */
@@ -22,11 +23,11 @@ function generator(seed: number): () => number {
   };
 }
 
-export function seededInputs(network: Network): Record<string, Tensor> {
+export function seededInputs(network: Network, extents: Extents): Record<string, Tensor> {
   return Object.fromEntries(
     network.inputs.map(({ name, value }, i) => {
       const type = value.type as TensorType;
-      return [name, seededTensor(name, type.dtype, usualDims(type.dims ?? []), i + 1)];
+      return [name, seededTensor(name, type.dtype, usualDims(type.dims ?? [], extents), i + 1)];
     }),
   );
 }

@@ -14,6 +14,8 @@ function inChild(job: ModelJob): Promise<ModelReport> {
       name: job.name,
       outputs: [],
       ms: null,
+      deviceMs: null,
+      enqueueUs: null,
       peerMs: null,
       buildMs: null,
       loadMs: null,
@@ -45,8 +47,10 @@ function line(r: ModelReport): string {
   if (r.error !== null) return `${r.name.padEnd(26)} ${r.error.split('\n').slice(0, 2).join(' ').slice(0, 300)}`;
   const worst = r.outputs.length > 0 ? Math.max(...r.outputs.map((o) => o.nrms)).toExponential(1) : '-';
   const ratio = r.peerMs === null ? '' : `peer ${r.peerMs.toFixed(2)} ms, ratio ${(r.ms! / r.peerMs).toFixed(3)}`;
+  const device =
+    r.deviceMs === null ? '' : `device ${r.deviceMs.toFixed(3)} ms, enqueue ${r.enqueueUs!.toFixed(1)} us, `;
   const memory = r.lowerBoundBytes! > 0 ? (r.activationBytes! / r.lowerBoundBytes!).toFixed(3) : '-';
-  return `${r.name.padEnd(26)} nrms ${worst.padStart(8)}  ${r.ms!.toFixed(2).padStart(9)} ms  ${ratio.padEnd(34)} build ${(r.buildMs! / 1000).toFixed(1)} s, load ${r.loadMs!.toFixed(0)} ms, plan ${(r.planBytes! / 1e6).toFixed(1)} MB, peak ${(r.peakBytes / 1e6).toFixed(0)} MB, activations ${memory} of the bound, ${String(r.fallbacks.length)} fallbacks`;
+  return `${r.name.padEnd(26)} nrms ${worst.padStart(8)}  ${r.ms!.toFixed(2).padStart(9)} ms  ${ratio.padEnd(34)} ${device}build ${(r.buildMs! / 1000).toFixed(1)} s, load ${r.loadMs!.toFixed(0)} ms, plan ${(r.planBytes! / 1e6).toFixed(1)} MB, peak ${(r.peakBytes / 1e6).toFixed(0)} MB, activations ${memory} of the bound, ${String(r.fallbacks.length)} fallbacks`;
 }
 
 async function main(): Promise<void> {
@@ -60,6 +64,8 @@ async function main(): Promise<void> {
     .option('--level <n>', 'optimization level', '3')
     .option('--timing-cache <folder>', 'where measured times are kept')
     .option('--duration <ms>', 'of the timed runs', '3000')
+    .option('--batch <n>', 'extent of symbolic batch axes', '1')
+    .option('--sequence <n>', 'extent of symbolic sequence axes', '128')
     .option('--layers', 'report times per layer')
     .option('--json <file>', 'write the report here')
     .parse();
@@ -72,6 +78,8 @@ async function main(): Promise<void> {
     level: string;
     timingCache?: string;
     duration: string;
+    batch: string;
+    sequence: string;
     layers?: boolean;
     json?: string;
   }>();
@@ -95,6 +103,8 @@ async function main(): Promise<void> {
       timingCache: o.timingCache && resolve(o.timingCache),
       durationMs: Number(o.duration),
       layers: o.layers === true,
+      batch: Number(o.batch),
+      sequence: Number(o.sequence),
     });
     reports.push(report);
     process.stdout.write(`${line(report)}\n`);

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { normalisedError } from './compare.js';
-import { seededInputs, usualDims } from './inputs.js';
+import { seededInputs, usualDims, usualExtents } from './inputs.js';
 import { openPeer } from './peer.js';
 
 export interface ModelJob {
@@ -24,12 +24,19 @@ export interface ModelJob {
   /** Milliseconds of alternating runs. */
   readonly durationMs: number;
   readonly layers: boolean;
+  /** For inputs whose dims are symbolic. */
+  readonly batch: number;
+  readonly sequence: number;
 }
 
 export interface ModelReport {
   readonly name: string;
   readonly outputs: readonly { readonly name: string; readonly nrms: number }[];
   readonly ms: number | null;
+  /** Of the device alone, its work recorded as one graph; null where there is no device. */
+  readonly deviceMs: number | null;
+  /** Of the host to start that graph. */
+  readonly enqueueUs: number | null;
   readonly peerMs: number | null;
   readonly buildMs: number | null;
   readonly loadMs: number | null;
@@ -52,9 +59,10 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
   try {
     const started = performance.now();
     const network = await OnnxParser.parseFile(job.path);
-    const inputs = seededInputs(network);
+    const extents = { ...usualExtents, batch: job.batch, sequence: job.sequence };
+    const inputs = seededInputs(network, extents);
     const profile = Object.fromEntries(
-      network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [])]),
+      network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [], extents)]),
     );
     const options: BuildOptions = {
       ...(job.backends && { backends: job.backends }),
@@ -81,6 +89,7 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
           nrms: got instanceof Tensor ? normalisedError(got, wanted[name]!) : Infinity,
         }))
       : [];
+    const device = await context.run(inputs).then(() => context.deviceTimes(200));
     const times = await alternate(() => context.run(inputs), peer && (() => peer.run(inputs)), job.durationMs);
     let layers: ModelReport['layers'];
     if (job.layers) {
@@ -97,6 +106,8 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
       name: job.name,
       outputs,
       ms: times.own,
+      deviceMs: device?.complete === true ? median(device.device) / 1000 : null,
+      enqueueUs: device ? median(device.enqueue) : null,
       peerMs: times.peer,
       buildMs,
       loadMs,
@@ -113,6 +124,8 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
       name: job.name,
       outputs: [],
       ms: null,
+      deviceMs: null,
+      enqueueUs: null,
       peerMs: null,
       buildMs: null,
       loadMs: null,
@@ -157,8 +170,11 @@ async function alternate(
     await block(own, owns);
     if (peer) await block(peer, peers);
   }
-  const median = (list: number[]): number => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
   return { own: median(owns), peer: peer ? median(peers) : null };
+}
+
+function median(list: readonly number[]): number {
+  return [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
 }
 
 /** Waits until the threads of this process are asleep, or for half a second. */

@@ -29,6 +29,16 @@ export interface ContextMemory {
   readonly workspace: number;
 }
 
+/** What the device's part of a run takes, played as recorded work; one figure a play. */
+export interface DeviceTimes {
+  /** Microseconds of the device, without transfers. */
+  readonly device: readonly number[];
+  /** Microseconds of the host to start it. */
+  readonly enqueue: readonly number[];
+  /** Nothing but transfers runs outside of it. */
+  readonly complete: boolean;
+}
+
 export interface Driver {
   /** Outputs in the plan's order. */
   run(request: RunRequest): Promise<RuntimeValue[]>;
@@ -36,6 +46,8 @@ export interface Driver {
   setProfiling(on: boolean): void;
   profile(): readonly StepTime[];
   memory(): ContextMemory;
+  /** undefined where nothing runs on a device. */
+  deviceTimes(plays: number): Promise<DeviceTimes | undefined>;
   /** Releases the memory. Never called during a run. */
   close(): void;
 }

@@ -20,7 +20,7 @@ import {
 import type { ContextOptions } from '../execution-context.js';
 import type { PlanSource } from '../plan/plan-source.js';
 import type { ReadPlan } from '../plan/read-plan.js';
-import type { ContextMemory, Driver, RunRequest, StepTime } from './driver.js';
+import type { ContextMemory, DeviceTimes, Driver, RunRequest, StepTime } from './driver.js';
 import type { NativeSegments } from './step-driver.js';
 
 /** Backends whose segments the native executor runs. */
@@ -179,6 +179,10 @@ class NativeDriver implements Driver {
     return memoryOf(this.#context);
   }
 
+  deviceTimes(plays: number): Promise<DeviceTimes | undefined> {
+    return deviceTimesOf(this.#context, plays);
+  }
+
   close(): void {
     this.#context.close();
   }
@@ -245,6 +249,10 @@ class SegmentRunner implements NativeSegments {
 
   memory(): ContextMemory {
     return memoryOf(this.#context);
+  }
+
+  deviceTimes(plays: number): Promise<DeviceTimes | undefined> {
+    return deviceTimesOf(this.#context, plays);
   }
 
   close(): void {
@@ -315,4 +323,10 @@ function fromNative({ dtype, dims, data }: NativeTensor): Tensor {
 function memoryOf(context: Context): ContextMemory {
   const { arenaBytes, heapBytes, workspaceBytes } = context.memory();
   return { arena: arenaBytes, heap: heapBytes, workspace: workspaceBytes };
+}
+
+async function deviceTimesOf(context: Context, plays: number): Promise<DeviceTimes | undefined> {
+  const { device, enqueue, complete } = await context.deviceTimes(1, plays);
+  const microseconds = (list: readonly number[]): number[] => list.map((t) => t / 1000);
+  return device.length === 0 ? undefined : { device: microseconds(device), enqueue: microseconds(enqueue), complete };
 }

@@ -14,7 +14,7 @@ import {
   TensorwrightError,
 } from '@tensorwright/core';
 import { setImmediate } from 'node:timers/promises';
-import type { ContextMemory, Driver, RunRequest, StepTime } from './driver.js';
+import type { ContextMemory, DeviceTimes, Driver, RunRequest, StepTime } from './driver.js';
 import type { ProgramFacts } from './program-facts.js';
 import { type NativeValues, ValueStore } from './value-store.js';
 
@@ -33,6 +33,7 @@ export interface NativeSegments extends NativeValues {
   setProfiling(on: boolean): void;
   profile(): readonly StepTime[];
   memory(): ContextMemory;
+  deviceTimes(plays: number): Promise<DeviceTimes | undefined>;
   close(): void;
 }
 
@@ -206,6 +207,10 @@ export class StepDriver implements Driver {
 
   memory(): ContextMemory {
     return this.#native?.memory() ?? { arena: 0, heap: 0, workspace: 0 };
+  }
+
+  async deviceTimes(plays: number): Promise<DeviceTimes | undefined> {
+    return this.#native?.deviceTimes(plays);
   }
 
   close(): void {
