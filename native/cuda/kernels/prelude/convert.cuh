@@ -115,7 +115,7 @@ TW_DEVICE To round_saturate(f32 x) {
 #ifdef TW_EMULATOR
   constexpr f64 low = is_signed<To> ? -static_cast<f64>(1ULL << (8 * sizeof(To) - 1)) : 0.0;
   constexpr f64 high = low + static_cast<f64>((1ULL << (8 * sizeof(To))) - 1);
-  const f64 rounded = __builtin_rint(x);
+  const f64 rounded = rint(x);
   return x != x ? To(0) : static_cast<To>(rounded < low ? low : rounded > high ? high : rounded);
 #else
   i32 result;
