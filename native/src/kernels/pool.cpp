@@ -120,38 +120,52 @@ class Pool final : public Kernel {
     return static_cast<T>(sum);
   }
 
-  // Channels-last: each output pixel gathers the taps that lie inside.
+  // Channels-last: each output pixel gathers the taps that lie inside, those of a row of pixels at the same places of
+  // the outer axes.
   template <typename T>
   void pixels(KernelContext& context, const Tensor& x, const Tensor& y) const {
-    const int64_t channels = x.dims[1], out_pixels = product(y.dims, 2, y.rank);
-    const int rank = window_.rank();
-    const int64_t max_taps = product(window_.kernel.data(), 0, rank);
-    const int64_t grain = std::max<int64_t>(1, kTaskElements / (channels * max_taps));
-    context.pool.parallel_ranges(y.dims[0] * out_pixels, grain, [&](int64_t begin, int64_t end, int) {
-      std::vector<const T*> taps(static_cast<size_t>(max_taps));
+    const int rank = window_.rank(), last = rank - 1;
+    const int64_t channels = x.dims[1], width = y.dims[rank + 1], rows = product(y.dims, 2, rank + 1);
+    const int64_t outer_taps = product(window_.kernel.data(), 0, last), taps_along = window_.kernel[static_cast<size_t>(last)];
+    const int64_t dilation = window_.dilations[static_cast<size_t>(last)], column = x.strides[rank + 1];
+    struct Column { Window::Range range; int64_t divisor; };
+    std::vector<Column> columns(static_cast<size_t>(width));
+    for (int64_t o = 0; o < width; ++o)
+      columns[static_cast<size_t>(o)] = {window_.taps(last, o, x.dims[rank + 1]), window_.divisor(last, o, x.dims[rank + 1], with_pads_)};
+    const int64_t grain = std::max<int64_t>(1, kTaskElements / std::max<int64_t>(1, channels * outer_taps * taps_along * width));
+    context.pool.parallel_ranges(y.dims[0] * rows, grain, [&](int64_t begin, int64_t end, int) {
+      std::vector<int64_t> places(static_cast<size_t>(outer_taps));
+      std::vector<const T*> taps(static_cast<size_t>(outer_taps * taps_along));
       std::vector<Sum<T>> sums(kind_ == Kind::kMax ? 0 : static_cast<size_t>(channels));
-      Window::Range ranges[kMaxRank];
-      Walk<1> pixel;
-      pixel.add(y.dims[0], {x.strides[0]});
-      for (int i = 0; i < rank; ++i) pixel.add(y.dims[i + 2], {0});
-      pixel.seek(begin);
-      for (int64_t o = begin; o < end; ++o, pixel.next()) {
+      Walk<1> row;
+      row.add(y.dims[0], {x.strides[0]});
+      for (int i = 0; i < last; ++i) row.add(y.dims[i + 2], {0});
+      row.seek(begin);
+      for (int64_t r = begin; r < end; ++r, row.next()) {
         int64_t divisor = 1;
         Walk<1> tap;
-        int64_t base = pixel.index[0] * x.strides[0];
-        for (int i = 0; i < rank; ++i) {
-          const int64_t size = x.dims[i + 2];
-          ranges[i] = window_.taps(i, pixel.index[i + 1], size);
-          if (kind_ == Kind::kAverage) divisor *= window_.divisor(i, pixel.index[i + 1], size, with_pads_);
+        int64_t base = row.index[0] * x.strides[0];
+        for (int i = 0; i < last; ++i) {
+          const auto range = window_.taps(i, row.index[i + 1], x.dims[i + 2]);
+          divisor *= window_.divisor(i, row.index[i + 1], x.dims[i + 2], with_pads_);
           const int64_t d = window_.dilations[static_cast<size_t>(i)];
-          base += (ranges[i].position + ranges[i].first * d) * x.strides[i + 2];
-          tap.add(ranges[i].end - ranges[i].first, {d * x.strides[i + 2]});
+          base += (range.position + range.first * d) * x.strides[i + 2];
+          tap.add(range.end - range.first, {d * x.strides[i + 2]});
         }
-        const int64_t count = tap.count();
+        const int64_t outer = tap.count();
         tap.seek(0);
-        for (int64_t t = 0; t < count; ++t, tap.next()) taps[static_cast<size_t>(t)] = x.as<T>() + base + tap.offset[0];
-        T* to = y.as<T>() + o * channels;
-        combine(taps.data(), count, channels, divisor, sums.data(), to);
+        for (int64_t t = 0; t < outer; ++t, tap.next()) places[static_cast<size_t>(t)] = base + tap.offset[0];
+        T* to = y.as<T>() + r * width * channels;
+        for (const Column& c : columns) {
+          size_t count = 0;
+          for (int64_t t = 0; t < outer; ++t) {
+            const T* from = x.as<T>() + places[static_cast<size_t>(t)];
+            for (int64_t k = c.range.first; k < c.range.end; ++k)
+              taps[count++] = from + (c.range.position + k * dilation) * column;
+          }
+          combine(taps.data(), static_cast<int64_t>(count), channels, divisor * c.divisor, sums.data(), to);
+          to += channels;
+        }
       }
     });
   }

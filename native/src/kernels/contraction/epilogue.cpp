@@ -11,7 +11,7 @@
 namespace tw {
 namespace {
 
-// A register's value as the recogniser sees it: a constant, or min(high, max(low, scale ([acc] + sides) + shift)), or an
+// A register's value as the recogniser sees it: a constant, min(high, max(low, scale ([acc] + sides) + shift)), or an
 // activation of such sums.
 struct Form {
   bool known = false, constant = false;

@@ -19,8 +19,8 @@ enum class Activation : uint8_t {
 };
 
 // The forms every CNN and transformer uses are recognised when the kernel is made and run inside the register tile:
-// y = min(high, max(low, acc + sides…)). Every other program runs as a tape over pieces of rows still in cache; kernels
-// that know the activation need no tape for it either.
+// y = min(high, max(low, acc + sides…)). Every other program runs as a tape over pieces of rows still in cache, but for
+// the activations where the kernel knows them.
 struct Epilogue {
   std::shared_ptr<const Tape> tape;  // never null: without a program it stores the accumulator as it is
   bool present = false;
