@@ -8,6 +8,7 @@ import { cumulative } from './cumulative.js';
 import { map } from './map.js';
 import { movement } from './movement.js';
 import { norm } from './norm.js';
+import { operatorTactics } from './operators/index.js';
 import { reduce } from './reduce.js';
 import { rotary } from './rotary.js';
 import { softmax } from './softmax.js';
@@ -23,4 +24,5 @@ export const tactics: readonly Tactic[] = [
   cumulative,
   attention,
   rotary,
+  ...operatorTactics,
 ];

@@ -1,0 +1,70 @@
+/** Tactics that run one operator as it stands, without the map nodes around it: what all of them share. */
+
+import {
+  type Dim,
+  definerOf,
+  dimSymbols,
+  type EmitContext,
+  type EmittedStep,
+  type GroupView,
+  type Layout,
+  type Value,
+} from '@tensorwright/core';
+import type { CandidateOutline, Tactic } from '../../tactic.js';
+import { bytesOf, memoryMicroseconds, refuseOperands } from '../operands.js';
+
+export interface OperatorTactic {
+  readonly name: string;
+  readonly operators: readonly string[];
+  /** Why it does not take this one; its operands are tensors that kernels store. */
+  readonly refuses?: (group: GroupView) => string | undefined;
+  /** Layouts of the first operand and the outputs. Default: rows. */
+  readonly layouts?: (group: GroupView) => readonly Layout[];
+  /** Whether the first operand must be dense in the layout of the output. Default: all are read through any strides. */
+  readonly dense?: boolean;
+  /** Whether the first output may be a slot of a larger tensor. Default: yes. */
+  readonly stridedOutput?: boolean;
+  /** Microseconds. Default: the time to move the operands. */
+  readonly estimate?: (group: GroupView, layout: Layout) => number;
+  readonly emit: (group: GroupView, context: EmitContext, layout: Layout) => Promise<EmittedStep>;
+}
+
+export function operatorTactic(o: OperatorTactic): Tactic {
+  return {
+    name: o.name,
+    refuses(group: GroupView): string | undefined {
+      const op = group.anchor?.op;
+      if (op === undefined || !o.operators.includes(op)) return `no ${o.name}`;
+      return onlyItself(group) ?? refuseOperands(group) ?? refuseLateSizes(group) ?? o.refuses?.(group);
+    },
+    candidates(group: GroupView): readonly CandidateOutline[] {
+      return (o.layouts?.(group) ?? ['rows']).map((layout) => ({
+        parameters: { layout },
+        inputs: group.node.inputs.map((_, i) => (o.dense === true && i === group.anchorInputs[0] ? layout : 'strided')),
+        outputs: group.outputs.map(() => layout),
+        stridedOutput: o.stridedOutput ?? true,
+        estimate: o.estimate?.(group, layout) ?? memoryMicroseconds(bytesOf(group)),
+      }));
+    },
+    emit: (group, candidate, context) => o.emit(group, context, candidate.outputs[0] ?? 'rows'),
+  };
+}
+
+function onlyItself(group: GroupView): string | undefined {
+  const plain =
+    group.node.op !== 'group' ||
+    (group.anchorInputs.every((i) => i !== -1) &&
+      group.expressions().every((e, i) => e.op === 'arg' && e.index === group.node.inputs.length + i));
+  return plain ? undefined : 'only the operator itself';
+}
+
+/** Launches and buffers are sized before anything runs, so sizes must not come out of the kernel. */
+function refuseLateSizes(group: GroupView): string | undefined {
+  const own = (v: Value | undefined): boolean => v?.node === group.node || v?.node === group.anchor;
+  const late = (d: Dim): boolean => [...dimSymbols(d)].some((s) => own(definerOf(s)));
+  for (const { type } of group.outputs) {
+    if (type.kind === 'tensor' && type.dims?.some(late) === true)
+      return `the size of ${group.anchor!.op}'s result depends on values that only the run knows`;
+  }
+  return undefined;
+}
