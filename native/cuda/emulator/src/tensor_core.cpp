@@ -13,7 +13,15 @@ using namespace tw_emulator;
 
 namespace {
 
-constexpr unsigned kAllLanes = 0xFFFFFFFFu;
+// Matrix instructions need all 32 lanes.
+void meet_warp(Combine combine, void* arguments) {
+  constexpr unsigned kAllLanes = 0xFFFFFFFFu;
+  const Thread& thread = self();
+  if (thread.block->warps[thread.linear / 32].lanes != kAllLanes) {
+    fail(kLaunchFailed, "a matrix instruction in a warp of fewer than 32 threads");
+  }
+  tw_emulator_meet(kAllLanes, combine, arguments);
+}
 
 struct MatrixMove {
   unsigned* r;
@@ -55,7 +63,7 @@ void move_matrices(unsigned* r, void* row, int count, Combine combine) {
     if (!is_shared(row, 16)) fail(kIllegalAddress, "a matrix row lies outside of shared memory");
   }
   MatrixMove move{r, static_cast<char*>(row), count};
-  tw_emulator_meet(kAllLanes, combine, &move);
+  meet_warp(combine, &move);
 }
 
 template <typename Accumulator>
@@ -128,19 +136,19 @@ void tw_emulator_stmatrix(const unsigned* r, void* shared_row, int count, int tr
 
 void tw_emulator_mma_f16(float* c, const unsigned* a, const unsigned* b) {
   Mma<float> mma{c, a, b};
-  tw_emulator_meet(kAllLanes, combine_f16, &mma);
+  meet_warp(combine_f16, &mma);
 }
 void tw_emulator_mma_bf16(float* c, const unsigned* a, const unsigned* b) {
   Mma<float> mma{c, a, b};
-  tw_emulator_meet(kAllLanes, combine_bf16, &mma);
+  meet_warp(combine_bf16, &mma);
 }
 void tw_emulator_mma_tf32(float* c, const unsigned* a, const unsigned* b) {
   Mma<float> mma{c, a, b};
-  tw_emulator_meet(kAllLanes, combine_tf32, &mma);
+  meet_warp(combine_tf32, &mma);
 }
 void tw_emulator_mma_int8(int* c, const unsigned* a, const unsigned* b, int a_signed, int b_signed) {
   Mma<int> mma{c, a, b, a_signed != 0, b_signed != 0};
-  tw_emulator_meet(kAllLanes, combine_int8, &mma);
+  meet_warp(combine_int8, &mma);
 }
 
 float tw_emulator_f16_to_f32(unsigned short bits) { return float_of_f16(bits); }

@@ -83,7 +83,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) ring_i8(const __grid_consta
 extern "C" __global__ void __launch_bounds__(256, 1) ring_u8(const __grid_constant__ HopperArguments a) { ring<u8, 32, i32>(a); }
 
 // One slab of 64 k's: A K-major from registers, B[K][64] with N fastest. Then A[K][64] with M fastest, B K-major.
-extern "C" __global__ void __launch_bounds__(128, 1) wgmma_transposed(const __grid_constant__ HopperArguments a) {
+template <bool TurnA>
+TW_DEVICE void turned(const HopperArguments& a) {
   TW_SHARED_BYTES(memory);
   __shared__ u64 full;
   if (threadIdx.x == 0) {
@@ -99,10 +100,12 @@ extern "C" __global__ void __launch_bounds__(128, 1) wgmma_transposed(const __gr
   }
   barrier_wait(&full, 0);
   f32 d[32];
-  if (a.n0 == 0) {
+  if constexpr (!TurnA) {
     u32 fragment[4][4];
     const int lane = lane_index(), row = 16 * warp_index() + lane % 16;
+#pragma unroll
     for (int i = 0; i < 4; ++i) ldmatrix_x4(fragment[i], memory + 128 * row + 16 * ((2 * i + lane / 16) ^ (row % 8)));
+#pragma unroll
     for (int i = 0; i < 4; ++i) wgmma_hold(fragment[i]);
     wgmma_hold(d);
     wgmma_fence();
@@ -124,6 +127,8 @@ extern "C" __global__ void __launch_bounds__(128, 1) wgmma_transposed(const __gr
   wgmma_hold(d);
   write_tile(a.out0, d);
 }
+extern "C" __global__ void __launch_bounds__(128, 1) wgmma_turned_b(const __grid_constant__ HopperArguments a) { turned<false>(a); }
+extern "C" __global__ void __launch_bounds__(128, 1) wgmma_turned_a(const __grid_constant__ HopperArguments a) { turned<true>(a); }
 
 // Boxes through shared memory: a load at (n0, n0) from map0, and a store of it to map1.
 extern "C" __global__ void __launch_bounds__(32, 1) tma_copy(const __grid_constant__ HopperArguments a) {

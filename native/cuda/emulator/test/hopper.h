@@ -53,13 +53,13 @@ void test_ring(Device& device, const char* kernel, int type, size_t n, const std
   }
 }
 
-inline void test_wgmma_transposed(Device& device, const std::function<uint16_t(int)>& make, double (*value)(uint16_t)) {
+inline void test_wgmma_turned(Device& device, const std::function<uint16_t(int)>& make, double (*value)(uint16_t)) {
   const auto a = random_values<uint16_t>(64 * 64, make), b = random_values<uint16_t>(64 * 64, make);
   Buffer in0(device, a), in1(device, b), out(device, 64 * 64 * 4);
   const TensorMap map0 = encode_matrix(device, kFloat16, in0, 2, 64, 64, 64, 64, 3);
   const TensorMap map1 = encode_matrix(device, kFloat16, in1, 2, 64, 64, 64, 64, 3);
   for (const bool a_transposed : {false, true}) {
-    device.launch("wgmma_transposed", {1}, {128}, 16384, map0, map1, map0, out, int64_t{a_transposed});
+    device.launch(a_transposed ? "wgmma_turned_a" : "wgmma_turned_b", {1}, {128}, 16384, map0, map1, map0, out, int64_t{0});
     const auto result = out.read<float>();
     for (size_t i = 0; i < 64; ++i) {
       for (size_t j = 0; j < 64; ++j) {

@@ -266,7 +266,7 @@ void test_hopper(Device& device) {
       device, "ring_i8", kUint8, 32, [](int x) { return static_cast<int8_t>(x); }, [](int8_t x) { return double(x); });
   test_ring<uint8_t>(
       device, "ring_u8", kUint8, 32, [](int x) { return static_cast<uint8_t>(x); }, [](uint8_t x) { return double(x); });
-  test_wgmma_transposed(device, f16, int_of_f16);
+  test_wgmma_turned(device, f16, int_of_f16);
   test_tma(device);
   test_im2col(device);
   test_cluster(device);
