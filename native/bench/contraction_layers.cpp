@@ -1,5 +1,6 @@
 // Throughput of the contraction kernels on the layers of well-known networks, as a share of the multiply-add peak that
-// one core shows in the same run. Arguments: threads, a substring of the layers to run, seconds a layer.
+// one core shows in the same run. Arguments: threads, a substring of the layers to run, seconds a layer, MiB of weights
+// to go through in turn (as a network does, whose weights outgrow the caches; default: one set).
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -123,9 +124,16 @@ struct NoOutputs final : OutputAllocator {
 
 double g_peak = 0;
 double g_seconds = 0.4;
+double g_weight_bytes = 0;
 
 void measure(const std::string& name, ThreadPool& pool, const char* kernel_name, const Attributes& attributes,
              std::vector<Tensor> inputs, std::vector<Tensor> outputs, double flops) {
+  const int64_t floats = inputs[1].count() / (inputs[1].dtype == DType::kUInt8 ? 4 : 1);
+  std::vector<Buffer> weights;
+  for (double bytes = 4.0 * static_cast<double>(floats); bytes < g_weight_bytes; bytes += 4.0 * static_cast<double>(floats)) {
+    weights.emplace_back(floats);
+    std::memcpy(weights.back().data, inputs[1].data, static_cast<size_t>(floats) * 4);
+  }
   const auto kernel = make_kernel(kernel_name, {attributes, inputs, outputs});
   Buffer workspace(static_cast<int64_t>(kernel->workspace_bytes(inputs, outputs, pool.threads()) / 4 + 16));
   NoOutputs none;
@@ -135,6 +143,7 @@ void measure(const std::string& name, ThreadPool& pool, const char* kernel_name,
   int runs = 0;
   for (const double start = now(); now() - start < g_seconds || runs < 3; ++runs) {
     if (runs % 8 == 0) g_peak = std::max(g_peak, peak());
+    if (!weights.empty()) inputs[1].data = weights[static_cast<size_t>(runs) % weights.size()].data;
     const double t = now();
     kernel->run(context, inputs, outputs);
     best = std::min(best, now() - t);
@@ -214,6 +223,7 @@ int main(int argc, char** argv) {
   g_processor_time = pool.threads() == 1;
   if (argc > 2) g_filter = argv[2];
   if (argc > 3) g_seconds = std::atof(argv[3]);
+  if (argc > 4) g_weight_bytes = std::atof(argv[4]) * (1 << 20);
   if (const char* level = std::getenv("TW_BENCH_ISA")) limit_isa(static_cast<Isa>(std::atoi(level)));
   for (int i = 0; i < 200; ++i) g_peak = std::max(g_peak, peak());
 
@@ -244,6 +254,7 @@ int main(int argc, char** argv) {
   dot(pool, "gpt2", 1, 768, 3072);
   dot(pool, "gpt2", 1, 3072, 768);
   dot(pool, "gpt2", 1, 768, 50257);
+  dot(pool, "gpt2", 128, 768, 50257);
   dot(pool, "gpt2", 4, 768, 3072);
 
   conv(pool, "resnet50", "nchw", 224, 3, 64, 7, 2);

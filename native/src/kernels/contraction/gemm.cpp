@@ -3,6 +3,7 @@
 #include "kernels/contraction/gemm.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 namespace tw {
@@ -16,6 +17,12 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The i-th of `parts` nearly equal pieces of [0, n).
 int64_t piece(int64_t n, int64_t parts, int64_t i) { return n / parts * i + std::min(i, n % parts); }
+
+// At least `parts` (up to `limit`), so that this many times `others` tasks keep all threads busy to the end.
+int64_t even(int64_t parts, int64_t others, int64_t limit, int threads) {
+  const int64_t step = threads / std::gcd<int64_t>(threads, others), rounded = ceil_div(parts, step) * step;
+  return rounded <= limit ? rounded : parts;
+}
 
 struct Blocking {
   int64_t m_tiles, m_parts;  // tiles of nearly equal height; parts of whole tiles, one a task
@@ -45,6 +52,7 @@ struct Blocking {
     const int64_t work = s.batch * s.m * s.n * std::max<int64_t>(summed, 1);
     const int64_t wanted = threads == 1 ? 1 : std::clamp<int64_t>(work / kTaskWork, 1, 4 * threads);
     m_parts = 1;
+    if (wanted > 1 && n_parts > 1) n_parts = even(n_parts, s.batch, panels, threads);
     if (const int64_t tasks = std::max<int64_t>(1, s.batch) * n_parts; tasks < wanted) {
       // Packing B anew in every part of m costs; so does reading A anew in every part of n.
       const int64_t enough = packs_b ? threads : wanted;
@@ -53,6 +61,7 @@ struct Blocking {
         n_parts = std::min(std::max<int64_t>(1, panels),
                            std::max(n_parts, ceil_div(enough, std::max<int64_t>(1, s.batch) * m_parts)));
       }
+      m_parts = even(m_parts, s.batch * n_parts, m_tiles, threads);
     }
     nc = ceil_div(panels, n_parts) * kPanel;
     mc = ceil_div(m_tiles, m_parts) * tile_table().rows;
