@@ -15,6 +15,7 @@ import {
 import { native } from '../native.js';
 import { printTape } from '../tape.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
+import { convAlgorithms } from './conv-algorithms.js';
 import { dtypeOf, refuseOperands } from './operands.js';
 
 type Attributes = Readonly<Record<string, PlanAttribute>>;
@@ -67,7 +68,11 @@ export const contraction: Tactic = {
     const anchor = group.anchor!;
     const image = anchor.op !== 'dot';
     const side = group.node.inputs.map(() => 'strided' as const);
-    return algorithmsOf(group).map(({ algorithm, layout, estimate }) => ({
+    const algorithms =
+      anchor.op === 'conv' && isFloat32(group)
+        ? convAlgorithms(group)
+        : [{ algorithm: undefined, layout: 'strided' as const, estimate: 1 }];
+    return algorithms.map(({ algorithm, layout, estimate }) => ({
       ...(algorithm !== undefined && { variant: algorithm }),
       parameters: algorithm === undefined ? {} : { algorithm },
       inputs: side.map((access, i) =>
@@ -115,48 +120,6 @@ function kernelOf(group: GroupView): string {
     default:
       return float ? 'conv_transpose_f32' : 'conv_transpose_any';
   }
-}
-
-interface Algorithm {
-  readonly algorithm: string | undefined;
-  readonly layout: 'rows' | 'channelsLast' | 'strided';
-  readonly estimate: number;
-}
-
-/** Fewer channels than this leave Winograd's transforms more work than they save. */
-const winogradChannels = 16;
-
-function algorithmsOf(group: GroupView): readonly Algorithm[] {
-  const anchor = group.anchor!;
-  if (anchor.op !== 'conv' || !isFloat32(group)) return [{ algorithm: undefined, layout: 'strided', estimate: 1 }];
-  const weights = (anchor.inputs[1]!.type as TensorType).dims as readonly number[];
-  const channels = (anchor.inputs[0]!.type as TensorType).dims![1];
-  const groups = anchor.attributes['group'] as number;
-  const constant = constantOf(group.node.inputs[group.anchorInputs[1]!]) !== undefined;
-  const indirect: Algorithm = { algorithm: 'indirect', layout: 'channelsLast', estimate: 1 };
-  if (typeof channels === 'number' && channels <= 4 && groups === 1)
-    return [{ algorithm: 'nchw', layout: 'rows', estimate: 0.9 }, indirect];
-  if (!constant) return [indirect];
-  if (groups > 1) {
-    const depthwise = groups === channels && weights[0] === groups && weights.length <= 4;
-    return depthwise ? [{ algorithm: 'depthwise', layout: 'channelsLast', estimate: 0.5 }, indirect] : [indirect];
-  }
-  const plain = (name: string, value: number): boolean =>
-    (anchor.attributes[name] as readonly number[]).every((v) => v === value);
-  const winograd =
-    weights.length === 4 &&
-    weights[2] === 3 &&
-    weights[3] === 3 &&
-    plain('strides', 1) &&
-    plain('dilations', 1) &&
-    weights[0]! >= winogradChannels &&
-    weights[1]! >= winogradChannels;
-  if (!winograd) return [indirect];
-  return [
-    { algorithm: 'winograd4', layout: 'channelsLast', estimate: 0.6 },
-    indirect,
-    { algorithm: 'winograd2', layout: 'channelsLast', estimate: 1.1 },
-  ];
 }
 
 /** The packed form of constant weights; undefined where they are computed, or the kernel reads them as they are. */
