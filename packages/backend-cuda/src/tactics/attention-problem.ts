@@ -32,6 +32,7 @@ export function attentionProblem(
   options: ProblemOptions,
 ): string {
   const { attributes, inputs } = group.anchor!;
+  const number = (name: string): number => attributes[name] as number;
   const type = cxxType(dtypeOf(group.outputs[0])!);
   const view = (i: number): MemoryView => context.view(group.anchorInputs[i]!)!;
   const [q, k, v] = [view(0), view(1), view(2)];
@@ -53,9 +54,9 @@ export function attentionProblem(
     `using T = ${type};`,
     `static constexpr int size = ${String(size)}, value_size = ${String(valueSize)};`,
     `static constexpr bool packed = ${String(options.packed)};`,
-    `static constexpr f32 scale = f32(${String(scale)}), softcap = f32(${String(attributes['softcap'] as number)});`,
+    `static constexpr f32 scale = f32(${String(scale)}), softcap = f32(${String(number('softcap'))});`,
     `static constexpr bool causal = ${String(attributes['isCausal'] === true)};`,
-    `static constexpr int left = ${String(attributes['leftWindow'] as number)}, right = ${String(attributes['rightWindow'] as number)};`,
+    `static constexpr int left = ${String(number('leftWindow'))}, right = ${String(number('rightWindow'))};`,
     'const Arguments& a;',
     method('Index queries()', args.dim(queries)),
     method('Index keys()', args.dim(keys)),

@@ -17,32 +17,49 @@ export interface AttentionExtents {
   readonly causal: boolean;
 }
 
+/** A candidate's parameters. */
 export interface AttentionShape {
   readonly [parameter: string]: number;
-  readonly threads: number;
-  readonly rows: number;
-  readonly sharedBytes: number;
+  /** Blocks that share the keys of a tile: 1 to 32. */
   readonly splits: number;
+  /** Tiles of 16 rows of a warp; rows of a thread in float32. */
+  readonly tiles: number;
+  /** Keys of a block. */
+  readonly keys: number;
 }
 
 export interface MmaShape extends AttentionShape {
   readonly warps: number;
-  /** Tiles of 16 rows of a warp. */
-  readonly tiles: number;
-  /** Keys of a block. */
-  readonly keys: number;
   /** 1: one block holds all keys. */
   readonly one: number;
 }
 
-export interface SimtShape extends AttentionShape {
-  /** Rows of a thread. */
-  readonly tiles: number;
-  readonly keys: number;
+/** What a shape makes of a launch. */
+export interface AttentionBlock {
+  readonly threads: number;
+  /** Rows of a tile. */
+  readonly rows: number;
+  readonly sharedBytes: number;
+}
+
+type Sizes = Pick<AttentionExtents, 'size' | 'valueSize'>;
+
+export function mmaBlock({ warps, tiles, keys, one }: MmaShape, { size, valueSize }: Sizes): AttentionBlock {
+  const rows = warps * tiles * 16;
+  const stages = one === 1 ? 1 : 2;
+  const sharedBytes = 2 * (rows * (Math.max(size, valueSize) + 8) + stages * keys * (size + valueSize + 16));
+  return { threads: warps * 32, rows, sharedBytes };
+}
+
+export function simtBlock({ tiles, keys }: AttentionShape, { size, valueSize }: Sizes): AttentionBlock {
+  const rows = 16 * tiles;
+  const sharedBytes = 4 * ((rows + keys) * (size + 4) + keys * (valueSize + 4) + rows * (keys + 4));
+  return { threads: 256, rows, sharedBytes };
 }
 
 export interface Ranked<S> {
   readonly shape: S;
+  readonly rows: number;
   readonly microseconds: number;
 }
 
@@ -56,7 +73,7 @@ const cyclesPerMicrosecond = 1700;
 /** Bytes from the L2 cache to a multiprocessor. */
 const loadedPerCycle = 40;
 const mostSplits = 32;
-const offered = 6;
+const offered = 8;
 
 /** Cycles of one block alone, of which `busy` occupy the unit that blocks of a multiprocessor share. */
 interface Work {
@@ -78,20 +95,21 @@ export function mmaShapes(e: AttentionExtents): Ranked<MmaShape>[] {
         const accumulators = tiles * (e.valueSize / 2 + keys / 2);
         const held = tiles * (e.size / 4) + accumulators <= 192;
         if (accumulators > (held ? 192 : 160)) continue;
-        const rowPitch = Math.max(e.size, e.valueSize) + 8;
-        const sharedBytes = 2 * (rows * rowPitch + (one ? 1 : 2) * keys * (e.size + e.valueSize + 16));
-        if (sharedBytes > mostShared) continue;
+        const shape = { splits: 1, tiles, keys, warps, one: one ? 1 : 0 };
+        const block = mmaBlock(shape, e);
+        if (block.sharedBytes > mostShared) continue;
         const multiplications = (tiles * (keys / 8) * (e.size + e.valueSize)) / 16;
-        const block = multiplications * 16 + tiles * keys * 4 + 600;
+        // Latencies of a warp: products, weights, and the copies that it issues itself.
+        const copies = ((keys * (e.size + e.valueSize)) / (8 * 32 * warps)) * 20;
+        const latency = multiplications * 16 + tiles * keys * 4 + copies + 600;
         const computed = warps * (multiplications * (tiles === 2 ? 4 : 5.5) + tiles * keys * 1.5);
         const loaded = (2 * keys * (e.size + e.valueSize)) / loadedPerCycle;
         const perBlock = Math.max(computed, loaded) + 0.3 * Math.min(computed, loaded);
         const registers = Math.min(255, accumulators + (held ? tiles * (e.size / 4) : 0) + 56);
         for (const splits of splitCounts(e, one ? e.mostKeys : keys)) {
           const blocks = Math.ceil(e.keys / keys / splits);
-          const work = { chain: 2200 + blocks * block, busy: blocks * perBlock, registers };
-          const shape = { threads: warps * 32, rows, sharedBytes, splits, warps, tiles, keys, one: one ? 1 : 0 };
-          found.push({ shape, microseconds: microsecondsOf(e, shape, work) });
+          const work = { chain: 2200 + blocks * latency, busy: blocks * perBlock, registers };
+          found.push({ shape: { ...shape, splits }, rows, microseconds: microsecondsOf(e, block, splits, work) });
         }
       }
     }
@@ -99,15 +117,16 @@ export function mmaShapes(e: AttentionExtents): Ranked<MmaShape>[] {
   return best(found);
 }
 
-export function simtShapes(e: AttentionExtents): Ranked<SimtShape>[] {
-  const found: Ranked<SimtShape>[] = [];
+export function simtShapes(e: AttentionExtents): Ranked<AttentionShape>[] {
+  const found: Ranked<AttentionShape>[] = [];
   for (const tiles of [1, 2, 4]) {
     const rows = 16 * tiles;
     if (rows >= 2 * Math.max(16, e.rows)) continue;
     for (const keys of [16, 32, 64]) {
       if (keys >= 2 * Math.max(16, e.mostKeys)) continue;
-      const sharedBytes = 4 * ((rows + keys) * (e.size + 4) + keys * (e.valueSize + 4) + rows * (keys + 4));
-      if (sharedBytes > mostShared) continue;
+      const shape = { splits: 1, tiles, keys };
+      const block = simtBlock(shape, e);
+      if (block.sharedBytes > mostShared) continue;
       const perThread = (tiles * keys * (e.size + e.valueSize)) / 16;
       // Loads from shared memory bound small tiles.
       const efficiency = (tiles * keys) / 16 / ((tiles * keys) / 16 + tiles + keys / 16);
@@ -115,8 +134,7 @@ export function simtShapes(e: AttentionExtents): Ranked<SimtShape>[] {
         const blocks = Math.ceil(e.keys / keys / splits);
         const busy = (blocks * perThread * 2) / efficiency;
         const work = { chain: 2200 + blocks * 1200 + busy, busy, registers: 128 };
-        const shape = { threads: 256, rows, sharedBytes, splits, tiles, keys };
-        found.push({ shape, microseconds: microsecondsOf(e, shape, work) });
+        found.push({ shape: { ...shape, splits }, rows, microseconds: microsecondsOf(e, block, splits, work) });
       }
     }
   }
@@ -132,14 +150,19 @@ function splitCounts(e: AttentionExtents, keys: number): number[] {
   return counts;
 }
 
-function microsecondsOf(e: AttentionExtents, shape: AttentionShape, { chain, busy, registers }: Work): number {
-  const blocks = Math.max(1, e.heads * Math.ceil(e.rows / shape.rows) * shape.splits);
+function microsecondsOf(
+  e: AttentionExtents,
+  block: AttentionBlock,
+  splits: number,
+  { chain, busy, registers }: Work,
+): number {
+  const blocks = Math.max(1, e.heads * Math.ceil(e.rows / block.rows) * splits);
   const resident = Math.max(
     1,
     Math.min(
-      Math.floor(sharedOfMultiprocessor / (shape.sharedBytes + 1024)),
-      Math.floor(registersOfMultiprocessor / (registers * shape.threads)),
-      Math.floor(2048 / shape.threads),
+      Math.floor(sharedOfMultiprocessor / (block.sharedBytes + 1024)),
+      Math.floor(registersOfMultiprocessor / (registers * block.threads)),
+      Math.floor(2048 / block.threads),
     ),
   );
   // Half of all keys are never looked at where each query sees those before it.
@@ -147,14 +170,14 @@ function microsecondsOf(e: AttentionExtents, shape: AttentionShape, { chain, bus
   const together = Math.min(resident, Math.ceil(blocks / multiprocessors));
   const waves = Math.ceil(blocks / (multiprocessors * resident));
   const cycles = waves * Math.max(chain, together * busy) * share;
-  const combine = shape.splits > 1 ? launchMicroseconds + shape.splits * 0.02 : 0;
+  const combine = splits > 1 ? launchMicroseconds + splits * 0.02 : 0;
   return launchMicroseconds + cycles / cyclesPerMicrosecond + combine;
 }
 
 /** The best by the model, and the best of each size of blocks: the model is coarse, and time decides. */
-function best<S extends AttentionShape>(found: readonly Ranked<S>[]): Ranked<S>[] {
+function best<S>(found: readonly Ranked<S>[]): Ranked<S>[] {
   const ranked = [...found].sort((a, b) => a.microseconds - b.microseconds);
-  const firsts = ranked.filter((r, i) => i === ranked.findIndex((other) => other.shape.rows === r.shape.rows));
-  const chosen = new Set([...ranked.slice(0, 2), ...firsts, ...ranked].slice(0, offered));
+  const firsts = ranked.filter((r, i) => i === ranked.findIndex((other) => other.rows === r.rows));
+  const chosen = new Set([...new Set([...ranked.slice(0, 2), ...firsts, ...ranked])].slice(0, offered));
   return ranked.filter((r) => chosen.has(r));
 }

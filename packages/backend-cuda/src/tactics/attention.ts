@@ -16,7 +16,15 @@ import { Arguments } from '../launch/arguments.js';
 import { type Launch, launchStep } from '../launch/launch-step.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { attentionProblem } from './attention-problem.js';
-import { type AttentionExtents, type AttentionShape, mmaShapes, simtShapes } from './attention-shape.js';
+import {
+  type AttentionExtents,
+  type AttentionShape,
+  mmaBlock,
+  type MmaShape,
+  mmaShapes,
+  simtBlock,
+  simtShapes,
+} from './attention-shape.js';
 import { dtypeOf, refuseOperands } from './operands.js';
 
 const largestHead = 256;
@@ -63,10 +71,12 @@ export const attention: Tactic = {
     const shape = candidate.parameters as AttentionShape;
     const args = new Arguments();
     const { batch, heads, rows } = dimsOf(group);
-    const tiles = ceilDivDims(rows, shape.rows);
     const simt = isSimt(group);
-    const columns = pad(sizesOf(group).valueSize);
-    const partialRows = mulDims(mulDims(batch, heads), mulDims(tiles, shape.splits * shape.rows));
+    const sizes = sizesOf(group);
+    const block = simt ? simtBlock(shape, sizes) : mmaBlock(shape as MmaShape, sizes);
+    const tiles = ceilDivDims(rows, block.rows);
+    const columns = sizes.valueSize;
+    const partialRows = mulDims(mulDims(batch, heads), mulDims(tiles, shape.splits * block.rows));
     const statesBytes = mulDims(ceilDivDims(mulDims(partialRows, 8), 256), 256);
     const split = shape.splits > 1;
     const partial = split
@@ -84,8 +94,8 @@ export const attention: Tactic = {
       {
         function: 'attention',
         grid: [mulDims(tiles, shape.splits), heads, batch],
-        block: [shape.threads, 1, 1],
-        sharedBytes: shape.sharedBytes,
+        block: [block.threads, 1, 1],
+        sharedBytes: block.sharedBytes,
       },
     ];
     if (split)
@@ -97,10 +107,10 @@ export const attention: Tactic = {
     return launchStep({
       uses: ['attention', simt ? 'attention_simt' : 'attention_mma'],
       text: `${problem}
-extern "C" __global__ void __launch_bounds__(${String(shape.threads)}) attention(const __grid_constant__ Arguments a) {
+extern "C" __global__ void __launch_bounds__(${String(block.threads)}) attention(const __grid_constant__ Arguments a) {
   attention_${simt ? 'simt' : 'mma'}<${parameters.join(', ')}>(Problem{a});
 }
-${split ? secondKernel(shape.rows) : ''}`,
+${split ? secondKernel(block.rows) : ''}`,
       arguments: args,
       launches,
       ...(split && { workspaceBytes: addDims(statesBytes, mulDims(partialRows, 4 * columns)) }),
@@ -126,9 +136,10 @@ function shapesOf(group: GroupView): readonly (readonly Dim[])[] {
   return group.anchor!.inputs.slice(0, 3).map((v) => (v!.type as TensorType).dims!);
 }
 
+/** Head sizes, padded to what kernels compute with. */
 function sizesOf(group: GroupView): { readonly size: number; readonly valueSize: number } {
   const [q, , v] = shapesOf(group);
-  return { size: q![3] as number, valueSize: v![3] as number };
+  return { size: pad(q![3] as number), valueSize: pad(v![3] as number) };
 }
 
 const fewQueries = 16;
@@ -149,15 +160,13 @@ function dimsOf(group: GroupView): { readonly batch: Dim; readonly heads: Dim; r
 
 function extentsOf(group: GroupView): AttentionExtents {
   const { batch, heads, rows } = dimsOf(group);
-  const { size, valueSize } = sizesOf(group);
   const keys = shapesOf(group)[1]![2]!;
   return {
     heads: usual(mulDims(batch, heads), 16),
     rows: usual(rows, 512),
     keys: usual(keys, 1024),
     mostKeys: dimBounds(keys).max,
-    size: pad(size),
-    valueSize: pad(valueSize),
+    ...sizesOf(group),
     causal: group.anchor!.attributes['isCausal'] === true,
   };
 }

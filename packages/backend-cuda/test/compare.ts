@@ -1,0 +1,140 @@
+/** Runs a small graph through builder, plan and runtime on the CUDA backend, and compares with the reference backend. */
+
+import { Builder } from '@tensorwright/builder';
+import {
+  type DType,
+  dtypeInfo,
+  elementCount,
+  type Graph,
+  GraphBuilder,
+  isBig,
+  type Network,
+  readNumbers,
+  registerBackend,
+  Tensor,
+  tensorFromNumbers,
+  tensorType,
+  type Value,
+} from '@tensorwright/core';
+import { Runtime } from '@tensorwright/runtime';
+import { expect } from 'vitest';
+import { cudaBackend } from '../src/index.js';
+
+export const hasDevice: boolean = cudaBackend.device() !== undefined;
+
+export interface Input {
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  /** Default: even numbers between -1 and 1, integers between -100 and 100. */
+  readonly fill?: (i: number) => number;
+}
+
+export interface Comparison {
+  readonly inputs: readonly Input[];
+  readonly graph: (b: GraphBuilder, ...inputs: Value[]) => Value | readonly Value[];
+  /** Of the largest element of the expected output. Default: by the output's dtype. */
+  readonly tolerance?: number;
+  /** Parameters that replace those of the tactic `tactic`. */
+  readonly force?: { readonly tactic: string; readonly parameters: Readonly<Record<string, number>> };
+}
+
+const tolerances: Partial<Record<DType, number>> = { float32: 2e-6, float16: 1e-3, bfloat16: 8e-3, float64: 1e-13 };
+
+let forced: Comparison['force'];
+let forcedAny = false;
+
+registerBackend({
+  ...cudaBackend,
+  candidates: (node) => {
+    const all = cudaBackend.candidates(node);
+    const [first] = all.filter((c) => forced && c.tactic.startsWith(forced.tactic));
+    if (!first || !forced) return all;
+    forcedAny = true;
+    return [{ ...first, parameters: { ...first.parameters, ...forced.parameters } }];
+  },
+});
+
+/** Fails where an output is not within the tolerance, or where the CUDA backend does not take every operator. */
+export async function compare(comparison: Comparison): Promise<void> {
+  const wanted = await run(comparison, 'reference');
+  forced = comparison.force;
+  forcedAny = false;
+  const got = await run(comparison, 'cuda');
+  forced = undefined;
+  expect(forcedAny, 'a candidate to change').toBe(comparison.force !== undefined);
+  wanted.forEach((w, i) => {
+    expectClose(got[i]!, w, comparison.tolerance ?? tolerances[w.dtype] ?? 0);
+  });
+}
+
+async function run({ inputs, graph }: Comparison, backend: string): Promise<Tensor[]> {
+  const b = new GraphBuilder();
+  const values = inputs.map(({ dtype, dims }, i) => b.input(`x${String(i)}`, tensorType(dtype, dims)));
+  const made = graph(b, ...values);
+  const outputs = Array.isArray(made) ? (made as readonly Value[]) : [made as Value];
+  const used = values.map((value, i) => ({ name: `x${String(i)}`, value }));
+  const network = {
+    name: 'test',
+    graph: { inputs: values, outputs } satisfies Graph,
+    builder: b,
+    inputs: used,
+    outputs: outputs.map((value, i) => ({ name: `y${String(i)}`, value })),
+    metadata: {},
+    opsets: {},
+  } as unknown as Network;
+  // The CPU brings inputs into a dense order on the host.
+  const backends = backend === 'cuda' ? ['cuda', 'cpu'] : [backend];
+  const plan = await new Builder().build(network, { backends, optimizationLevel: 0 });
+  expect(plan.header.report.fallbacks).toEqual([]);
+  const engine = await Runtime.load(await plan.toBytes());
+  const context = engine.createContext();
+  try {
+    const result = await context.run(Object.fromEntries(inputs.map((input, i) => [`x${String(i)}`, dataOf(input, i)])));
+    return outputs.map((_, i) => result[`y${String(i)}`]!);
+  } finally {
+    await context.close();
+    await engine.close();
+  }
+}
+
+function dataOf({ dtype, dims, fill }: Input, seed: number): Tensor {
+  const { class: kind } = dtypeInfo(dtype);
+  let state = 12345 + seed * 7919;
+  const random = (): number => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    return state / 0x7fffffff;
+  };
+  const usual = (): number =>
+    kind === 'float' ? random() * 2 - 1 : kind === 'bool' ? Math.round(random()) : Math.round(random() * 200 - 100);
+  const count = elementCount(dims);
+  if (isBig(dtype))
+    return new Tensor(
+      dtype,
+      BigInt64Array.from({ length: count }, (_, i) => BigInt(fill?.(i) ?? usual())) as never,
+      dims,
+    );
+  return tensorFromNumbers(
+    dtype,
+    Float64Array.from({ length: count }, (_, i) => fill?.(i) ?? usual()),
+    dims,
+  );
+}
+
+function expectClose(got: Tensor, wanted: Tensor, tolerance: number): void {
+  expect(got.dims).toEqual(wanted.dims);
+  expect(got.dtype).toBe(wanted.dtype);
+  if (isBig(wanted.dtype)) {
+    expect(got.data).toEqual(wanted.data);
+    return;
+  }
+  const a = readNumbers(got);
+  const b = readNumbers(wanted);
+  let largest = 0;
+  for (const x of b) if (Number.isFinite(x)) largest = Math.max(largest, Math.abs(x));
+  for (let i = 0; i < b.length; i++) {
+    const [x, y] = [a[i]!, b[i]!];
+    if (Object.is(x, y) || x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
+    if (!(Math.abs(x - y) <= tolerance * largest))
+      expect.fail(`element ${String(i)} is ${String(x)}, expected ${String(y)} of at most ${String(largest)}`);
+  }
+}
