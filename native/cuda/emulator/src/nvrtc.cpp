@@ -163,7 +163,7 @@ bool execute(const std::vector<std::string>& words, const std::string& output) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-int compile(Program& program, int architecture, const std::vector<std::string>& defines) {
+int compile(Program& program, int architecture, bool is_specific, const std::vector<std::string>& defines) {
   std::ostringstream unit;
   unit << tw_interface_text << "\n" << tw_builtins_text << "\n#line 1 \"" << program.name << "\"\n";
   // A kernel's entry follows it in the same line: inside of the same #if, and line numbers stay.
@@ -177,7 +177,7 @@ int compile(Program& program, int architecture, const std::vector<std::string>& 
 
   std::vector<std::string> words = {variable("CXX", "g++"), "-x", "c++", "-std=c++20", "-O1", "-shared", "-fPIC",
                                     "-DTW_EMULATOR", "-D__CUDA_ARCH__=" + std::to_string(architecture)};
-  if (architecture == 900) words.push_back("-D__CUDA_ARCH_FEAT_SM90_ALL=1");
+  if (architecture == 900 && is_specific) words.push_back("-D__CUDA_ARCH_FEAT_SM90_ALL=1");
   for (const char* flag : {"-w", "-fwrapv", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti",
                            "-fno-gnu-unique", "-fvisibility=hidden", "-fno-stack-protector", "-fcf-protection=none",
                            "-nostartfiles", "-Wl,--build-id=none"}) {
@@ -258,6 +258,7 @@ TW_NVRTC int nvrtcDestroyProgram(Program** program) {
 TW_NVRTC int nvrtcCompileProgram(Program* program, int count, const char* const* options) {
   if (!program) return kInvalidProgram;
   int architecture = 0;
+  bool is_specific = false;  // sm_90a rather than sm_90
   std::vector<std::string> defines;
   for (int i = 0; i < count; ++i) {
     const std::string option = options[i];
@@ -265,12 +266,18 @@ TW_NVRTC int nvrtcCompileProgram(Program* program, int count, const char* const*
                           : option.find("compute_") != std::string::npos ? option.find("compute_") + 8
                                                                          : std::string::npos;
     const bool is_architecture = option.rfind("--gpu-architecture=", 0) == 0 || option.rfind("-arch=", 0) == 0;
-    if (is_architecture && digits != std::string::npos) architecture = 10 * std::atoi(option.c_str() + digits);
-    else if (option.rfind("-D", 0) == 0 && option.size() > 2) defines.push_back(option);
-    else if (option.rfind("--define-macro=", 0) == 0) defines.push_back("-D" + option.substr(15));
-    else if (option.empty() || option[0] != '-') return program->log = "unknown option " + option, kInvalidOption;
+    if (is_architecture && digits != std::string::npos) {
+      architecture = 10 * std::atoi(option.c_str() + digits);
+      is_specific = option.back() == 'a';
+    } else if (option.rfind("-D", 0) == 0 && option.size() > 2) {
+      defines.push_back(option);
+    } else if (option.rfind("--define-macro=", 0) == 0) {
+      defines.push_back("-D" + option.substr(15));
+    } else if (option.empty() || option[0] != '-') {
+      return program->log = "unknown option " + option, kInvalidOption;
+    }
   }
-  return compile(*program, architecture ? architecture : 750, defines);
+  return compile(*program, architecture ? architecture : 750, is_specific, defines);
 }
 
 TW_NVRTC int nvrtcGetCUBINSize(Program* program, size_t* size) { return *size = program->object.size(), kSuccess; }

@@ -1,5 +1,5 @@
 // The kernels of the emulator's test that need compute capability 9.0.
-#if (defined(TW_EMULATOR) && __CUDA_ARCH__ >= 900) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
 TW_USE_WGMMA(f16, 64)
 TW_USE_WGMMA(bf16, 256)

@@ -8,7 +8,7 @@ struct alignas(64) TensorMap {
   u8 bytes[128];
 };
 
-#if defined(TW_EMULATOR) || __CUDA_ARCH__ >= 900
+#if __CUDA_ARCH__ >= 900
 
 TW_DEVICE void barrier_init(u64* barrier, u32 arrivals) {
 #ifdef TW_EMULATOR

@@ -3,7 +3,7 @@
 // Loads complete on a barrier, which must expect the box's bytes. Shared addresses are 128-byte aligned (1024 with the
 // 128-byte swizzle).
 
-#if defined(TW_EMULATOR) || __CUDA_ARCH__ >= 900
+#if __CUDA_ARCH__ >= 900
 
 // How long loaded data should stay in the L2 cache.
 [[maybe_unused]] constexpr u64 cache_normal = 0x1000000000000000ull;

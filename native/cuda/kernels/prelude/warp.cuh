@@ -1,4 +1,4 @@
-// The 32 threads of a warp: exchange and reduction. All threads of the warp must take part.
+// The 32 threads of a warp: exchange and reduction. All threads of the warp must take part; blocks are one-dimensional.
 
 constexpr int warp_size = 32;
 

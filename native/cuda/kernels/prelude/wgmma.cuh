@@ -7,7 +7,7 @@
 //   wgmma<f16, 128>(f32 (&d)[64], const u32 (&a)[4], u64 b, bool accumulate)   A as the fragment of mma.m16n8k16
 // Sequence: wgmma_fence, wgmma …, wgmma_commit, wgmma_wait. Nothing of d and a may be touched before the wait.
 
-#if defined(TW_EMULATOR) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
 TW_DEVICE void wgmma_fence() {
 #ifndef TW_EMULATOR
