@@ -1,19 +1,38 @@
-// Convolution of every channel with a filter of its own, on channels-last images. The generated text gives a type:
-//   Element, Weight, Accumulator
-//   width                             channels of a thread, neighbours in memory
-//   taps_y, taps_x, stride_y, stride_x, dilation_y, dilation_x: the window; x is the innermost spatial axis, y the others'
-//                                     innermost; outermost axes are looped over by the taps of `outer` (1 where none)
-//   Image(a, n, channel): load(y, x, inside) etc.
+#include "gemm/blocks.cuh"
 
-// Neighbouring outputs along x share what they load: a thread computes `Run` of them for `width` channels.
+// Convolution of every channel with a filter of its own, on channels-last images. The generated text gives a type Window:
+//   Element, Weight, Accumulator
+//   width                                   channels of a thread, neighbours in memory
+//   taps_z, taps_y, taps_x                  the window, x being the innermost spatial axis; 1 where there are fewer axes
+//   stride_x, dilation_x
+//   Position, position(a, i, run, at)       where thread i begins: `run` outputs along x; false beyond the image
+//   row_inside(a, at, z, y)                 whether that row of the window lies inside the image
+//   pixel(a, at, z, y, p)                   channels of the row's p-th pixel, from the first that the run reads; or zero
+//   weights(a, at, z, y, x)
+//   store(a, at, r, sums)                   of the run's r-th output, where there is one
+
+// Whether the run's outputs read the p-th pixel of a row with tap x, and which of them does.
 template <typename Window, int Run>
-TW_DEVICE void depthwise(const Arguments& a) {
+TW_DEVICE constexpr int output_of(int p, int x) {
+  const int shift = p - x * Window::dilation_x;
+  return shift >= 0 && shift % Window::stride_x == 0 && shift / Window::stride_x < Run ? shift / Window::stride_x : -1;
+}
+
+template <typename Window, int Run>
+TW_DEVICE constexpr bool is_read(int p) {
+  for (int x = 0; x < Window::taps_x; ++x)
+    if (output_of<Window, Run>(p, x) >= 0) return true;
+  return false;
+}
+
+// Neighbouring outputs along x share what they read: a thread computes `Run` of them, a pixel being loaded once.
+template <typename Window, int Run, int Threads>
+TW_DEVICE void depthwise_rows(const Arguments& a) {
   using Value = typename Window::Accumulator;
-  using T = typename Window::Element;
   constexpr int width = Window::width;
   constexpr int span = (Run - 1) * Window::stride_x + (Window::taps_x - 1) * Window::dilation_x + 1;
   typename Window::Position at;
-  const bool active = Window::position(a, blockIdx.x * blockDim.x + threadIdx.x, Run, at);
+  const bool active = Window::position(a, blockIdx.x * Threads + threadIdx.x, Run, at);
   wait_for_predecessor();
   let_successor_start();
   if (!active) return;
@@ -29,21 +48,14 @@ TW_DEVICE void depthwise(const Arguments& a) {
       for (int x = 0; x < Window::taps_x; ++x) weights[x] = Window::weights(a, at, z, y, x);
 #pragma unroll
       for (int p = 0; p < span; ++p) {
-        bool used = false;
+        if (!is_read<Window, Run>(p)) continue;
+        const auto pixel = convert_vec<Value>(Window::pixel(a, at, z, y, p));
 #pragma unroll
         for (int x = 0; x < Window::taps_x; ++x) {
-          const int shift = p - x * Window::dilation_x;
-          used = used || (shift >= 0 && shift % Window::stride_x == 0 && shift / Window::stride_x < Run);
-        }
-        if (!used) continue;
-        const Vec<T, width> pixel = Window::pixel(a, at, z, y, p);
+          const int r = output_of<Window, Run>(p, x);
+          if (r < 0) continue;
 #pragma unroll
-        for (int x = 0; x < Window::taps_x; ++x) {
-          const int shift = p - x * Window::dilation_x;
-          if (shift < 0 || shift % Window::stride_x != 0 || shift / Window::stride_x >= Run) continue;
-#pragma unroll
-          for (int i = 0; i < width; ++i)
-            sum[shift / Window::stride_x][i] += convert<Value>(pixel.v[i]) * convert<Value>(weights[x].v[i]);
+          for (int i = 0; i < width; ++i) sum[r][i] += pixel.v[i] * convert<Value>(weights[x].v[i]);
         }
       }
     }

@@ -1,3 +1,5 @@
+#include "gemm/blocks.cuh"
+
 // Products of few rows (at most eight) with a wide right operand: bound by how fast that streams from memory. The
 // contraction is described as for gemm (gemm/blocks.cuh); the right operand is dense along the depth.
 
@@ -9,7 +11,7 @@ TW_DEVICE Vec<typename Source::Element, Width> load_along_depth(const Source& so
   Vec<T, Width> result;
   if constexpr (Source::along_depth && Source::width >= Width) {
     const auto step = source.step(k);
-    if (k + Width <= source.depth() && source.inside(place, step)) {
+    if (source.left(k) >= Width && source.inside(place, step)) {
       if constexpr (Source::constant) return load_streaming<Width>(source.data + source.offset(place, step));
       else return load_vec<Width>(source.data + source.offset(place, step));
     }
@@ -17,28 +19,29 @@ TW_DEVICE Vec<typename Source::Element, Width> load_along_depth(const Source& so
 #pragma unroll
   for (int i = 0; i < Width; ++i) {
     const auto step = source.step(k + i);
-    const bool inside = k + i < source.depth() && source.inside(place, step);
+    const bool inside = source.left(k + i) > 0 && source.inside(place, step);
     result.v[i] = inside ? source.data[source.offset(place, step)] : T{};
   }
   return result;
 }
 
 // A block of Warps warps computes Rows × (Warps / WarpsDeep · Columns): each warp has `Columns` columns and, with
-// WarpsDeep - 1 others, a share of the depth. Blocks: x along the columns, y over batches.
+// WarpsDeep - 1 others, a share of the depth. Blocks go along the columns first and then over the batches.
 template <typename Contraction, int Rows, int Columns, int Warps, int WarpsDeep>
-TW_DEVICE void gemv(const Arguments& a) {
+TW_DEVICE void multiply_vectors(const Arguments& a) {
   using Left = typename Contraction::Left;
   using Right = typename Contraction::Right;
   using Value = typename Contraction::Accumulator;
   using Result = typename Contraction::Result;
   constexpr int width = 16 / sizeof(typename Right::Element);
   constexpr int stride = WarpsDeep * warp_size * width;
-  const i32 batch = blockIdx.y;
+  constexpr int block_columns = Warps / WarpsDeep * Columns;
+  const i32 rows = Contraction::rows(a), columns = Contraction::columns(a), depth = Contraction::depth(a);
+  const u32 across = ceil_div(columns, block_columns);
+  const i32 batch = blockIdx.x / across;
+  const i32 first = (blockIdx.x - batch * across) * block_columns + warp_index() / WarpsDeep * Columns;
   const Left left(a, batch);
   const Right right(a, batch);
-  const i32 rows = Contraction::rows(a), columns = Contraction::columns(a), depth = Contraction::depth(a);
-  const int group = warp_index() / WarpsDeep;
-  const i32 first = (blockIdx.x * (Warps / WarpsDeep) + group) * Columns;
   typename Right::Place right_place[Columns];
   typename Left::Place left_place[Rows];
 #pragma unroll

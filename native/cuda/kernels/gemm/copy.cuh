@@ -7,6 +7,7 @@
 //   along_depth  whether those are neighbours along k, else along r
 //   constant     whether the operand may be read before the preceding kernel has ended
 //   data, place(r), step(k), offset(place, step), inside(place, step), rows(), depth()
+//   left(k)      elements along the depth from k on before the operand, or a run of it, ends; not positive: none
 
 // 16-byte chunks of a row are permuted, so that ldmatrix reads eight rows without bank conflicts.
 template <int RowBytes>
@@ -107,7 +108,7 @@ struct TileCopy {
     for (int piece = 0; piece < 16 / copy_bytes; ++piece) {
       const i32 k = depth + chunk * per_chunk + piece * width;
       const auto step = source.step(k);
-      const int valid = valid_bytes(source.depth() - k);
+      const int valid = valid_bytes(source.left(k));
 #pragma unroll
       for (int s = 0; s < slots; ++s) {
         if (!has_slot(s)) continue;
@@ -145,7 +146,7 @@ struct TileCopy {
         const i32 k = depth + slot_chunk(s) * per_chunk + i;
         const auto step = source.step(k);
         staged[s].v[i] =
-            k < source.depth() && source.inside(place[s], step) ? source.data[source.offset(place[s], step)] : T{};
+            source.left(k) > 0 && source.inside(place[s], step) ? source.data[source.offset(place[s], step)] : T{};
       }
     }
   }

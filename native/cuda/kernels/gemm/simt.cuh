@@ -43,8 +43,8 @@ struct ConvertingCopy {
       if (!exact && at(s) >= Rows * Depth / width) continue;
       const i32 k = depth + depth_of(s);
       const auto step = source.step(k);
-      const i32 left = Source::along_depth ? source.depth() - k : source.rows() - (first_row + row_of(s));
-      const bool inside = (Source::along_depth || k < source.depth()) && source.inside(place[s], step);
+      const i32 left = Source::along_depth ? source.left(k) : source.rows() - (first_row + row_of(s));
+      const bool inside = (Source::along_depth || source.left(k) > 0) && source.inside(place[s], step);
       const T* const from = source.data + source.offset(place[s], step);
       if (inside && left >= width) {
         staged[s] = load_vec<width>(from);

@@ -5,6 +5,8 @@ import { argReduce } from './arg-reduce.js';
 import { attention } from './attention.js';
 import { contraction } from './contraction.js';
 import { cumulative } from './cumulative.js';
+import { depthwise } from './depthwise.js';
+import { gemv } from './gemv.js';
 import { map } from './map.js';
 import { movement } from './movement.js';
 import { norm } from './norm.js';
@@ -15,6 +17,8 @@ import { softmax } from './softmax.js';
 
 export const tactics: readonly Tactic[] = [
   contraction,
+  gemv,
+  depthwise,
   map,
   movement,
   reduce,

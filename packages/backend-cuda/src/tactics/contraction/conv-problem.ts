@@ -11,13 +11,12 @@ import {
   type MemoryView,
   mulDims,
   negDim,
-  productOf,
   provablyLessOrEqual,
   type TensorType,
 } from '@tensorwright/core';
 import type { Operand, OutputAxis, PhaseTable, Problem, Window } from './problem.js';
 
-interface Geometry {
+export interface Geometry {
   readonly x: readonly Dim[];
   readonly w: readonly Dim[];
   readonly out: readonly Dim[];
@@ -225,9 +224,4 @@ function transposed(group: GroupView, g: Geometry): Problem {
     })),
     ...(bias !== undefined && { bias: { input: bias, axis: 1 } }),
   };
-}
-
-/** Multiply-adds of the contraction at the smallest extents that are known. */
-export function depthOf(problem: Problem): Dim {
-  return productOf(problem.depth);
 }

@@ -19,7 +19,11 @@ export function dotProblem(group: GroupView, views?: readonly (MemoryView | unde
     return typeof a === 'number' ? a : typeof b === 'number' ? b : (a ?? b)!;
   };
   const inputs = order.map((i) => group.anchorInputs[i]!);
-  const depth = byStride(roles.contracted, [lhs, rhs], inputs.map((i) => views?.[i]));
+  const depth = byStride(
+    roles.contracted,
+    [lhs, rhs],
+    inputs.map((i) => views?.[i]),
+  );
   const operand = (i: number, own: readonly string[]): Operand => ({
     input: inputs[i]!,
     dtype: types[i]!.dtype,

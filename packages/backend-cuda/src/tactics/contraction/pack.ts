@@ -74,7 +74,8 @@ function pack(
     }
   }
   const alongDepth = order.inner === 'depth';
-  const ofPacked = (list: readonly number[], step: number): number[] => denseView(list).strides.map((s) => (s as number) * step);
+  const ofPacked = (list: readonly number[], step: number): number[] =>
+    denseView(list).strides.map((s) => (s as number) * step);
   return {
     tensor: new Tensor('uint8', bytes, [bytes.length]),
     axes: {

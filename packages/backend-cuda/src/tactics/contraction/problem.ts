@@ -4,7 +4,7 @@
  * convolutions are pairs of a row axis and a depth axis that meet in one axis of the image.
  */
 
-import type { Dim, DType, MemoryView } from '@tensorwright/core';
+import type { Dim, DType, MemoryView, Tensor } from '@tensorwright/core';
 
 /** A coordinate of an operand: row · rowStep + depth · depthStep + base, zero where it leaves [0, extent). */
 export interface Window {
@@ -39,9 +39,18 @@ export interface OperandAxes {
 export interface Operand {
   /** Of the group's inputs. */
   readonly input: number;
+  /** What is read in its place: a constant made of it, or an image in scratch memory that an earlier launch writes. */
+  readonly instead?: Tensor | ScratchImage;
+  /** Elements of the innermost depth axis from here on are none of the operand's. Default: its extent. */
+  readonly used?: number;
   readonly dtype: DType;
   /** Strides of the axes when the operand lies like `view`. */
   axes(view: MemoryView): OperandAxes;
+}
+
+export interface ScratchImage {
+  /** Dense; the offset is that in the step's scratch memory. */
+  readonly view: MemoryView;
 }
 
 /** Where an axis of the output comes from: sum of coordinates times steps, in [0, extent) where it is checked. */
@@ -62,4 +71,17 @@ export interface Problem {
   readonly output: readonly OutputAxis[];
   /** The bias' input, and the output axis it runs along. */
   readonly bias?: { readonly input: number; readonly axis: number };
+}
+
+/** The same with its operands exchanged: rows are columns. */
+export function exchange(problem: Problem): Problem {
+  const other = { batch: 'batch', rows: 'columns', columns: 'rows' } as const;
+  return {
+    ...problem,
+    rows: problem.columns,
+    columns: problem.rows,
+    left: problem.right,
+    right: problem.left,
+    output: problem.output.map((o) => ({ ...o, terms: o.terms.map((t) => ({ ...t, role: other[t.role] })) })),
+  };
 }

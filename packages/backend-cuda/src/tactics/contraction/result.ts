@@ -86,7 +86,8 @@ export function printResult(o: ResultOptions, args: Arguments): string {
   });
   const plain = `static_cast<${signedType(o.accumulator, dtypeOf(group.anchor!.outputs[0])!)}>(sum.v[k])`;
   const sum = biasAt < 0 ? plain : `(${plain} + convert<${o.accumulator}>(${vectors.get(biasAt)!}))`;
-  const sumText = biasAt < 0 ? plain : `static_cast<${signedType(o.accumulator, dtypeOf(group.anchor!.outputs[0])!)}>${sum}`;
+  const sumText =
+    biasAt < 0 ? plain : `static_cast<${signedType(o.accumulator, dtypeOf(group.anchor!.outputs[0])!)}>${sum}`;
   const scalars = printScalars([expression], (arg) =>
     arg === anchor ? sumText : vectors.get(sides.findIndex((s, i) => s.input === arg && i !== biasAt))!,
   );
@@ -126,7 +127,11 @@ function biasOperand(o: ResultOptions): SideOperand {
   return {
     input,
     dtype: dtypeOf(o.group.node.inputs[input])!,
-    view: { offset: view.offset, dims: o.output.dims, strides: o.output.dims.map((_, i) => (i === axis ? view.strides[0]! : 0)) },
+    view: {
+      offset: view.offset,
+      dims: o.output.dims,
+      strides: o.output.dims.map((_, i) => (i === axis ? view.strides[0]! : 0)),
+    },
   };
 }
 
@@ -155,7 +160,13 @@ function runsOf(problem: Problem, views: readonly MemoryView[]): Runs {
 }
 
 /** Output coordinates that may lie beyond the output: the blocks of a transposed convolution are rounded up. */
-function checkText(problem: Problem, runs: Runs, checks: readonly number[], output: MemoryView, args: Arguments): string[] {
+function checkText(
+  problem: Problem,
+  runs: Runs,
+  checks: readonly number[],
+  output: MemoryView,
+  args: Arguments,
+): string[] {
   return checks.map((at) => {
     const terms = problem.output[at]!.terms.flatMap(({ role, axis, step }) => {
       const i = runs[role].findIndex((r) => r.checked === at && r.axis === axis);
@@ -189,9 +200,7 @@ function widthOf(runs: Runs, output: MemoryView, bytes: number): number {
 /** Whether vectors along the columns are aligned wherever they begin. */
 function isVector(runs: Runs, view: MemoryView, operand: number, width: number): boolean {
   const others = [...runs.batch, ...runs.rows, ...runs.columns.slice(0, -1)];
-  return (
-    provablyDivisible(view.offset, width) && others.every((r) => provablyDivisible(r.strides[operand]!, width))
-  );
+  return provablyDivisible(view.offset, width) && others.every((r) => provablyDivisible(r.strides[operand]!, width));
 }
 
 function argumentsOf(e: Scalar): number[] {

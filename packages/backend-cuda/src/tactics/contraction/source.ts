@@ -26,6 +26,8 @@ export interface SourceOptions {
   readonly own: readonly Dim[];
   readonly depth: readonly Dim[];
   readonly constant: boolean;
+  /** Of the innermost depth axis: elements from here on are left out. */
+  readonly used?: number | undefined;
   /** Copies of fewer bytes than this are made element by element. */
   readonly leastCopyBytes: number;
   /** Whether copies may run along the rows, too. */
@@ -63,12 +65,8 @@ export function mergeWalks(
     const windows = windowsOf(i);
     const stride = strides[i]!;
     const outer = walks.at(-1);
-    if (
-      outer &&
-      outer.windows.length === 0 &&
-      windows.length === 0 &&
-      provablyEqual(outer.stride, mulDims(stride, extent))
-    )
+    const mergeable = outer?.windows.length === 0 && provablyEqual(outer.stride, mulDims(stride, extent));
+    if (outer && mergeable && windows.length === 0)
       walks[walks.length - 1] = { extent: mulDims(outer.extent, extent), stride, windows };
     else walks.push({ extent, stride, windows });
   });
@@ -76,7 +74,12 @@ export function mergeWalks(
 }
 
 /** Statements that take `from` apart into one coordinate for each walk, named prefix0, prefix1 …. */
-export function printDecode(walks: readonly { extent: Dim }[], from: string, prefix: string, args: Arguments): string[] {
+export function printDecode(
+  walks: readonly { extent: Dim }[],
+  from: string,
+  prefix: string,
+  args: Arguments,
+): string[] {
   const lines: string[] = [];
   let rest = from;
   for (let i = walks.length - 1; i > 0; i--) {
@@ -117,9 +120,7 @@ export function printSource(options: SourceOptions, args: Arguments): SourceText
   const bases = axes.windows.map((w, i) => `  const i32 base${name(i)};`);
   const baseValues = axes.windows.map((w, i) => {
     const phase = typeof w.base === 'object' && 'values' in w.base ? w.base : undefined;
-    const value = phase
-      ? tableText(phase, walkOf(batch, i, 'b'))
-      : `static_cast<i32>(${args.dim(w.base as Dim)})`;
+    const value = phase ? tableText(phase, walkOf(batch, i, 'b')) : `static_cast<i32>(${args.dim(w.base as Dim)})`;
     return `base${name(i)}(${value})`;
   });
   // Batch coordinates are needed in initializers: they are computed by a function that returns them all.
@@ -127,16 +128,14 @@ export function printSource(options: SourceOptions, args: Arguments): SourceText
   const type = options.type;
   const rowValues = axes.windows.map((w, i) => `base${name(i)} + ${times(walkOf(own, i, 'r'), w.rowStep)}`);
   const stepValues = axes.windows.map((w, i) => times(walkOf(depth, i, 'k'), w.depthStep));
-  const rowOffset = total([
-    ...sum(own, 'r'),
-    ...axes.windows.flatMap((w, i) => strided(`y${name(i)}`, w.stride)),
-  ]);
+  const rowOffset = total([...sum(own, 'r'), ...axes.windows.flatMap((w, i) => strided(`y${name(i)}`, w.stride))]);
   const stepOffset = total([
     ...sum(depth, 'k'),
     ...axes.windows.flatMap((w, i) => strided(stepValues[i] === '0' ? '0' : `d${name(i)}`, w.stride)),
   ]);
   const conditions = checked.map(
-    (i) => `static_cast<u32>(place.y${name(i)} + step.d${name(i)}) < static_cast<u32>(${args.dim(axes.windows[i]!.extent)})`,
+    (i) =>
+      `static_cast<u32>(place.y${name(i)} + step.d${name(i)}) < static_cast<u32>(${args.dim(axes.windows[i]!.extent)})`,
   );
   const lines = [
     `struct ${options.name} {`,
@@ -174,9 +173,17 @@ export function printSource(options: SourceOptions, args: Arguments): SourceText
     `  TW_DEVICE bool inside(const Place& place, const Step& step) const { return ${conditions.join(' && ') || 'true'}; }`,
     `  TW_DEVICE i32 rows() const { return ${args.dim(productOf(options.own))}; }`,
     `  TW_DEVICE i32 depth() const { return ${args.dim(productOf(options.depth))}; }`,
+    `  TW_DEVICE i32 left(i32 k) const { return ${leftText(options, args)}; }`,
     '};',
   ];
   return { text: lines.join('\n'), width, alongDepth };
+}
+
+/** Elements from k on until the operand, or the part of its innermost axis that is used, ends. */
+function leftText({ used, depth }: SourceOptions, args: Arguments): string {
+  const inner = depth.at(-1);
+  if (used === undefined || used === inner) return 'depth() - k';
+  return `k < depth() ? ${String(used)} - static_cast<i32>(static_cast<u32>(k) % ${args.dim(inner!)}) : 0`;
 }
 
 function indices(windows: readonly Window[], keep: (w: Window) => boolean): number[] {

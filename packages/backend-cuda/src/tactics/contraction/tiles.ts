@@ -147,9 +147,11 @@ export function estimate(plan: Plan, extents: Extents, elementBytes: number, spe
   const rest = blocks - full * perWave;
   const clocks = full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / machine.multiprocessors)) : 0);
   const { batch } = extents;
-  const elements = batch * (extents.rows * extents.depth + extents.columns * extents.depth + extents.rows * extents.columns);
+  const elements =
+    batch * (extents.rows * extents.depth + extents.columns * extents.depth + extents.rows * extents.columns);
   const memory = (elements * elementBytes) / memoryBytesPerMicrosecond;
-  const partial = splits > 1 ? (2 * splits * batch * extents.rows * extents.columns * 4) / (2 * memoryBytesPerMicrosecond) : 0;
+  const partial =
+    splits > 1 ? (2 * splits * batch * extents.rows * extents.columns * 4) / (2 * memoryBytesPerMicrosecond) : 0;
   return (
     fixedMicroseconds +
     Math.max(clocks / clocksPerMicrosecond, memory) +
@@ -158,8 +160,16 @@ export function estimate(plan: Plan, extents: Extents, elementBytes: number, spe
 }
 
 /** Splits of the depth worth a try: so many that blocks fill the machine, each with at least four steps. */
-export function splitChoices(rows: number, columns: number, depth: number, extents: Extents, machine: Machine): number[] {
+export function splitChoices(
+  rows: number,
+  columns: number,
+  depth: number,
+  extents: Extents,
+  machine: Machine,
+): number[] {
   const tiles = Math.ceil(extents.rows / rows) * Math.ceil(extents.columns / columns) * extents.batch;
   const steps = Math.ceil(extents.depth / depth);
-  return [1, 2, 3, 4, 6, 8, 12, 16].filter((s) => s === 1 || (tiles * s <= 2 * machine.multiprocessors && steps >= 4 * s));
+  return [1, 2, 3, 4, 6, 8, 12, 16].filter(
+    (s) => s === 1 || (tiles * s <= 2 * machine.multiprocessors && steps >= 4 * s),
+  );
 }
