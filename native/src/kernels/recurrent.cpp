@@ -137,21 +137,22 @@ class Recurrent final : public Kernel {
     T* const y = wanted(outputs, 0) ? outputs[0].as<T>() : nullptr;
     if (y) std::fill_n(y, steps * directions * states, T(0));
 
-    // W x + Wb for all steps.
-    const int64_t all = steps * batch;
-    for (int64_t d = 0; d < directions; ++d) {
-      const auto& product = weights.input[static_cast<size_t>(d)];
-      T* to = gates.data() + d * all * rows;
-      const T* b = bias ? bias + d * 2 * rows : nullptr;
-      context.pool.parallel_ranges(all, std::max<int64_t>(8, kParallelStep / std::max<int64_t>(1, rows * width)), [&](int64_t begin, int64_t end, int) {
-        std::vector<T*> pointers;
-        for (int64_t i = begin; i < end; ++i) {
-          pointers.push_back(to + i * rows);
-          if (b) std::copy_n(b, rows, pointers.back());
+    // W x + Wb for all steps. Each thread takes some of the columns, and so reads its part of the weights but once.
+    const int64_t all = steps * batch, panels = weights.input[0].panels();
+    const int64_t grain = std::max<int64_t>(1, kParallelStep / std::max<int64_t>(1, all * width * kPanel));
+    context.pool.parallel_ranges(directions * panels, grain, [&](int64_t begin, int64_t end, int) {
+      std::vector<T*> pointers(static_cast<size_t>(all));
+      for (int64_t d = begin / panels; d * panels < end; ++d) {
+        const int64_t first = std::max<int64_t>(0, begin - d * panels), last = std::min(panels, end - d * panels);
+        const int64_t column = first * kPanel, columns = std::min(rows, last * kPanel) - column;
+        for (int64_t i = 0; i < all; ++i) {
+          T* to = gates.data() + (d * all + i) * rows;
+          pointers[static_cast<size_t>(i)] = to;
+          if (bias) std::copy_n(bias + d * 2 * rows + column, columns, to + column);
         }
-        product.add(x.as<T>() + begin * width, width, end - begin, pointers.data(), 0, product.panels());
-      });
-    }
+        weights.input[static_cast<size_t>(d)].add(x.as<T>(), width, all, pointers.data(), first, last);
+      }
+    });
 
     const auto run_direction = [&](int64_t d, ThreadPool* pool) {
       const auto k = static_cast<size_t>(d);
@@ -177,12 +178,12 @@ class Recurrent final : public Kernel {
   }
 
   template <typename T>
-  static void multiply(const RecurrentProduct<T>& product, ThreadPool* pool, const T* x, int64_t size, int64_t batch, T* const* y) {
+  static void multiply(const RecurrentProduct<T>& product, ThreadPool* pool, const T* x, int64_t size, int64_t batch, T* const* y, bool backwards) {
     const int64_t panels = product.panels();
     if (pool && batch * size * panels * kPanel >= kParallelStep)
-      pool->parallel_ranges(panels, 4, [&](int64_t begin, int64_t end, int) { product.add(x, size, batch, y, begin, end); });
+      pool->parallel_ranges(panels, 4, [&](int64_t begin, int64_t end, int) { product.add(x, size, batch, y, begin, end, backwards); });
     else
-      product.add(x, size, batch, y, 0, panels);
+      product.add(x, size, batch, y, 0, panels, backwards);
   }
 
   template <typename T>
@@ -201,8 +202,8 @@ class Recurrent final : public Kernel {
         if (active(b) && layer.recurrent_bias)  // the third gate of a gru adds its own later
           for (int64_t i = 0; i < (cell_ == Cell::kGru ? 2 * size : rows); ++i) row[i] += layer.recurrent_bias[i];
       }
-      multiply(*layer.recurrent, pool, layer.h, size, batch, gates.data());
-      if (cell_ == Cell::kGru) gru_hidden(layer, pool, batch, size, gates, active, reset, hidden, hidden_rows);
+      multiply(*layer.recurrent, pool, layer.h, size, batch, gates.data(), s % 2);
+      if (cell_ == Cell::kGru) gru_hidden(layer, pool, batch, size, s, gates, active, reset, hidden, hidden_rows);
       for (int64_t b = 0; b < batch; ++b) {
         if (!active(b)) continue;
         T *g = gates[static_cast<size_t>(b)], *h = layer.h + b * size;
@@ -241,7 +242,7 @@ class Recurrent final : public Kernel {
 
   // The first two gates are finished, then what the third adds from the state: R (reset h) + Rb or reset (R h + Rb).
   template <typename T, typename Active>
-  void gru_hidden(const Direction<T>& layer, ThreadPool* pool, int64_t batch, int64_t n, const std::vector<T*>& gates, const Active& active,
+  void gru_hidden(const Direction<T>& layer, ThreadPool* pool, int64_t batch, int64_t n, int64_t step, const std::vector<T*>& gates, const Active& active,
                   std::vector<T>& reset, std::vector<T>& hidden, const std::vector<T*>& hidden_rows) const {
     for (int64_t b = 0; b < batch; ++b) {
       T *h = layer.h + b * n, *out = hidden.data() + b * n, *with_reset = reset.data() + b * n;
@@ -251,7 +252,7 @@ class Recurrent final : public Kernel {
       else std::fill_n(out, n, T(0));
       for (int64_t i = 0; i < n; ++i) with_reset[i] = linear_first_ ? h[i] : active(b) ? r[i] * h[i] : T(0);
     }
-    multiply(*layer.hidden, pool, reset.data(), n, batch, hidden_rows.data());
+    multiply(*layer.hidden, pool, reset.data(), n, batch, hidden_rows.data(), step % 2);
   }
 
   template <typename T>

@@ -23,11 +23,14 @@ class RecurrentProduct<float> {
   int64_t panels() const { return (n_ + kPanel - 1) / kPanel; }
 
   // y[r] += x[r] . weights for columns of panels [begin, end); rows of x lie `x_stride` apart, y has a pointer for each.
-  void add(const float* x, int64_t x_stride, int64_t rows, float* const* y, int64_t begin, int64_t end) const {
+  // Products that alternate between the two directions find the weights last read still in the cache.
+  void add(const float* x, int64_t x_stride, int64_t rows, float* const* y, int64_t begin, int64_t end,
+           bool backwards = false) const {
     const TileTable& table = tile_table();
     TileArgs args{};
     args.lda = x_stride, args.k = k_, args.accumulate = true;
-    for (int64_t j = begin * kPanel; j < std::min(n_, end * kPanel); j += kPanel) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t j = (backwards ? begin + end - 1 - i : i) * kPanel;
       args.columns = static_cast<int>(std::min(kPanel, n_ - j));
       args.ldb = panel_width(args.columns);
       args.b = &data_[static_cast<size_t>(j * k_)];
@@ -51,7 +54,8 @@ class RecurrentProduct<double> {
  public:
   void pack(const double* weights, int64_t n, int64_t k) { weights_ = weights, n_ = n, k_ = k; }
   int64_t panels() const { return (n_ + kPanel - 1) / kPanel; }
-  void add(const double* x, int64_t x_stride, int64_t rows, double* const* y, int64_t begin, int64_t end) const {
+  void add(const double* x, int64_t x_stride, int64_t rows, double* const* y, int64_t begin, int64_t end,
+           bool = false) const {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = begin * kPanel; j < std::min(n_, end * kPanel); ++j)
         for (int64_t i = 0; i < k_; ++i) y[r][j] += x[r * x_stride + i] * weights_[j * k_ + i];
