@@ -199,7 +199,11 @@ TEST(fused_chains_give_the_same_bits) {
                              "const f32 -4", "max f32 4 5", "const f32 9", "min f32 6 7",  "mul f32 8 0"};
   Lines gated = clipped;
   gated.push_back("mul f32 0 8");
-  for (const Lines& lines : {swish, clipped, other_order, gated}) {
+  const Lines gelu = {"in f32 0",    "const f32 1.41421356", "div f32 0 1",   "erf f32 2",  "const f32 1",
+                      "add f32 3 4", "mul f32 0 5",          "const f32 0.5", "mul f32 6 7"};
+  const Lines scaled_gelu = {"in f32 0",    "const f32 0.7", "mul f32 0 1",   "erf f32 2",  "const f32 1",
+                             "add f32 4 3", "mul f32 5 0",   "const f32 0.5", "mul f32 7 6"};
+  for (const Lines& lines : {swish, clipped, other_order, gated, gelu, scaled_gelu}) {
     // Storing what is between keeps a chain in pieces.
     std::vector<int64_t> all;
     for (size_t i = 1; i < lines.size(); ++i)

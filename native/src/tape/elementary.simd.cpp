@@ -58,6 +58,18 @@ void clip(int64_t n, void* dst, const void* a, const void* b, const void*, int64
   TW_IVDEP for (int64_t i = 0; i < n; ++i) d[i] = Gated ? x[i] * clipped(x[i], numbers) : clipped(x[i], numbers);
 }
 
+void gelu(int64_t n, void* dst, const void* a, const void* b, const void*, int64_t) {
+  float* d = static_cast<float*>(dst);
+  const float* x = static_cast<const float*>(a);
+  const float scale = static_cast<const float*>(b)[0];
+  const auto of = [](float v, float argument) { return v * (tape_math::erf(argument) + 1.0f) * 0.5f; };
+  if (static_cast<const float*>(b)[1] != 0.0f) {
+    TW_IVDEP for (int64_t i = 0; i < n; ++i) d[i] = of(x[i], x[i] / scale);
+  } else {
+    TW_IVDEP for (int64_t i = 0; i < n; ++i) d[i] = of(x[i], x[i] * scale);
+  }
+}
+
 #define TW_TRIGONOMETRIC(Name, small, wide)                 \
   struct Name {                                             \
     TW_INLINE float f(float x) { return small(x); }         \
@@ -105,6 +117,7 @@ void add_math(BlockOps& ops) {
   ops.unary[static_cast<int>(Op::kSwish)][f32] = unary<Swish, float>;
   ops.unary[static_cast<int>(Op::kClipped)][f32] = clip<false>;
   ops.unary[static_cast<int>(Op::kGatedClip)][f32] = clip<true>;
+  ops.unary[static_cast<int>(Op::kGelu)][f32] = gelu;
   add_trigonometric<Sin>(ops, Op::kSin);
   add_trigonometric<Cos>(ops, Op::kCos);
   add_trigonometric<Tan>(ops, Op::kTan);

@@ -1,4 +1,4 @@
-// Chains of f32 operations that one loop computes: swish, and the clipped lines of hard-sigmoid and hard-swish.
+// Chains of f32 operations that one loop computes: swish, GELU, and the clipped lines of hard-sigmoid and hard-swish.
 #include <algorithm>
 #include <optional>
 
@@ -24,6 +24,7 @@ class Fuser {
       if (own.constant || own.type != ValueType::kF32 || own.from != ValueType::kF32) continue;
       if (own.op == Op::kMax || own.op == Op::kMin) clipped(own);
       if (own.op == Op::kMul) gated(own);
+      if (own.op == Op::kMul) gelu(own);
     }
   }
 
@@ -44,12 +45,13 @@ class Fuser {
     }
     return std::nullopt;
   }
-  // The same of the operation that makes `r`, if it is this one and nothing else reads it.
-  std::optional<WithConstant> link(int r, Op op) const {
+  // Is `r` made by this operation, and read by one other only?
+  bool only(int r, Op op) const {
     const Instruction& i = at(r);
-    if (i.op != op || i.type != ValueType::kF32 || i.constant || users_[static_cast<size_t>(r)] != 1)
-      return std::nullopt;
-    return with_constant(i);
+    return i.op == op && i.type == ValueType::kF32 && !i.constant && users_[static_cast<size_t>(r)] == 1;
+  }
+  std::optional<WithConstant> link(int r, Op op) const {
+    return only(r, op) ? with_constant(at(r)) : std::nullopt;
   }
 
   void clipped(Instruction& own) {
@@ -76,6 +78,24 @@ class Fuser {
       own.op = by.op == Op::kSigmoid ? Op::kSwish : Op::kGatedClip;
       own.numbers = by.numbers;
       own.args = {x, -1, -1};
+      return;
+    }
+  }
+
+  void gelu(Instruction& own) {
+    const auto half = with_constant(own);
+    if (!half || half->number != 0.5f || !only(half->x, Op::kMul)) return;
+    for (const size_t k : {0, 1}) {
+      const int x = at(half->x).args[k];
+      const auto sum = link(at(half->x).args[1 - k], Op::kAdd);
+      if (!sum || sum->number != 1.0f || !only(sum->x, Op::kErf)) continue;
+      const int argument = at(sum->x).args[0];
+      const bool divided = only(argument, Op::kDiv);
+      const auto scaled = link(argument, divided ? Op::kDiv : Op::kMul);
+      if (!scaled || scaled->x != x || (divided && at(argument).args[0] != x)) continue;
+      own.op = Op::kGelu;
+      own.args = {x, -1, -1};
+      own.numbers = {scaled->number, divided ? 1.0f : 0.0f, 0, 0};
       return;
     }
   }

@@ -17,10 +17,12 @@ TW_INLINE float scale(float x, int32_t n) {
 // Adding this rounds a small float to an integer, left in the lowest bits.
 constexpr float kRound = 12582912.0f;
 
-// Cody and Waite's reduction by ln 2 in two parts, then a polynomial on [-ln2/2, ln2/2]. NaN goes through all of it.
-TW_INLINE float exp(float x) {
-  x = x > 89.0f ? 89.0f : x;
-  x = x < -104.0f ? -104.0f : x;
+// Cody and Waite's reduction by ln 2 in two parts, then a polynomial on [-ln2/2, ln2/2]: e^x is `mantissa` times 2^n,
+// n in the lowest bits of `shifted`. NaN goes through all of it.
+struct Exponential {
+  float mantissa, shifted;
+};
+TW_INLINE Exponential reduced_exp(float x) {
   const float shifted = x * 1.44269504088896341f + kRound;
   const float n = shifted - kRound;
   const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
@@ -31,8 +33,23 @@ TW_INLINE float exp(float x) {
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  const float e = (p * z + r) + 1.0f;
-  return scale(e, static_cast<int32_t>(bits_of(shifted) - bits_of(kRound)));
+  return {(p * z + r) + 1.0f, shifted};
+}
+TW_INLINE float exp(float x) {
+  x = x > 89.0f ? 89.0f : x;
+  x = x < -104.0f ? -104.0f : x;
+  const Exponential e = reduced_exp(x);
+  return scale(e.mantissa, static_cast<int32_t>(bits_of(e.shifted) - bits_of(kRound)));
+}
+// For |x| < 87, where nothing overflows.
+TW_INLINE float exp_near(float x) {
+  const Exponential e = reduced_exp(x);
+  return e.mantissa * float_of((bits_of(e.shifted) << 23) + (127u << 23));
+}
+// For x <= 0: scaled up by 2^64 on the way, so that only the last step rounds a subnormal result.
+TW_INLINE float exp_below(float x) {
+  const Exponential e = reduced_exp(x < -104.0f ? -104.0f : x);
+  return e.mantissa * float_of((bits_of(e.shifted) << 23) + ((127u + 64u) << 23)) * 5.42101086242752217e-20f;
 }
 TW_INLINE double exp(double x) { return ::exp(x); }
 
@@ -69,14 +86,15 @@ TW_INLINE float tanh(float x) {
   p = p * z + 1.33314422036e-1f;
   p = p * z - 3.33332819422e-1f;
   const float small = p * z * x + x;
-  const float large = 1.0f - 2.0f / (exp(t + t) + 1.0f);
+  const float far = t > 10.0f ? 10.0f : t;  // the result is 1 by then
+  const float large = 1.0f - 2.0f / (exp_near(far + far) + 1.0f);
   return copy_sign(t < 0.625f ? small : large, x);
 }
 TW_INLINE double tanh(double x) { return ::tanh(x); }
 
 // e^-|x| never overflows, and keeps the small results for very negative x.
 TW_INLINE float sigmoid(float x) {
-  const float e = exp(-magnitude(x));
+  const float e = exp_below(-magnitude(x));
   return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 TW_INLINE double sigmoid(double x) {
@@ -94,7 +112,7 @@ TW_INLINE float erf(float x) {
   p = p * t + -6.34846687e-1f;
   p = p * t + -1.28717512e-1f;
   p = p * t - t;
-  const float large = copy_sign(1.0f - exp(p), x);
+  const float large = copy_sign(1.0f - exp_near(p), x);
   float q = -5.96761703e-4f;
   q = q * s + 4.99119423e-3f;
   q = q * s + -2.67681349e-2f;

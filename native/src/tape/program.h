@@ -80,6 +80,7 @@ enum class Op : uint8_t {
   kSwish,      // x sigmoid(x)
   kClipped,    // max(low, min(high, scale x + shift))
   kGatedClip,  // x times that
+  kGelu,       // 0.5 (x (erf(scale x) + 1)), or of x / scale where shift is 1
   kCount
 };
 constexpr int kOps = static_cast<int>(Op::kCount);
@@ -100,7 +101,7 @@ struct Instruction {
   DType dtype = DType::kFloat32;  // of a narrow
   NarrowKind kind;                // of a narrow or convert
   int operand = -1;               // of an in
-  std::array<float, 4> numbers = {};  // of a clipped or gated clip: scale, shift, low, high
+  std::array<float, 4> numbers = {};  // of the chains: scale, shift, low, high
   bool constant = false;          // the value is known: Program::constants
   int last_use = -1;              // the last instruction that reads the result; the program's size if an output does
   int slot = -1;                  // which block buffer of the type's width

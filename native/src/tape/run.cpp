@@ -208,7 +208,7 @@ class Run {
       else
         ++blocks;
     }
-    if (i.op == Op::kClipped || i.op == Op::kGatedClip)
+    if (i.op == Op::kClipped || i.op == Op::kGatedClip || i.op == Op::kGelu)
       step.args[1] = buffer(reinterpret_cast<const char*>(i.numbers.data()));
     if (!blocks) {
       step.fn = loop_of(ops_, i, 0);
