@@ -2,5 +2,8 @@
 
 import type { Tactic } from '../../tactic.js';
 import { gather } from './gather.js';
+import { lrn } from './lrn.js';
+import { oneHot, reverseSequence } from './one-hot.js';
+import { maxPoolWithIndices, pool } from './pool.js';
 
-export const operatorTactics: readonly Tactic[] = [gather];
+export const operatorTactics: readonly Tactic[] = [gather, pool, maxPoolWithIndices, lrn, oneHot, reverseSequence];
