@@ -2,6 +2,7 @@
 
 import { TensorwrightError } from '@tensorwright/core';
 import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { native } from '../native.js';
 import { KernelCache } from './kernel-cache.js';
 
@@ -32,7 +33,23 @@ export function compile(text: string): Promise<Uint8Array> {
 async function compileOnce(key: string, text: string, architecture: string): Promise<Uint8Array> {
   const known = await cache.read(key);
   if (known) return known;
-  const cubin = await native().cuda.compile(text, [`--gpu-architecture=${architecture}`, ...options]);
+  const cubin = await limited(() => native().cuda.compile(text, [`--gpu-architecture=${architecture}`, ...options]));
   await cache.write(key, cubin);
   return cubin;
+}
+
+/** Compilers at work: one for each core. */
+let free = availableParallelism();
+const waiting: (() => void)[] = [];
+
+async function limited<T>(work: () => Promise<T>): Promise<T> {
+  if (free > 0) free--;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else free++;
+  }
 }

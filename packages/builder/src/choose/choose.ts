@@ -13,7 +13,7 @@ import type { PassContext } from '../pass.js';
 import type { ProgressReporter } from '../progress.js';
 import type { Assignment } from './assignment.js';
 import { chooseLayouts } from './layouts.js';
-import { measureCandidates } from './measure.js';
+import { TacticTimer } from './measure.js';
 import { TimingCache } from './timing-cache.js';
 
 /** How many candidates of a node are timed at each optimization level. */
@@ -30,7 +30,7 @@ export async function chooseTactics(
   const budget = context.options.timeBudgetMs ?? Infinity;
   const mayMeasure = (): boolean => performance.now() - started < budget;
   const chosen = new Map<Node, Assignment>();
-  await choose(graph, backendOf, context, progress, cache, mayMeasure, chosen);
+  await choose(graph, backendOf, context, progress, new TacticTimer(context, cache, mayMeasure), chosen);
   const failure = await cache.flush();
   if (failure) context.log({ level: 'warn', message: `the timing cache cannot be written: ${failure.message}` });
   return chosen;
@@ -41,26 +41,38 @@ async function choose(
   backendOf: ReadonlyMap<Node, Backend>,
   context: PassContext,
   progress: ProgressReporter,
-  cache: TimingCache,
-  mayMeasure: () => boolean,
+  timer: TacticTimer,
   chosen: Map<Node, Assignment>,
 ): Promise<void> {
   const nodes = topologicalOrder(graph).filter((n) => backendOf.has(n));
   const offered = new Map(nodes.map((n) => [n, backendOf.get(n)!.candidates(n)]));
   const labels = chooseLayouts(graph, offered);
   let done = 0;
-  for (const node of nodes) {
+  await forEach(nodes, preparedAtOnce(context), async (node) => {
     const backend = backendOf.get(node)!;
     if (operatorOf(node.op).kind === 'control' && backend.name !== 'reference') {
-      for (const region of node.regions) await choose(region, backendOf, context, progress, cache, mayMeasure, chosen);
+      for (const region of node.regions) await choose(region, backendOf, context, progress, timer, chosen);
     }
     const all = offered.get(node)!;
     const labelled = all.filter((c) => c.outputs.length === 0 || c.outputs[0] === labels.get(node));
     const candidates = labelled.length > 0 ? labelled : all;
-    chosen.set(node, { backend, ...(await fastest(node, backend, candidates, context, cache, mayMeasure)) });
+    chosen.set(node, { backend, ...(await fastest(node, backend, candidates, context, timer)) });
     progress.report('choose', ++done, nodes.length);
     await context.breathe();
-  }
+  });
+}
+
+/** Kernels of a device compile while others are timed; on the processor they would disturb each other. */
+function preparedAtOnce(context: PassContext): number {
+  return context.backends.some((b) => b.memory !== undefined) ? 8 : 1;
+}
+
+async function forEach<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  const worker = async (): Promise<void> => {
+    for (const item of queue) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
 }
 
 async function fastest(
@@ -68,8 +80,7 @@ async function fastest(
   backend: Backend,
   candidates: readonly Candidate[],
   context: PassContext,
-  cache: TimingCache,
-  mayMeasure: () => boolean,
+  timer: TacticTimer,
 ): Promise<{ candidate: Candidate; nanoseconds?: number }> {
   const [first] = candidates;
   if (!first)
@@ -80,7 +91,7 @@ async function fastest(
   const ranked = [...candidates].sort((a, b) => a.estimate - b.estimate);
   const limit = timedCandidates[context.options.optimizationLevel ?? 3]!;
   if (ranked.length > 1 && limit > 0) {
-    const measured = await measureCandidates(node, backend, ranked.slice(0, limit), context, cache, mayMeasure);
+    const measured = await timer.fastest(node, backend, ranked.slice(0, limit));
     if (measured) return measured;
   }
   return { candidate: ranked[0]! };

@@ -3,7 +3,9 @@
 import {
   type Backend,
   type Candidate,
+  canonicalJson,
   type Layout,
+  type Measurable,
   type Node,
   TensorwrightError,
   type Value,
@@ -22,46 +24,87 @@ export interface Measured {
   readonly nanoseconds: number;
 }
 
-/** The fastest candidate by the cache or by measurement; undefined when nothing can be timed. */
-export async function measureCandidates(
-  node: Node,
-  backend: Backend,
-  candidates: readonly Candidate[],
-  context: PassContext,
-  cache: TimingCache,
-  mayMeasure: () => boolean,
-): Promise<Measured | undefined> {
-  const device = backend.device();
-  if (!backend.measure || !device) return undefined;
-  const alone = standAlone(node, context.builder, context.optimum);
-  if (!alone) return undefined;
-  const problem = problemOf(alone);
-  const times = await cache.times(device.id, problem);
-  let best: Measured | undefined;
-  for (const candidate of candidates) {
-    const key = candidateKey(candidate);
-    let nanoseconds = times[key];
-    if (nanoseconds === undefined && mayMeasure()) {
-      nanoseconds = await timeOne(alone, backend, candidate, context);
-      if (nanoseconds !== undefined) await cache.record(device.id, problem, key, nanoseconds);
-    }
-    if (nanoseconds !== undefined && (!best || nanoseconds < best.nanoseconds * (1 - noise)))
-      best = { candidate, nanoseconds };
-    await context.breathe();
+/** Times tactics, one at a time; what they need to be run is made for several at once. */
+export class TacticTimer {
+  readonly #context: PassContext;
+  readonly #cache: TimingCache;
+  readonly #mayMeasure: () => boolean;
+  /** The end of the measurement in progress: the machine is measured by one at a time. */
+  #idle: Promise<unknown> = Promise.resolve();
+  /** Problems in progress: equal nodes wait for the first one's times. */
+  readonly #running = new Map<string, Promise<unknown>>();
+
+  constructor(context: PassContext, cache: TimingCache, mayMeasure: () => boolean) {
+    this.#context = context;
+    this.#cache = cache;
+    this.#mayMeasure = mayMeasure;
   }
-  return best;
+
+  /** The fastest candidate by the cache or by measurement; undefined when nothing can be timed. */
+  async fastest(node: Node, backend: Backend, candidates: readonly Candidate[]): Promise<Measured | undefined> {
+    const device = backend.device();
+    if (!backend.measure || !device) return undefined;
+    const alone = standAlone(node, this.#context.builder, this.#context.optimum);
+    if (!alone) return undefined;
+    const problem = problemOf(alone);
+    const key = canonicalJson(problem);
+    const times = this.#cache.times(device.id, problem);
+    await this.#running.get(key);
+    const work = this.#measureMissing(alone, backend, candidates, await times, (candidate, nanoseconds) =>
+      this.#cache.record(device.id, problem, candidate, nanoseconds),
+    );
+    this.#running.set(key, work);
+    await work;
+    return best(candidates, await this.#cache.times(device.id, problem));
+  }
+
+  async #measureMissing(
+    alone: StandAlone,
+    backend: Backend,
+    candidates: readonly Candidate[],
+    known: Readonly<Record<string, number>>,
+    record: (candidate: string, nanoseconds: number) => Promise<void>,
+  ): Promise<void> {
+    const missing = candidates.filter((c) => known[candidateKey(c)] === undefined && this.#mayMeasure());
+    const prepared = missing.map(async (candidate) => ({
+      candidate,
+      work: await prepare(alone, backend, candidate, this.#context),
+    }));
+    for (const next of prepared) {
+      const { candidate, work } = await next;
+      const nanoseconds = work && (await this.#inTurn(() => timeOne(backend, candidate, work, this.#context)));
+      if (nanoseconds !== undefined) await record(candidateKey(candidate), nanoseconds);
+      await this.#context.breathe();
+    }
+  }
+
+  #inTurn<T>(measure: () => Promise<T>): Promise<T> {
+    const result = this.#idle.then(measure);
+    this.#idle = result.catch(() => undefined);
+    return result;
+  }
 }
 
-/** undefined: this candidate cannot run this problem after all. */
-async function timeOne(
+function best(candidates: readonly Candidate[], times: Readonly<Record<string, number>>): Measured | undefined {
+  let found: Measured | undefined;
+  for (const candidate of candidates) {
+    const nanoseconds = times[candidateKey(candidate)];
+    if (nanoseconds !== undefined && (!found || nanoseconds < found.nanoseconds * (1 - noise)))
+      found = { candidate, nanoseconds };
+  }
+  return found;
+}
+
+/** The candidate in a program of its own; undefined: it cannot run this problem after all. */
+async function prepare(
   alone: StandAlone,
   backend: Backend,
   candidate: Candidate,
   context: PassContext,
-): Promise<number | undefined> {
+): Promise<Measurable | undefined> {
   const weights = new WeightSection();
   try {
-    const lowered = await lowerProgram(
+    const { program } = await lowerProgram(
       { inputs: alone.graph.inputs, outputs: alone.graph.outputs },
       {
         copyBackend: 'cpu',
@@ -76,17 +119,32 @@ async function timeOne(
       },
     );
     const inputDims = alone.graph.inputs.map((v) => (v.type.kind === 'tensor' ? (v.type.dims as number[]) : []));
-    const sorted = await backend.measure!(
-      { program: lowered.program, weights: collect(weights), inputDims },
-      context.options.signal,
-    );
+    return { program, weights: collect(weights), inputDims };
+  } catch (error) {
+    refused(error, candidate, context); return;
+  }
+}
+
+async function timeOne(
+  backend: Backend,
+  candidate: Candidate,
+  work: Measurable,
+  context: PassContext,
+): Promise<number | undefined> {
+  try {
+    const sorted = await backend.measure!(work, context.options.signal);
     return sorted[Math.floor(sorted.length / 2)];
   } catch (error) {
-    context.options.signal?.throwIfAborted();
-    if (!TensorwrightError.is(error) && !('code' in (error as object))) throw error;
-    context.log({ level: 'warn', message: `tactic ${candidate.tactic} cannot run: ${(error as Error).message}` });
-    return undefined;
+    refused(error, candidate, context); return;
   }
+}
+
+/** @throws what is no refusal of the candidate */
+function refused(error: unknown, candidate: Candidate, context: PassContext): undefined {
+  context.options.signal?.throwIfAborted();
+  if (!TensorwrightError.is(error) && !('code' in (error as object))) throw error;
+  context.log({ level: 'warn', message: `tactic ${candidate.tactic} cannot run: ${(error as Error).message}` });
+  return undefined;
 }
 
 function wantedLayouts(node: Node, candidate: Candidate): ReadonlyMap<Value, Layout> {

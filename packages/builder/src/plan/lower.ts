@@ -4,9 +4,9 @@ import {
   type Access,
   addDims,
   type Backend,
+  type Candidate,
   type ConstantData,
   type Dim,
-  type DType,
   type EmitContext,
   type EmittedOperand,
   type EmittedStep,
@@ -63,12 +63,11 @@ export async function lowerProgram(graph: Graph, context: LowerContext, parent?:
   return new Lowering(graph, context).run(parent);
 }
 
-/** A copy whose step is made at the end: making one takes time, and placing values must not wait. */
-interface PendingCopy {
+/** A step whose place is known, and whose code is still being made: many are made at once. */
+interface PendingStep {
   readonly step: number;
-  readonly dtype: DType;
-  readonly from: Placement;
-  readonly to: Placement;
+  readonly emitted: Promise<EmittedStep>;
+  operandOf(operand: EmittedOperand): PlanOperand | null;
 }
 
 class Lowering {
@@ -82,7 +81,7 @@ class Lowering {
   readonly #placements = new Map<Value, Placement>();
   /** The same values in the other memory, and dense copies in other layouts, by memory and layout. */
   readonly #copies = new Map<Value, Map<string, Placement>>();
-  readonly #pendingCopies: PendingCopy[] = [];
+  readonly #pendingSteps: PendingStep[] = [];
   #slots: ReadonlyMap<Value, ConcatSlot> = new Map();
   /** Operands of concats that were copied into their place: longer concats that begin with it need no second copy. */
   readonly #copied = new Map<Value, ConcatSlot>();
@@ -106,7 +105,7 @@ class Lowering {
       await this.#context.breathe();
     }
     const outputs = this.#context.keepOutputs === true ? [] : this.#graph.outputs.map((v) => this.#outputValue(v));
-    await this.#makePendingCopies();
+    await this.#finishSteps();
     const arenas = placeInArenas(this.#values.values, this.#steps, outputs, this.#table);
     const program: PlanProgram = {
       symbols: this.#table.planSymbols(),
@@ -172,16 +171,40 @@ class Lowering {
     }
     const assignment = this.#assignmentOf(node);
     const { backend, candidate } = assignment;
-    const step = await backend.emit(node, candidate, this.#emitContext(node, assignment));
-    const programs = await this.#lowerRegions(node, assignment);
-    const inputs = step.inputs.map((operand) => this.#inputOperand(node, operand, assignment));
-    const outputs = step.outputs.map((operand) =>
+    const emitting = backend.emit(node, candidate, this.#emitContext(node, assignment));
+    if (backend.memory === undefined) {
+      const step = await emitting;
+      const programs = await this.#lowerRegions(node, assignment);
+      const inputs = step.inputs.map((operand) => this.#inputOperand(node, operand, assignment));
+      this.#addStep(node, assignment, step, inputs, this.#outputOperands(node, step.outputs, candidate), programs);
+    } else {
+      this.#addPendingStep(node, assignment, emitting);
+    }
+    for (const o of node.outputs) this.#finishSlot(o);
+  }
+
+  /** All operands are placed now, so that copies of them come before the step. */
+  #addPendingStep(node: Node, assignment: Assignment, emitted: Promise<EmittedStep>): void {
+    const { backend, candidate } = assignment;
+    node.inputs.forEach((v, i) => v && this.#read(v, candidate.inputs[i] ?? 'rows', backend.memory));
+    const all = node.outputs.map((_, index) => ({ kind: 'output', index }) as const);
+    this.#pendingSteps.push({
+      step: this.#steps.length,
+      emitted,
+      operandOf: (operand) => this.#inputOperand(node, operand, assignment),
+    });
+    // Rejections are seen when the steps are finished, which may be much later.
+    emitted.catch(() => undefined);
+    const outputs = this.#outputOperands(node, all, candidate);
+    this.#addStep(node, assignment, { kernel: '', attributes: {}, inputs: [], outputs: all }, [], outputs, []);
+  }
+
+  #outputOperands(node: Node, operands: readonly EmittedOperand[], candidate: Candidate): (PlanOperand | null)[] {
+    return operands.map((operand) =>
       operand.kind === 'output'
-        ? this.#outputOperand(node.outputs[operand.index]!, candidate.outputs[operand.index] ?? 'rows')
+        ? this.#operand(this.#allocate(node.outputs[operand.index]!, candidate.outputs[operand.index] ?? 'rows'), 0)
         : null,
     );
-    this.#addStep(node, assignment, step, inputs, outputs, programs);
-    for (const o of node.outputs) this.#finishSlot(o);
   }
 
   #emitContext(node: Node, { backend, candidate }: Assignment): EmitContext {
@@ -236,10 +259,6 @@ class Lowering {
       default:
         return null;
     }
-  }
-
-  #outputOperand(v: Value, layout: Layout): PlanOperand {
-    return this.#operand(this.#allocate(v, layout), 0);
   }
 
   #operand({ value, view }: Placement, rank: number): PlanOperand {
@@ -368,27 +387,22 @@ class Lowering {
 
   /** Both in one memory. */
   #addCopy(v: Value, from: Placement, to: Placement, why: string): void {
-    const memory = this.#values.memoryOf(to);
-    if (memory) {
-      const { dtype } = v.type as TensorType;
-      this.#pendingCopies.push({ step: this.#steps.length, dtype, from, to });
+    const backend = this.#values.memoryOf(to) && this.#context.deviceBackend;
+    if (backend) {
+      invariant(backend.emitCopy && from.view && to.view, 'nobody copies in this memory');
+      const emitted = backend.emitCopy((v.type as TensorType).dtype, from.view, to.view);
+      emitted.catch(() => undefined);
+      const operandOf = (operand: EmittedOperand): PlanOperand | null =>
+        operand.kind === 'input' ? this.#operand(from, 0) : this.#builtInOperand(operand, backend.memory);
+      this.#pendingSteps.push({ step: this.#steps.length, emitted, operandOf });
     }
-    this.#pushStep(v, 'copy', why, from, to, memory ? this.#context.deviceBackend!.name : this.#context.copyBackend);
+    this.#pushStep(v, 'copy', why, from, to, backend ? backend.name : this.#context.copyBackend);
   }
 
-  async #makePendingCopies(): Promise<void> {
-    const backend = this.#context.deviceBackend;
-    for (const { step, dtype, from, to } of this.#pendingCopies) {
-      invariant(backend?.emitCopy && from.view && to.view, 'nobody copies in this memory');
-      const emitted = await backend.emitCopy(dtype, from.view, to.view);
-      this.#steps[step] = {
-        ...this.#steps[step]!,
-        kernel: emitted.kernel,
-        attributes: emitted.attributes,
-        inputs: emitted.inputs.map((operand) =>
-          operand.kind === 'input' ? this.#operand(from, 0) : this.#builtInOperand(operand, backend.memory),
-        ),
-      };
+  async #finishSteps(): Promise<void> {
+    for (const { step, emitted, operandOf } of this.#pendingSteps) {
+      const { kernel, attributes, inputs } = await emitted;
+      this.#steps[step] = { ...this.#steps[step]!, kernel, attributes, inputs: inputs.map(operandOf) };
       await this.#context.breathe();
     }
   }

@@ -60,7 +60,8 @@ async function work(queue: Job[], done: (job: Job, result: CaseResult) => void):
     });
     done(job, result);
   }
-  child?.kill();
+  // Whatever the system makes of gentler signals: a finished worker must not outlive the run.
+  child?.kill('SIGKILL');
 }
 
 async function main(): Promise<void> {

@@ -32,7 +32,7 @@ function inChild(job: ModelJob): Promise<ModelReport> {
     }, 600_000);
     child.once('message', (report) => {
       clearTimeout(timer);
-      child.kill();
+      child.kill('SIGKILL');
       done(report as ModelReport);
     });
     child.once('exit', (code, signal) => {
