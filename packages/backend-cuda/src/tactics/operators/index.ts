@@ -5,5 +5,19 @@ import { gather } from './gather.js';
 import { lrn } from './lrn.js';
 import { oneHot, reverseSequence } from './one-hot.js';
 import { maxPoolWithIndices, pool } from './pool.js';
+import { random } from './random.js';
+import { range } from './range.js';
+import { scatter, tensorScatter } from './scatter.js';
 
-export const operatorTactics: readonly Tactic[] = [gather, pool, maxPoolWithIndices, lrn, oneHot, reverseSequence];
+export const operatorTactics: readonly Tactic[] = [
+  gather,
+  pool,
+  maxPoolWithIndices,
+  lrn,
+  oneHot,
+  reverseSequence,
+  scatter,
+  tensorScatter,
+  range,
+  random,
+];
