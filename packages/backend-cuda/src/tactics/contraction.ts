@@ -2,22 +2,20 @@
 
 import {
   type Candidate,
-  ceilDivDims,
-  type Dim,
+  constantOf,
   dtypeInfo,
   type EmitContext,
   type EmittedStep,
   type GroupView,
-  productOf,
+  type TensorType,
 } from '@tensorwright/core';
-import { Arguments } from '../launch/arguments.js';
-import { launchStep } from '../launch/launch-step.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { describeContraction, type DescribeOptions } from './contraction/describe.js';
 import { sumType } from './contraction/dot-problem.js';
+import { emitSimt, emitTensor, type Splits } from './contraction/emit.js';
 import { likelyExtents, onTensorCores, operandLayouts, problemOf, refuseContraction } from './contraction/group.js';
 import { machineOf } from './contraction/machine.js';
 import type { Problem } from './contraction/problem.js';
+import { isStem, stemProblem } from './contraction/stem.js';
 import {
   estimate,
   simtSpeed,
@@ -28,150 +26,94 @@ import {
   splitChoices,
   tensorSpeed,
   type TensorTile,
+  tensorThreads,
   tensorTileBytes,
   tensorTiles,
   wideSimtTiles,
 } from './contraction/tiles.js';
+import { launchMicroseconds, memoryMicroseconds } from './operands.js';
 
 export const contraction: Tactic = {
   name: 'contraction',
   refuses: refuseContraction,
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const problem = problemOf(group);
-    const extents = likelyExtents(problem);
-    const machine = machineOf();
-    const bytes = dtypeInfo(problem.left.dtype).bits / 8;
-    const found: CandidateOutline[] = [];
-    const add = (variant: string, parameters: Record<string, number>, microseconds: number): void => {
-      found.push({ variant, parameters, ...operandLayouts(group), estimate: microseconds });
-    };
-    if (onTensorCores(group)) {
-      for (const tile of tensorTiles) {
-        const depth = tile.depthBytes / bytes;
-        const plan = { ...tile, depth, threads: tensorThreads(tile), sharedBytes: tensorTileBytes(tile) };
-        for (const splits of splitChoices(tile.rows, tile.columns, depth, extents, machine))
-          add(
-            'tensor',
-            { ...tile, splits },
-            estimate({ ...plan, splits }, extents, bytes, tensorSpeed(bytes), machine),
-          );
-      }
-    } else {
-      const valueBytes = sumType(problem.left.dtype) === 'u64' || sumType(problem.left.dtype) === 'f64' ? 8 : 4;
-      for (const tile of valueBytes === 8 ? wideSimtTiles : simtTiles) {
-        const plan = { ...tile, threads: simtThreads(tile), sharedBytes: simtTileBytes(tile, valueBytes) };
-        for (const splits of splitChoices(tile.rows, tile.columns, tile.depth * 4, extents, machine))
-          add(
-            'simt',
-            { ...tile, splits },
-            estimate({ ...plan, splits }, extents, bytes, simtSpeed(valueBytes), machine),
-          );
-      }
-    }
-    return found.sort((a, b) => a.estimate - b.estimate).slice(0, mostCandidates);
+    if (!onTensorCores(group)) return best(simtCandidates(group), mostCandidates);
+    if (!isStem(group)) return best(tensorCandidates(group, false), mostCandidates);
+    // Both ways are worth timing: the model knows little of either.
+    const both = [true, false].flatMap((stem) => best(tensorCandidates(group, stem), mostCandidates / 2));
+    return best(both, mostCandidates);
   },
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const parameters = candidate.parameters as Readonly<Record<string, number>>;
     return 'warpsDown' in parameters
-      ? emitTensor(group, parameters as unknown as TensorTile & Splits, context)
+      ? emitTensor(group, parameters as unknown as TensorTile & Splits, parameters['stem'] === 1, context)
       : emitSimt(group, parameters as unknown as SimtTile & Splits, context);
   },
 };
 
 const mostCandidates = 8;
 
-interface Splits {
-  readonly splits: number;
+function best(candidates: readonly CandidateOutline[], count: number): readonly CandidateOutline[] {
+  return [...candidates].sort((a, b) => a.estimate - b.estimate).slice(0, count);
 }
 
-function tensorThreads(t: TensorTile): number {
-  return t.warpsDown * t.warpsAcross * 32;
-}
-
-function emitTensor(group: GroupView, tile: TensorTile & Splits, context: EmitContext): Promise<EmittedStep> {
-  const problem = problemOf(group, context);
+function tensorCandidates(group: GroupView, stem: boolean): CandidateOutline[] {
+  const problem = stem ? stemProblem(group) : problemOf(group);
+  const extents = likelyExtents(problem);
+  const machine = machineOf();
   const bytes = dtypeInfo(problem.left.dtype).bits / 8;
-  const described = { inner: 'depth', multipleBytes: 16, leastCopyBytes: 4, alongRows: bytes === 2 } as const;
-  const list = [tile.rows, tile.columns, tile.depthBytes / bytes, tile.warpsDown, tile.warpsAcross, tile.stages];
-  return emitProduct(group, problem, described, context, {
-    ...tile,
-    uses: 'gemm',
-    call: `gemm_tensor_core<Contraction, ${list.join(', ')}>(a)`,
-    threads: tensorThreads(tile),
-    sharedBytes: tensorTileBytes(tile),
-    blocks: tile.blocks,
+  const layouts = operandLayouts(group);
+  const inputs = layouts.inputs.map((access, i) => (stem && i === group.anchorInputs[0] ? 'strided' : access));
+  const padding = stem ? memoryMicroseconds(2 * extents.batch * extents.rows * stemBytes) : 0;
+  const slowness = stem ? 1 : copySlowness(group, problem);
+  return tensorTiles.flatMap((tile) => {
+    const depth = tile.depthBytes / bytes;
+    const plan = { ...tile, depth, threads: tensorThreads(tile), sharedBytes: tensorTileBytes(tile) };
+    return splitChoices(tile.rows, tile.columns, depth, extents, machine).map((splits) => ({
+      variant: stem ? 'stem' : 'tensor',
+      parameters: { ...tile, splits, ...(stem && { stem: 1 }) },
+      ...layouts,
+      inputs,
+      estimate:
+        padding +
+        launchMicroseconds +
+        slowness * (estimate({ ...plan, splits }, extents, bytes, tensorSpeed(bytes), machine) - launchMicroseconds),
+    }));
   });
 }
 
-function emitSimt(group: GroupView, tile: SimtTile & Splits, context: EmitContext): Promise<EmittedStep> {
-  const problem = problemOf(group, context);
+/** Bytes of a padded pixel for each output pixel, at the usual stride of two. */
+const stemBytes = 32;
+
+/** How much copies suffer that are narrower than 16 bytes, as far as the shapes tell. */
+function copySlowness(group: GroupView, problem: Problem): number {
+  const widths = [problem.left, problem.right].map(({ input, dtype }) => {
+    const v = group.node.inputs[input]!;
+    const { dims } = v.type as TensorType;
+    const inner = group.anchor!.op === 'dot' ? dims!.at(-1) : dims![1];
+    if (constantOf(v) || typeof inner !== 'number') return 16;
+    const bytes = (inner * dtypeInfo(dtype).bits) / 8;
+    return [16, 8, 4].find((w) => bytes % w === 0) ?? 1;
+  });
+  const narrowest = Math.min(...widths);
+  return narrowest === 16 ? 1 : narrowest === 8 ? 1.2 : narrowest === 4 ? 1.6 : 3;
+}
+
+function simtCandidates(group: GroupView): CandidateOutline[] {
+  const problem = problemOf(group);
+  const extents = likelyExtents(problem);
+  const machine = machineOf();
+  const bytes = dtypeInfo(problem.left.dtype).bits / 8;
   const valueBytes = sumType(problem.left.dtype).endsWith('64') ? 8 : 4;
-  const described = { inner: 'own', multipleBytes: 16, leastCopyBytes: 1, alongRows: true } as const;
-  const list = [tile.rows, tile.columns, tile.depth, tile.threadRows, tile.threadColumns];
-  const threads = simtThreads(tile);
-  return emitProduct(group, problem, described, context, {
-    ...tile,
-    uses: 'gemm_simt',
-    call: `gemm_simt<Contraction, ${list.join(', ')}>(a)`,
-    threads,
-    sharedBytes: simtTileBytes(tile, valueBytes),
-    blocks: tile.threadRows * tile.threadColumns >= 64 ? Math.floor(512 / threads) : 1,
-  });
-}
-
-interface Kernel extends Splits {
-  readonly rows: number;
-  readonly columns: number;
-  readonly uses: string;
-  readonly call: string;
-  readonly threads: number;
-  readonly sharedBytes: number;
-  /** Blocks of a multiprocessor to leave registers for. */
-  readonly blocks: number;
-}
-
-const addThreads = 256;
-
-function emitProduct(
-  group: GroupView,
-  problem: Problem,
-  options: Omit<DescribeOptions, 'splits'>,
-  context: EmitContext,
-  kernel: Kernel,
-): Promise<EmittedStep> {
-  const args = new Arguments();
-  const { splits } = kernel;
-  const { text: holes, workspaceBytes } = describeContraction(group, problem, { ...options, splits }, context, args);
-  const bounds = `${String(kernel.threads)}, ${String(kernel.blocks)}`;
-  const add = `
-extern "C" __global__ void __launch_bounds__(${String(addThreads)}) add(const __grid_constant__ Arguments a) {
-  add_splits<Contraction, ${String(addThreads)}>(a);
-}`;
-  const text = `
-extern "C" __global__ void __launch_bounds__(${bounds}) product(const __grid_constant__ Arguments a) {
-  ${kernel.call};
-}
-${splits > 1 ? add : ''}`;
-  const [batches, rows, columns] = [problem.batch, problem.rows, problem.columns].map(productOf) as [Dim, Dim, Dim];
-  const tiles = productOf([batches, ceilDivDims(rows, kernel.rows), ceilDivDims(columns, kernel.columns)]);
-  return launchStep({
-    uses: [kernel.uses],
-    holes,
-    text,
-    arguments: args,
-    launches: [
-      { function: 'product', grid: [tiles, splits, 1], block: [kernel.threads, 1, 1], sharedBytes: kernel.sharedBytes },
-      ...(splits > 1
-        ? [
-            {
-              function: 'add',
-              // A thread takes at least one column: this many blocks reach whatever the width of a vector.
-              grid: [ceilDivDims(productOf([batches, rows, columns]), addThreads), 1, 1] as const,
-              block: [addThreads, 1, 1] as const,
-            },
-          ]
-        : []),
-    ],
-    ...(workspaceBytes !== undefined && { workspaceBytes }),
+  const tiles = valueBytes === 8 ? wideSimtTiles : simtTiles;
+  return tiles.flatMap((tile) => {
+    const plan = { ...tile, threads: simtThreads(tile), sharedBytes: simtTileBytes(tile, valueBytes) };
+    // Steps are short here: a split is worth it from so many of them.
+    return splitChoices(tile.rows, tile.columns, tile.depth * 4, extents, machine).map((splits) => ({
+      variant: 'simt',
+      parameters: { ...tile, splits },
+      ...operandLayouts(group),
+      estimate: estimate({ ...plan, splits }, extents, bytes, simtSpeed(valueBytes), machine),
+    }));
   });
 }

@@ -42,10 +42,9 @@ export const depthwise: Tactic = {
     return constantOf(group.node.inputs[group.anchorInputs[1]!]) ? undefined : 'not a convolution with known weights';
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const { kernel, strides } = geometryOf(group);
-    const extents = likelyExtents(problemOf(group));
+    const { x, kernel, strides } = geometryOf(group);
     const bytes = dtypeInfo(dtypeOf(group.anchor!.inputs[0])!).bits / 8;
-    const outputs = extents.batch * extents.rows;
+    const outputs = (x[1] as number) * likelyExtents(problemOf(group)).rows;
     return runs.map((run) => {
       // Every pixel comes from memory once, and from the caches as often as windows of different threads hold it.
       const reads = (((run - 1) * strides.at(-1)! + kernel.at(-1)!) / run) * elementCount(kernel.slice(0, -1));
@@ -104,7 +103,7 @@ function printWindow(
   const dtype = dtypeOf(group.node.inputs[xInput])!;
   const accumulator = sumType(dtype);
   const view = (input: number): MemoryView => context.view(input)!;
-  const result = printResult({ group, problem, view, output: context.outputView(0)!, accumulator }, args);
+  const result = printResult({ group, problem, view, output: context.outputView(0)!, accumulator }, args).text;
   const rank = g.kernel.length;
   const weights = tapsFirst(group, wInput);
   const width = widthOf(x, channels, dtypeInfo(dtype).bits / 8);

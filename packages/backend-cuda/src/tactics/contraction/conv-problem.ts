@@ -6,6 +6,7 @@
 
 import {
   ceilDivDims,
+  constantOf,
   type Dim,
   type GroupView,
   type MemoryView,
@@ -14,6 +15,7 @@ import {
   provablyLessOrEqual,
   type TensorType,
 } from '@tensorwright/core';
+import { groupsToMerge, mergeGroups } from './group-weights.js';
 import type { Operand, OutputAxis, PhaseTable, Problem, Window } from './problem.js';
 
 export interface Geometry {
@@ -68,8 +70,11 @@ function operands(group: GroupView): { x: number; w: number; bias: number | unde
 function forward(group: GroupView, g: Geometry): Problem {
   const { x, w, bias } = operands(group);
   const rank = g.kernel.length;
-  const columns = (g.w[0] as number) / g.group;
-  const channels = g.w[1] as number;
+  const weights = group.node.inputs[w]!.node.op === 'constant' ? group.node.inputs[w] : undefined;
+  const merged = weights ? groupsToMerge(g.group, (g.w[0] as number) / g.group, g.w[1] as number) : 1;
+  const groups = g.group / merged;
+  const columns = (g.w[0] as number) / groups;
+  const channels = (g.w[1] as number) * merged;
   const window = (view: MemoryView, i: number): Window => ({
     row: 1 + i,
     rowStep: g.strides[i]!,
@@ -94,6 +99,7 @@ function forward(group: GroupView, g: Geometry): Problem {
   const right: Operand = {
     input: w,
     dtype: (group.anchor!.inputs[1]!.type as TensorType).dtype,
+    ...(merged > 1 && { instead: () => mergeGroups(constantOf(weights)!, g.group, merged) }),
     axes: (view) => ({
       batch: [mulDims(view.strides[0]!, columns)],
       own: [view.strides[0]!],
@@ -102,7 +108,7 @@ function forward(group: GroupView, g: Geometry): Problem {
     }),
   };
   return {
-    batch: [g.group],
+    batch: [groups],
     rows: [g.out[0]!, ...g.out.slice(2)],
     columns: [columns],
     depth: [...g.kernel, channels],
@@ -113,7 +119,7 @@ function forward(group: GroupView, g: Geometry): Problem {
   };
 }
 
-function outputAxes(rank: number, columns: number, spatial: (i: number) => OutputAxis): OutputAxis[] {
+export function outputAxes(rank: number, columns: number, spatial: (i: number) => OutputAxis): OutputAxis[] {
   return [
     { terms: [{ role: 'rows', axis: 0, step: 1 }], checked: false },
     {

@@ -10,7 +10,6 @@ import {
   type MemoryView,
   mulDims,
   productOf,
-  Tensor,
 } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
 import { cxxType } from '../../print/types.js';
@@ -18,13 +17,17 @@ import { sumType } from './dot-problem.js';
 import { packConstant } from './pack.js';
 import type { Operand, OperandAxes, Problem } from './problem.js';
 import { printResult } from './result.js';
-import { printSource } from './source.js';
+import { printSource, type SourceText } from './source.js';
 
 export interface Described {
   readonly text: string;
   readonly accumulator: string;
   /** Bytes of scratch memory for the sums of splits; undefined where there are none. */
-  readonly workspaceBytes: Dim | undefined;
+  readonly partialBytes: Dim | undefined;
+  /** Columns that are stored at once. */
+  readonly width: number;
+  /** Whether an operand is read element by element, for want of alignment. */
+  readonly gathers: boolean;
 }
 
 export interface DescribeOptions {
@@ -59,9 +62,9 @@ export function describeContraction(
     `  TW_DEVICE static i32 ${name}(const Arguments& a) { return ${args.dim(d)}; }`;
   const text = [
     `struct Arguments;`,
-    left,
-    right,
-    result,
+    left.text,
+    right.text,
+    result.text,
     'struct Contraction {',
     `  using Accumulator = ${accumulator};`,
     '  using Left = ::Left;',
@@ -79,8 +82,9 @@ export function describeContraction(
       : []),
     '};',
   ].join('\n');
-  const workspaceBytes = split ? productOf([batches!, rows!, pitch, options.splits * accumulatorBytes]) : undefined;
-  return { text, accumulator, workspaceBytes };
+  const partialBytes = split ? productOf([batches!, rows!, pitch, options.splits * accumulatorBytes]) : undefined;
+  const gathers = left.width === 1 || right.width === 1;
+  return { text, accumulator, partialBytes, width: result.width, gathers };
 }
 
 function printOperand(
@@ -92,18 +96,18 @@ function printOperand(
   options: DescribeOptions,
   context: EmitContext,
   args: Arguments,
-): string {
+): SourceText {
   const type = cxxType(operand.dtype);
   const bytes = dtypeInfo(operand.dtype).bits / 8;
   const { leastCopyBytes, alongRows, inner } = options;
   const { batch, depth } = problem;
   const common = { name, type, bytes, batch, own, depth, leastCopyBytes, alongRows, used: operand.used };
-  const print = (pointer: string, offset: Dim, axes: OperandAxes, constant: boolean): string =>
-    printSource({ ...common, pointer, offset, axes, constant }, args).text;
+  const print = (pointer: string, offset: Dim, axes: OperandAxes, constant: boolean): SourceText =>
+    printSource({ ...common, pointer, offset, axes, constant }, args);
   const { instead } = operand;
-  if (instead && !(instead instanceof Tensor))
+  if (instead && typeof instead !== 'function')
     return print(args.workspace(instead.view.offset, type), 0, operand.axes(instead.view), false);
-  const tensor = instead ?? constantOf(group.node.inputs[operand.input]);
+  const tensor = instead?.() ?? constantOf(group.node.inputs[operand.input]);
   const order = { inner, multiple: Math.max(1, options.multipleBytes / bytes) };
   const packed = tensor && packConstant(tensor, operand, problem, own, order);
   if (packed) return print(args.constant(packed.tensor, type), 0, packed.axes, true);

@@ -40,7 +40,7 @@ export interface Operand {
   /** Of the group's inputs. */
   readonly input: number;
   /** What is read in its place: a constant made of it, or an image in scratch memory that an earlier launch writes. */
-  readonly instead?: Tensor | ScratchImage;
+  readonly instead?: (() => Tensor) | ScratchImage;
   /** Elements of the innermost depth axis from here on are none of the operand's. Default: its extent. */
   readonly used?: number;
   readonly dtype: DType;

@@ -53,8 +53,8 @@ export interface ResultOptions {
   readonly accumulator: string;
 }
 
-/** `struct Result`: store<W>() of gemm/blocks.cuh. */
-export function printResult(o: ResultOptions, args: Arguments): string {
+/** `struct Result`: store<W>() of gemm/blocks.cuh; and the widest W that the output takes. */
+export function printResult(o: ResultOptions, args: Arguments): { text: string; width: number } {
   const { group, problem, output } = o;
   const expression = group.expressions()[0]!;
   const anchor = anchorArg(group);
@@ -94,7 +94,7 @@ export function printResult(o: ResultOptions, args: Arguments): string {
   const decode = (['batch', 'rows', 'columns'] as const).flatMap((role) =>
     printDecode(runs[role], { batch: 'batch', rows: 'row', columns: 'column' }[role], prefixes[role], args),
   );
-  return [
+  const lines = [
     'struct Result {',
     `  static constexpr int width = ${String(width)};`,
     '  template <int W>',
@@ -111,7 +111,8 @@ export function printResult(o: ResultOptions, args: Arguments): string {
     `    store_vec(${args.output(0, outType)} + ${offset(0)}, y);`,
     '  }',
     '};',
-  ].join('\n');
+  ];
+  return { text: lines.join('\n'), width };
 }
 
 const prefixes = { batch: 'b', rows: 'r', columns: 'c' } as const;

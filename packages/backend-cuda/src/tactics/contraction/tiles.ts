@@ -39,6 +39,10 @@ export const tensorTiles: readonly TensorTile[] = [
   tensorTile([16, 32], 128, [1, 2], 4, 4),
 ];
 
+export function tensorThreads(t: TensorTile): number {
+  return t.warpsDown * t.warpsAcross * 32;
+}
+
 export function tensorTileBytes(t: TensorTile): number {
   const ring = t.stages * (t.rows + t.columns) * t.depthBytes;
   const scratch = t.warpsDown * t.warpsAcross * 16 * (t.columns / t.warpsAcross + 8) * 4;
