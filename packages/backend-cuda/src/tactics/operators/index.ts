@@ -7,7 +7,9 @@ import { oneHot, reverseSequence } from './one-hot.js';
 import { maxPoolWithIndices, pool } from './pool.js';
 import { random } from './random.js';
 import { range } from './range.js';
+import { resize } from './resize.js';
 import { scatter, tensorScatter } from './scatter.js';
+import { topK } from './top-k.js';
 
 export const operatorTactics: readonly Tactic[] = [
   gather,
@@ -20,4 +22,6 @@ export const operatorTactics: readonly Tactic[] = [
   tensorScatter,
   range,
   random,
+  resize,
+  topK,
 ];

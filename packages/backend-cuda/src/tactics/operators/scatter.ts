@@ -94,7 +94,7 @@ function emitScatter(group: GroupView, context: EmitContext): Promise<EmittedSte
   const c = names('c', rank);
   const reduction = attributes['reduction'] as string;
   const domain = domainOf(x.dtype);
-  const update = `${updates.at([...u, ...(tuples ? c.slice(depth) : [])])}`;
+  const update = updates.at([...u, ...(tuples ? c.slice(depth) : [])]);
   const find = coordinates(updateDims, 'rows', number, args, { letter: 'u', linear: 'from' });
   const body =
     reduction === 'none'
