@@ -17,7 +17,17 @@ struct Case {
   int64_t group = 1;
   bool bias = true, packed = true;
   Layout x_layout = Layout::kChannelsLast, y_layout = Layout::kChannelsLast;
-  enum { kPlain, kRelu, kResidualRelu, kTape, kSigmoid, kSwish, kHardSigmoid, kResidualHardSwish } epilogue = kPlain;
+  enum {
+    kPlain,
+    kRelu,
+    kResidualRelu,
+    kTape,
+    kSigmoid,
+    kSwish,
+    kHardSigmoid,
+    kResidualHardSwish,
+    kGelu
+  } epilogue = kPlain;
   int threads = 2;
   double tolerance = 3e-6;  // of the sum of magnitudes; for winograd of all a tile's sums can be
 
@@ -99,6 +109,11 @@ void check(const Case& c, const std::string& isa) {
     attributes.set("tape", std::vector<std::string>{"in f32 0", "in f32 1", "mul f32 0 1"});
     attributes.set("results", std::vector<double>{2});
     inputs.push_back(residual.tensor);
+  } else if (c.epilogue == Case::kGelu) {
+    attributes.set("tape", std::vector<std::string>{"in f32 0", "const f32 1.4142135", "div f32 0 1", "erf f32 2",
+                                                    "const f32 1", "add f32 3 4", "mul f32 0 5", "const f32 0.5",
+                                                    "mul f32 6 7"});
+    attributes.set("results", std::vector<double>{8});
   } else if (c.epilogue >= Case::kSigmoid) {
     const bool residual_too = c.epilogue == Case::kResidualHardSwish, hard = c.epilogue >= Case::kHardSigmoid;
     std::vector<std::string> tape = {"in f32 0"};
@@ -164,6 +179,7 @@ void check(const Case& c, const std::string& isa) {
             const double soft = 1 / (1 + std::exp(-sum)), hard = std::fmin(1, std::fmax(0, 0.25 * sum + 0.5));
             if (c.epilogue == Case::kSigmoid) sum = soft;
             if (c.epilogue == Case::kSwish) sum *= soft;
+            if (c.epilogue == Case::kGelu) sum *= 0.5 * (1 + std::erf(sum / std::sqrt(2.0)));
             if (c.epilogue == Case::kHardSigmoid) sum = hard;
             if (c.epilogue == Case::kResidualHardSwish) sum *= hard;
             if (!(std::fabs(y[at] - sum) <= c.tolerance * magnitude)) {
@@ -235,7 +251,7 @@ Case random_case(const std::string& algorithm, size_t spatial) {
   c.bias = pick(0, 1);
   c.x_layout = static_cast<Layout>(pick(0, 2));
   c.y_layout = static_cast<Layout>(pick(0, 2));
-  c.epilogue = static_cast<decltype(c.epilogue)>(pick(0, 7));
+  c.epilogue = static_cast<decltype(c.epilogue)>(pick(0, 8));
   c.threads = static_cast<int>(pick(1, 3));
   return c;
 }
@@ -321,7 +337,8 @@ TEST(depthwise) {
       c.packed = true;
       if (i % 3 == 0) {  // the forms with code of their own
         for (size_t j = 0; j < c.kernel.size(); ++j) {
-          c.kernel[j] = 3 + 2 * pick(0, 2), c.strides[j] = c.kernel[j] == 7 ? 1 : pick(1, 2), c.dilations[j] = 1;
+          c.kernel[j] = 3 + 2 * pick(0, 2), c.strides[j] = c.kernel[j] == 7 ? 1 : pick(1, 2);
+          c.dilations[j] = c.strides[j] == 1 ? pick(1, 3) : 1;
           while (c.out_size(j) < 1) ++c.in[j];
         }
       }

@@ -94,41 +94,52 @@ class Depthwise final : public Kernel {
     s.tap_stride = tap_stride(g.outputs);
     s.row = g.dilation[1] * g.x[1], s.column = g.x[2];
     s.kernel_h = g.kernel[1], s.kernel_w = g.kernel[2], s.stride_w = g.stride[2], s.dilation_w = g.dilation[2];
-    s.outputs = strip_outputs(g.out[2]);
     s.channel_begin = channel_begin, s.channel_end = channel_end, s.channels = g.outputs;
     s.bias = sink.bias                            ? sink.bias
              : finish.in_tile && finish.bias >= 0 ? static_cast<const float*>(sink.data[finish.bias])
                                                   : nullptr;
     s.activation = finish.in_tile ? epilogue_.activation : Activation::kNone;
     s.clip = finish.in_tile && epilogue_.clip && s.activation == Activation::kNone;
-    s.low = epilogue_.low, s.high = epilogue_.high, s.scale = epilogue_.scale, s.shift = epilogue_.shift;
+    s.numbers = epilogue_.numbers();
     float* y[kMaxStrip];
     const float* residual[kMaxStrip];
     s.y = y;
     s.residual = finish.in_tile && finish.residual >= 0 ? residual : nullptr;
 
-    for (int64_t ow = 0; ow < g.out[2]; ow += s.outputs) {
-      ow = std::min(ow, g.out[2] - s.outputs);
-      const int64_t w = ow * g.stride[2] - g.pad[2];
-      s.column_begin = -w, s.column_end = g.in[2] - w;
-      for (int64_t oh = row_begin; oh < row_end; ++oh) {
-        const int64_t h = oh * g.stride[1] - g.pad[1];
-        s.row_begin = h < 0 ? std::min(s.kernel_h, (-h + g.dilation[1] - 1) / g.dilation[1]) : 0;
-        s.row_end = h >= g.in[1]
-                        ? s.row_begin
-                        : std::clamp((g.in[1] - h + g.dilation[1] - 1) / g.dilation[1], s.row_begin, s.kernel_h);
-        s.x = inputs[0].as<float>() + n * g.x_batch + h * g.x[1] + w * g.x[2];
-        const int64_t row = (n * g.out[1] + oh) * g.out[2] + ow;
-        for (int o = 0; o < s.outputs; ++o) {
-          y[o] = finish.direct
-                     ? const_cast<float*>(static_cast<const float*>(sink.data[0])) + sink.rows.offset(row + o, 0)
-                     : scratch + o * g.outputs;
-          if (s.residual)
-            residual[o] =
-                static_cast<const float*>(sink.data[finish.residual]) + sink.rows.offset(row + o, finish.residual);
+    // Outputs a dilation apart read columns a dilation apart: each such phase of a row is a row without dilation.
+    const int64_t apart = g.stride[2] == 1 ? g.dilation[2] : 1;
+    if (apart > 1) s.column *= apart, s.dilation_w = 1;
+    for (int64_t phase = 0; phase < std::min(apart, g.out[2]); ++phase) {
+      const int64_t width = (g.out[2] - phase + apart - 1) / apart;
+      s.outputs = strip_outputs(width);
+      for (int64_t first = 0; first < width; first += s.outputs) {
+        first = std::min(first, width - s.outputs);
+        const int64_t ow = phase + first * apart, w = ow * g.stride[2] - g.pad[2];
+        s.column_begin = w < 0 ? (-w + apart - 1) / apart : 0;
+        s.column_end = w < g.in[2] ? (g.in[2] - w + apart - 1) / apart : 0;
+        for (int64_t oh = row_begin; oh < row_end; ++oh) {
+          const int64_t h = oh * g.stride[1] - g.pad[1];
+          s.row_begin = h < 0 ? std::min(s.kernel_h, (-h + g.dilation[1] - 1) / g.dilation[1]) : 0;
+          s.row_end = h >= g.in[1]
+                          ? s.row_begin
+                          : std::clamp((g.in[1] - h + g.dilation[1] - 1) / g.dilation[1], s.row_begin, s.kernel_h);
+          s.x = inputs[0].as<float>() + n * g.x_batch + h * g.x[1] + w * g.x[2];
+          const int64_t row = (n * g.out[1] + oh) * g.out[2] + ow;
+          for (int o = 0; o < s.outputs; ++o) {
+            const int64_t own = row + o * apart;
+            y[o] = finish.direct
+                       ? const_cast<float*>(static_cast<const float*>(sink.data[0])) + sink.rows.offset(own, 0)
+                       : scratch + o * g.outputs;
+            if (s.residual)
+              residual[o] =
+                  static_cast<const float*>(sink.data[finish.residual]) + sink.rows.offset(own, finish.residual);
+          }
+          depthwise_table().strip(s);
+          if (!finish.needs_tape(sink)) continue;
+          const int together = apart == 1 ? s.outputs : 1;
+          for (int o = 0; o < s.outputs; o += together)
+            run_tape(sink, 0, row + o * apart, together, channel_begin, channel_end, y + o);
         }
-        depthwise_table().strip(s);
-        if (finish.needs_tape(sink)) run_tape(sink, 0, row, s.outputs, channel_begin, channel_end, y);
       }
     }
   }

@@ -1,9 +1,8 @@
 // Convolution of each channel with its own kernel, channels-last: vectors over channels, a few outputs of a row at
 // once.
 #pragma once
-#include "base/isa_dispatch.h"
+#include "kernels/contraction/activation.h"
 #include "kernels/contraction/conv_geometry.h"
-#include "kernels/contraction/epilogue.h"
 
 namespace tw {
 
@@ -24,7 +23,7 @@ struct DepthwiseStrip {
   const float* const* residual;
   bool clip;
   Activation activation;
-  float low, high, scale, shift;
+  ActivationNumbers numbers;  // of the clip, too
   int64_t channel_begin, channel_end, channels;
 };
 

@@ -1,6 +1,6 @@
 #include "kernels/contraction/depthwise.h"
 
-#include "kernels/simd/math.h"
+#include "kernels/contraction/activate.h"
 
 namespace tw::TW_ISA_NAMESPACE {
 namespace {
@@ -9,32 +9,6 @@ constexpr int W = F32::kLanes;
 
 // `n` < W only where a tensor has fewer channels than a vector.
 TW_SIMD_INLINE F32 get(const float* p, int n) { return n == W ? F32::load(p) : F32::load_part(p, n, 0); }
-
-// Unrolled, so that the vectors stay in registers.
-template <int N, typename F>
-TW_SIMD_INLINE void each(F32 (&x)[N], F f) {
-#pragma GCC unroll 8
-  for (int i = 0; i < N; ++i) x[i] = f(x[i]);
-}
-
-template <int N>
-TW_SIMD_INLINE void activate(const DepthwiseStrip& s, F32 (&x)[N]) {
-  const F32 scale = F32::set(s.scale), shift = F32::set(s.shift), low = F32::set(s.low), high = F32::set(s.high);
-  const auto clipped = [&](F32 v) { return min(high, max(low, v)); };
-  switch (s.activation) {
-    case Activation::kNone:
-      if (s.clip) each(x, clipped);
-      return;
-    case Activation::kSigmoid:
-      return each(x, [](F32 v) { return sigmoid(v); });
-    case Activation::kSwish:
-      return each(x, [](F32 v) { return v * sigmoid(v); });
-    case Activation::kHardSigmoid:
-      return each(x, [&](F32 v) { return clipped(fma(v, scale, shift)); });
-    case Activation::kHardSwish:
-      return each(x, [&](F32 v) { return v * clipped(fma(v, scale, shift)); });
-  }
-}
 
 // The sums of some outputs from `first` on, one vector of channels each, to memory.
 template <int N>
@@ -47,7 +21,11 @@ TW_SIMD_INLINE void finish(const DepthwiseStrip& s, int first, int64_t c, int n,
 #pragma GCC unroll 8
     for (int o = 0; o < N; ++o) x[o] = x[o] + get(s.residual[first + o] + c, n);
   }
-  activate(s, x);
+  if (s.clip) {
+    const F32 low = F32::set(s.numbers.low), high = F32::set(s.numbers.high);
+    each(x, [&](F32 v) { return min(high, max(low, v)); });
+  }
+  activate(s.activation, s.numbers, x);
 #pragma GCC unroll 8
   for (int o = 0; o < N; ++o) {
     if (n == W)

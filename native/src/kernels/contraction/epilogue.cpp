@@ -23,9 +23,15 @@ struct Form {
   bool scaled = false;
   float scale = 1, shift = 0;
   Activation activation = Activation::kNone;
+  enum { kNoErf, kErf, kErfPlusOne, kTimesSum } gelu = kNoErf;  // how much of a GELU it is
   size_t of = 0;  // of a scaled or activated form: the register that holds the plain sums
 
-  bool plain() const { return known && !constant && !clip && !scaled && activation == Activation::kNone; }
+  bool plain() const {
+    return known && !constant && !clip && !scaled && activation == Activation::kNone && gelu == kNoErf;
+  }
+  bool only_scaled() const {
+    return known && scaled && !clip && shift == 0 && activation == Activation::kNone && gelu == kNoErf;
+  }
 };
 
 std::vector<std::string> words(const std::string& line) {
@@ -47,9 +53,15 @@ float number(const std::string& text) {
 
 Form add(const Form& a, const Form& b) {
   Form r;
-  if (const Form &x = a.constant ? b : a, &c = a.constant ? a : b; c.constant && x.scaled && !x.clip && x.shift == 0) {
+  const Form &x = a.constant ? b : a, &c = a.constant ? a : b;
+  if (c.constant && x.only_scaled()) {
     r = x;
     r.shift = c.value;
+    return r;
+  }
+  if (c.constant && c.value == 1 && x.gelu == Form::kErf) {
+    r = x;
+    r.gelu = Form::kErfPlusOne;
     return r;
   }
   if (!a.plain() || !b.plain() || (a.accumulator && b.accumulator)) return r;
@@ -66,17 +78,30 @@ Form activated(const Form& x, size_t of, Activation activation) {
   return r;
 }
 
+Form scaled(const Form& x, size_t of, float scale) {
+  Form r = x;
+  r.scaled = true;
+  r.scale = scale;
+  r.of = of;
+  return r;
+}
+
 // By a constant, or of a register with its gate.
 Form multiply(const Form& a, size_t a_register, const Form& b, size_t b_register) {
   for (const bool swapped : {false, true}) {
     const Form &x = swapped ? b : a, &y = swapped ? a : b;
     const size_t of = swapped ? b_register : a_register;
-    if (!x.plain()) continue;
-    if (y.constant) {
+    if (x.gelu == Form::kTimesSum && y.constant && y.value == 0.5f) {
       Form r = x;
-      r.scaled = true;
-      r.scale = y.value;
-      r.of = of;
+      r.gelu = Form::kNoErf;
+      r.activation = Activation::kGelu;
+      return r;
+    }
+    if (!x.plain()) continue;
+    if (y.constant) return scaled(x, of, y.value);
+    if (y.gelu == Form::kErfPlusOne && y.of == of) {
+      Form r = y;
+      r.gelu = Form::kTimesSum;
       return r;
     }
     if (!y.known || y.of != of) continue;
@@ -88,7 +113,9 @@ Form multiply(const Form& a, size_t a_register, const Form& b, size_t b_register
 
 Form bound(const Form& a, const Form& b, bool upper) {
   const Form &x = a.constant ? b : a, &limit = a.constant ? a : b;
-  if (!limit.constant || x.constant || x.activation != Activation::kNone || std::isnan(limit.value)) return {};
+  if (!limit.constant || x.constant || x.activation != Activation::kNone || x.gelu != Form::kNoErf ||
+      std::isnan(limit.value))
+    return {};
   Form r = x;
   r.clip = true;
   if (upper) {
@@ -124,8 +151,13 @@ std::optional<Form> recognise(const std::vector<std::string>& program, int64_t r
         r.value = number(w[2]);
       } else if (w.size() == 3 && w[0] == "sigmoid" && get(w[2]).plain()) {
         r = activated(get(w[2]), index(w[2]), Activation::kSigmoid);
+      } else if (w.size() == 3 && w[0] == "erf" && get(w[2]).only_scaled()) {
+        r = get(w[2]);
+        r.gelu = Form::kErf;
       } else if (w.size() == 4 && get(w[2]).known && get(w[3]).known) {
         if (w[0] == "add") r = add(get(w[2]), get(w[3]));
+        if (w[0] == "div" && get(w[2]).plain() && get(w[3]).constant)
+          r = scaled(get(w[2]), index(w[2]), 1 / get(w[3]).value);
         if (w[0] == "mul") r = multiply(get(w[2]), index(w[2]), get(w[3]), index(w[3]));
         if (w[0] == "max" || w[0] == "min") r = bound(get(w[2]), get(w[3]), w[0] == "min");
       }
@@ -136,7 +168,7 @@ std::optional<Form> recognise(const std::vector<std::string>& program, int64_t r
   Form r = registers[static_cast<size_t>(result)];
   if (!r.known || r.constant || !r.accumulator) return std::nullopt;
   if (r.scaled && r.activation == Activation::kNone) {
-    if (!r.clip) return std::nullopt;
+    if (!r.clip || r.gelu != Form::kNoErf) return std::nullopt;
     r.activation = Activation::kHardSigmoid;
   }
   return r;
@@ -160,7 +192,7 @@ Epilogue make_epilogue(const Attributes& attributes, const std::string& domain) 
   e.recognised = form && form->activation == Activation::kNone;
   if (form) {
     e.addends = form->sides;
-    e.clip = form->clip;
+    e.clip = form->clip && e.recognised;
     e.low = form->low;
     e.high = form->high;
     e.activation = form->activation;

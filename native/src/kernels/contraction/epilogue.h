@@ -5,22 +5,14 @@
 #include <vector>
 
 #include "base/kernel.h"
+#include "kernels/contraction/activation.h"
 #include "tape/tape.h"
 
 namespace tw {
 
-// What mobile networks put after x = acc + sides…
-enum class Activation : uint8_t {
-  kNone,
-  kSigmoid,
-  kSwish,        // x sigmoid(x)
-  kHardSigmoid,  // min(high, max(low, scale x + shift))
-  kHardSwish     // x times that
-};
-
 // The forms every CNN and transformer uses are recognised when the kernel is made and run inside the register tile:
-// y = min(high, max(low, acc + sides…)). Every other program runs as a tape over pieces of rows still in cache, but for
-// the activations where the kernel knows them.
+// y = min(high, max(low, acc + sides…)). Every other program runs over pieces of rows still in cache: activations by
+// loops of their own, unless the kernel computes them itself, and the rest as a tape.
 struct Epilogue {
   std::shared_ptr<const Tape> tape;  // never null: without a program it stores the accumulator as it is
   bool present = false;
@@ -30,6 +22,7 @@ struct Epilogue {
   float low = 0, high = 0;
   Activation activation = Activation::kNone;  // only where not `recognised`; `addends` are set then too
   float scale = 1, shift = 0;
+  ActivationNumbers numbers() const { return {low, high, scale, shift}; }
 };
 
 // Reads attributes "tape" (strings) and "results" (one register). Without a tape the sums, of this domain, are stored.

@@ -75,7 +75,15 @@ void run_tape(const Sink& sink, int64_t batch, int64_t row, int rows, int64_t n,
       in[t] = {address(r, column, t), sink.dtype[t], columns.inner(static_cast<int>(t))};
     result.data = address(r, column, 0);
   };
-  const Tape& tape = *sink.epilogue->tape;
+  const Epilogue& epilogue = *sink.epilogue;
+  if (epilogue.activation != Activation::kNone && epilogue.addends.empty() && sums.dtype == DType::kFloat32 &&
+      sink.dtype[0] == DType::kFloat32 && sink.rows.is_line() && columns.is_unit_line(0)) {
+    activation_table().rows({epilogue.activation, epilogue.numbers(), static_cast<const float*>(sums.data),
+                             reinterpret_cast<float*>(address(row, n, 0)), rows, n_end - n, apart,
+                             sink.rows.inner(0)});
+    return;
+  }
+  const Tape& tape = *epilogue.tape;
   if (sink.rows.is_line() && columns.is_line()) {
     int64_t steps[Space::kOperands] = {apart};
     for (size_t t = 1; t < operands; ++t) steps[t] = sink.rows.inner(static_cast<int>(t));

@@ -42,4 +42,24 @@ TW_SIMD_INLINE F32 tanh(F32 x) {
   return x * p / q;
 }
 
+// A rational minimax approximation on [-4, 4], within 4e-7; beyond, erf is 1 to that accuracy.
+TW_SIMD_INLINE F32 erf(F32 x) {
+  x = max(F32::set(-4.0f), x);
+  x = min(F32::set(4.0f), x);
+  const F32 s = x * x;
+  F32 p = F32::set(-2.72614225801306e-10f);
+  p = fma(p, s, F32::set(2.77068142495902e-08f));
+  p = fma(p, s, F32::set(-2.10102402082508e-06f));
+  p = fma(p, s, F32::set(-5.69250639462346e-05f));
+  p = fma(p, s, F32::set(-7.34990630326855e-04f));
+  p = fma(p, s, F32::set(-2.95459980854025e-03f));
+  p = fma(p, s, F32::set(-1.60960333262415e-02f));
+  F32 q = F32::set(-1.45660718464996e-05f);
+  q = fma(q, s, F32::set(-2.13374055278905e-04f));
+  q = fma(q, s, F32::set(-1.68282697438203e-03f));
+  q = fma(q, s, F32::set(-7.37332916720468e-03f));
+  q = fma(q, s, F32::set(-1.42647390514189e-02f));
+  return x * p / q;
+}
+
 }  // namespace tw::TW_ISA_NAMESPACE
