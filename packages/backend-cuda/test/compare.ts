@@ -2,6 +2,8 @@
 
 import { Builder } from '@tensorwright/builder';
 import {
+  createSymbol,
+  type Dim,
   type DType,
   dtypeInfo,
   elementCount,
@@ -11,6 +13,7 @@ import {
   type Network,
   readNumbers,
   registerBackend,
+  symbolDim,
   Tensor,
   tensorFromNumbers,
   tensorType,
@@ -27,6 +30,8 @@ export interface Input {
   readonly dims: readonly number[];
   /** Default: even numbers between -1 and 1, integers between -100 and 100. */
   readonly fill?: (i: number) => number;
+  /** Names of extents that are only known at run time; the same name is the same extent, at most 96. Default: all are known. */
+  readonly symbols?: readonly (string | undefined)[];
 }
 
 export interface Comparison {
@@ -69,7 +74,15 @@ export async function compare(comparison: Comparison): Promise<void> {
 
 async function run({ inputs, graph }: Comparison, backend: string): Promise<Tensor[]> {
   const b = new GraphBuilder();
-  const values = inputs.map(({ dtype, dims }, i) => b.input(`x${String(i)}`, tensorType(dtype, dims)));
+  const known = new Map<string, Dim>();
+  const symbol = (name: string): Dim => {
+    if (!known.has(name)) known.set(name, symbolDim(createSymbol(name, { max: 96 })));
+    return known.get(name)!;
+  };
+  const values = inputs.map(({ dtype, dims, symbols }, i) => {
+    const extents = dims.map((d, axis) => (symbols?.[axis] === undefined ? d : symbol(symbols[axis])));
+    return b.input(`x${String(i)}`, tensorType(dtype, extents));
+  });
   const made = graph(b, ...values);
   const outputs = Array.isArray(made) ? (made as readonly Value[]) : [made as Value];
   const used = values.map((value, i) => ({ name: `x${String(i)}`, value }));
