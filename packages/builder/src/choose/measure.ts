@@ -121,7 +121,8 @@ async function prepare(
     const inputDims = alone.graph.inputs.map((v) => (v.type.kind === 'tensor' ? (v.type.dims as number[]) : []));
     return { program, weights: collect(weights), inputDims };
   } catch (error) {
-    refused(error, candidate, context); return;
+    refused(error, candidate, context);
+    return;
   }
 }
 
@@ -135,7 +136,8 @@ async function timeOne(
     const sorted = await backend.measure!(work, context.options.signal);
     return sorted[Math.floor(sorted.length / 2)];
   } catch (error) {
-    refused(error, candidate, context); return;
+    refused(error, candidate, context);
+    return;
   }
 }
 

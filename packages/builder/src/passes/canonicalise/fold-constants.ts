@@ -20,7 +20,7 @@ const defaultBudget = 4 << 20;
 
 /** These make large tensors out of small ones: folding them costs memory and saves nothing. */
 const growing = new Set(['expand', 'tileDynamic', 'expandDynamic', 'range']);
-const growingLimit = 4096;
+const growingLimit = 1 << 16;
 
 export const foldConstants: Pass = {
   name: 'fold-constants',

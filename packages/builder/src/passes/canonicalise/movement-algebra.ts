@@ -3,6 +3,7 @@
 import {
   addDims,
   type Dim,
+  exactQuotient,
   mulDims,
   operatorOf,
   provablyEqual,
@@ -231,8 +232,11 @@ const reshapeAfterMap: Rule = {
       if (i === at) inputs.push(x);
       else if (!v || !own) return undefined;
       else if (own.length === 0 || (own.length === 1 && own[0] === 1) || row) inputs.push(v);
-      else if (sameDims(own, out)) inputs.push(builder.op('reshape', [v], { dims }));
-      else return undefined;
+      else {
+        const moved = reshapedExtents(own, out, dims);
+        if (!moved) return undefined;
+        inputs.push(builder.op('reshape', [v], { dims: moved }));
+      }
     }
     const mapped = builder.op(node.op, inputs, node.attributes);
     return sameDims(dimsOf(mapped), dims) ? builder.op('reshape', [mapped], { dims: out }) : undefined;
@@ -245,6 +249,36 @@ const reshapeAfterMap: Rule = {
     return { inputs: [x, w, y], outputs: [b.op('add', [b.op('reshape', [product], { dims: [2, 3, 5] }), y])] };
   },
 };
+
+/**
+ * Extents of an operand that was broadcast to `from` when everything is reshaped to `to`; undefined where it repeats
+ * along a part of an axis only.
+ */
+function reshapedExtents(own: readonly Dim[], from: readonly Dim[], to: readonly Dim[]): Dim[] | undefined {
+  const aligned = [...Array.from({ length: from.length - own.length }, () => 1), ...own];
+  const moved: Dim[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < from.length || j < to.length) {
+    // The next runs of axes with equal products; axes of extent 1 join the run before them.
+    const begin = { i, j };
+    let [left, right]: [Dim, Dim] = [from[i++] ?? 1, to[j++] ?? 1];
+    while (!provablyEqual(left, right)) {
+      const grows = exactQuotient(right, left) !== undefined && i < from.length;
+      if (grows) left = mulDims(left, from[i++]!);
+      else if (j < to.length) right = mulDims(right, to[j++]!);
+      else if (i < from.length) left = mulDims(left, from[i++]!);
+      else return undefined;
+    }
+    while (i < from.length && from[i] === 1) i++;
+    while (j < to.length && to[j] === 1) j++;
+    const run = aligned.slice(begin.i, i);
+    if (run.every((d, k) => provablyEqual(d, from[begin.i + k]!))) moved.push(...to.slice(begin.j, j));
+    else if (run.every((d) => d === 1)) moved.push(...to.slice(begin.j, j).map(() => 1));
+    else return undefined;
+  }
+  return moved;
+}
 
 /** The product itself, or maps that read nothing but it. */
 function leadsFromProduct(v: Value, uses: (v: Value) => number): boolean {
