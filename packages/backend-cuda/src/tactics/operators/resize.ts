@@ -151,12 +151,13 @@ function emitResize(group: GroupView, context: EmitContext, layout: Layout): Pro
   const outside = tables.map((t) => `${t.indices}[c${String(t.axis)} * ${String(t.taps)}] < 0`).join(' || ') || 'false';
   const sum = sumType(x.dtype);
   const crop = attributes['coordinateTransformationMode'] === 'tf_crop_and_resize';
+  const extrapolation = attributes['extrapolationValue'] as number;
   const body = `${coordinates(dims, layout, number, args)}
 ${
   crop
     ? `  if (${outside}) {
     Vec<${y.type}, ${width}> fill;
-    for (int k = 0; k < ${width}; ++k) fill.v[k] = rounded_to<${y.type}>(f64(${String(attributes['extrapolationValue'])}));
+    for (int k = 0; k < ${width}; ++k) fill.v[k] = rounded_to<${y.type}>(f64(${String(extrapolation)}));
     store_vec(${target}, fill);
     return;
   }`
@@ -237,11 +238,12 @@ function tableKernel(
   const bound = (at: number, fallback: number): string =>
     roi ? `f64(convert<${sumType(roi.dtype)}>(${roi.at([String(at)])}))` : String(fallback);
   const ratio = scale === undefined ? `${f64(extent)} / ${f64(x.dims[axis]!)}` : `f64(${String(scale)})`;
+  const cubicA = attributes['cubicCoeffA'] as number;
   const stretch = attributes['antialias'] === true ? Math.min(scale ?? 1, 1) : 1;
   const call =
     attributes['mode'] === 'nearest'
       ? `nearest_sample<${mode}, ${roundings[attributes['nearestMode'] as string]!}>(axis, i, ${indices} + i)`
-      : `weigh_samples<${mode}, ${String(taps)}, ${String(attributes['mode'] === 'cubic')}, ${String(attributes['excludeOutside'] === true)}>(axis, ${String(stretch)}, ${String(attributes['cubicCoeffA'])}, i, ${indices} + i * ${String(taps)}, ${weights} + i * ${String(taps)})`;
+      : `weigh_samples<${mode}, ${String(taps)}, ${String(attributes['mode'] === 'cubic')}, ${String(attributes['excludeOutside'] === true)}>(axis, ${String(stretch)}, ${String(cubicA)}, i, ${indices} + i * ${String(taps)}, ${weights} + i * ${String(taps)})`;
   return elementKernel(
     {
       name: `table${String(axis)}`,
