@@ -6,10 +6,12 @@ import {
   dtypeInfo,
   type Layout,
   type MemoryView,
+  minDims,
   mulDims,
   productOf,
   provablyDivisible,
   provablyEqual,
+  subDims,
 } from '@tensorwright/core';
 import type { Arguments } from '../launch/arguments.js';
 import { isAligned } from './views.js';
@@ -44,9 +46,12 @@ function physicalOrder(layout: Layout, rank: number): number[] {
 /** A view of fewer axes against the output's, as broadcasting reads it. */
 export function broadcastView(view: MemoryView, dims: readonly Dim[]): MemoryView {
   const lead = dims.length - view.dims.length;
-  const strides = dims.map((_, i) => {
+  const strides = dims.map((d, i) => {
     const extent = i < lead ? 1 : view.dims[i - lead]!;
-    return extent === 1 ? 0 : view.strides[i - lead]!;
+    if (extent === 1) return 0;
+    const stride = view.strides[i - lead]!;
+    // Whether it repeats along this axis may be known at run time only: 0 for an extent of 1, else the stride.
+    return provablyEqual(extent, d) ? stride : mulDims(stride, minDims(subDims(extent, 1), 1));
   });
   return { offset: view.offset, dims, strides };
 }
