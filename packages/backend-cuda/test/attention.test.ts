@@ -188,3 +188,48 @@ describe.skipIf(!hasDevice)('rotaryEmbedding', () => {
     }),
   );
 });
+
+describe.skipIf(!hasDevice)('attentionScores', () => {
+  it.each([
+    ['raw', 'float16'],
+    ['softcapped', 'float32'],
+    ['masked', 'float32'],
+    ['probabilities', 'float16'],
+  ] as [string, DType][])('%s in %s', (stage, dtype) =>
+    compare({
+      inputs: [
+        { dtype, dims: [2, 4, 5, 12] },
+        { dtype, dims: [2, 2, 21, 12] },
+        { dtype: 'bool', dims: [5, 20] },
+        { dtype: 'int64', dims: [2], fill: (i) => [20, 4][i]! },
+      ],
+      graph: (b, ...inputs) =>
+        b.op('attentionScores', inputs, { stage, softcap: 1.5, isCausal: true, causalOffset: 12 }),
+    }),
+  );
+});
+
+describe.skipIf(!hasDevice)('linearAttention', () => {
+  it.each([
+    ['linear', 'float32', 2],
+    ['gated', 'float16', 2],
+    ['delta', 'float32', 1],
+    ['gated_delta', 'float32', 16],
+  ] as [string, DType, number][])('by the rule %s in %s', (updateRule, dtype, decayWidth) => {
+    const input = (...dims: number[]): Input => ({ dtype, dims, fill: (i) => ((i * 7919) % 101) / 100 - 0.5 });
+    const decay = updateRule.startsWith('gated') ? [input(2, 7, decayWidth)] : [];
+    const beta = updateRule.endsWith('delta') ? [input(2, 7, 2)] : [];
+    return compare({
+      inputs: [input(2, 7, 32), input(2, 7, 16), input(2, 7, 140), input(2, 2, 8, 70), ...decay, ...beta],
+      graph: (b, q, k, v, past, ...rest) => {
+        const optional = [
+          ...(decay.length > 0 ? rest.slice(0, 1) : [undefined]),
+          ...(beta.length > 0 ? rest.slice(-1) : []),
+        ];
+        while (optional.length > 0 && optional.at(-1) === undefined) optional.pop();
+        return b.node('linearAttention', [q, k, v, past, ...optional], { qNumHeads: 4, kvNumHeads: 2, updateRule });
+      },
+      ...(dtype === 'float16' && { tolerance: 2e-3 }),
+    });
+  });
+});

@@ -25,6 +25,12 @@ export interface ProblemOptions {
   readonly values: string;
 }
 
+/** Where an operator has its optional operands: attention after v, attentionScores after k. */
+function places(group: GroupView): { mask: number; limit: number; offset: number; sinks: number } {
+  const mask = group.anchor!.op === 'attention' ? 3 : 2;
+  return { mask, limit: mask + 1, offset: mask + 2, sinks: mask + 3 };
+}
+
 export function attentionProblem(
   group: GroupView,
   context: EmitContext,
@@ -35,20 +41,23 @@ export function attentionProblem(
   const number = (name: string): number => attributes[name] as number;
   const type = cxxType(dtypeOf(group.outputs[0])!);
   const view = (i: number): MemoryView => context.view(group.anchorInputs[i]!)!;
-  const [q, k, v] = [view(0), view(1), view(2)];
+  const [q, k] = [view(0), view(1)];
+  const v = group.anchor!.op === 'attention' ? view(2) : undefined;
   const [, heads, queries, size] = q.dims as [Dim, Dim, Dim, number];
   const [, keyHeads, keys] = k.dims as [Dim, Dim, Dim];
-  const valueSize = v.dims[3] as number;
+  const valueSize = v ? (v.dims[3] as number) : 0;
   const pointer = (i: number, name: string): string => args.input(group.anchorInputs[i]!, name);
   const output = context.outputView(0)!;
   const operands: readonly (readonly [string, string, MemoryView, boolean])[] = [
     ['q', pointer(0, type), q, true],
     ['k', pointer(1, type), k, true],
-    ['v', pointer(2, type), v, true],
+    ...(v ? [['v', pointer(2, type), v, true] as const] : []),
     ['o', args.output(0, type), output, false],
   ];
   const scale = (attributes['scale'] as number | undefined) ?? 1 / Math.sqrt(size);
-  const mask = inputs[3] ? maskOf(view(3), heads, queries) : undefined;
+  const at = places(group).mask;
+  const mask = inputs[at] ? maskOf(view(at), heads, queries) : undefined;
+  const maskType = mask && cxxType(dtypeOf(inputs[at])!);
   const lines = [
     `using Index = ${fits([...operands.map((o) => o[2]), ...(mask ? [mask.view] : [])]) ? 'i32' : 'i64'};`,
     `using T = ${type};`,
@@ -68,7 +77,7 @@ export function attentionProblem(
     ...printOffset(group, context, args),
     ...printLimit(group, context, args),
     ...printSinks(group, context, args),
-    ...printMask(mask, mask && cxxType(dtypeOf(inputs[3])!), mask && pointer(3, cxxType(dtypeOf(inputs[3])!)), args),
+    ...printMask(mask, maskType, maskType && pointer(at, maskType), args),
   ];
   return `\nstruct Problem {\n${lines.map((l) => `  ${l}\n`).join('')}};\n`;
 }
@@ -111,27 +120,30 @@ function printOperand(
 /** The position of query 0. */
 function printOffset(group: GroupView, context: EmitContext, args: Arguments): string[] {
   const { attributes } = group.anchor!;
-  if (!group.anchor!.inputs[5])
+  const at = places(group).offset;
+  if (!group.anchor!.inputs[at])
     return [`TW_DEVICE Index offset(Index) const { return ${args.dim(attributes['causalOffset'] as Dim)}; }`];
-  return [`TW_DEVICE Index offset(Index b) const { return static_cast<Index>(${element(group, context, args, 5)}); }`];
+  return [`TW_DEVICE Index offset(Index b) const { return static_cast<Index>(${element(group, context, args, at)}); }`];
 }
 
 function printLimit(group: GroupView, context: EmitContext, args: Arguments): string[] {
-  const limited = group.anchor!.inputs[4] !== undefined;
+  const at = places(group).limit;
+  const limited = group.anchor!.inputs[at] !== undefined;
   return [
     `static constexpr bool limited = ${String(limited)};`,
     ...(limited
-      ? [`TW_DEVICE Index limit(Index b) const { return static_cast<Index>(${element(group, context, args, 4)}); }`]
+      ? [`TW_DEVICE Index limit(Index b) const { return static_cast<Index>(${element(group, context, args, at)}); }`]
       : []),
   ];
 }
 
 function printSinks(group: GroupView, context: EmitContext, args: Arguments): string[] {
-  const sinks = group.anchor!.inputs[6] !== undefined;
+  const at = places(group).sinks;
+  const sinks = group.anchor!.inputs[at] !== undefined;
   return [
     `static constexpr bool sinks = ${String(sinks)};`,
     ...(sinks
-      ? [`TW_DEVICE f32 sink(Index b) const { return convert<f32>(${element(group, context, args, 6)}); }`]
+      ? [`TW_DEVICE f32 sink(Index b) const { return convert<f32>(${element(group, context, args, at)}); }`]
       : []),
   ];
 }

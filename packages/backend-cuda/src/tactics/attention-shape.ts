@@ -15,6 +15,7 @@ export interface AttentionExtents {
   readonly size: number;
   readonly valueSize: number;
   readonly causal: boolean;
+  readonly masked: boolean;
 }
 
 /** A candidate's parameters. */
@@ -89,12 +90,13 @@ export function mmaShapes(e: AttentionExtents): Ranked<MmaShape>[] {
     for (const tiles of [1, 2]) {
       const rows = warps * tiles * 16;
       if (rows >= 2 * Math.max(16, e.rows)) continue;
-      for (const keys of new Set([...(single === undefined ? [] : [single]), 128, 64, 32, 16])) {
+      for (const keys of new Set([...(single === undefined ? [] : [single]), 128, 64, 32])) {
         const one = keys === single;
         if (!one && keys >= 2 * e.mostKeys) continue;
         const accumulators = tiles * (e.valueSize / 2 + keys / 2);
-        const held = tiles * (e.size / 4) + accumulators <= 192;
-        if (accumulators > (held ? 192 : 160)) continue;
+        const held = tiles * (e.size / 4) + accumulators <= (tiles === 1 ? 152 : 144);
+        // More would not fit beside what else a thread needs.
+        if (accumulators > mostAccumulators(tiles, keys, e)) continue;
         const shape = { splits: 1, tiles, keys, warps, one: one ? 1 : 0 };
         const block = mmaBlock(shape, e);
         if (block.sharedBytes > mostShared) continue;
@@ -139,6 +141,12 @@ export function simtShapes(e: AttentionExtents): Ranked<AttentionShape>[] {
     }
   }
   return best(found);
+}
+
+/** Registers of scores and results that a thread has room for; found by compiling. */
+function mostAccumulators(tiles: number, keys: number, { valueSize, masked }: AttentionExtents): number {
+  if (tiles > 1) return masked ? 120 : 136;
+  return keys > 64 && valueSize > 64 ? 120 : 152;
 }
 
 /** Splitting pays where blocks are few and keys are many. */

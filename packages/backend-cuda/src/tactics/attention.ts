@@ -39,21 +39,7 @@ export const attention: Tactic = {
       return 'only the operator itself';
     const reason = refuseOperands(group);
     if (reason !== undefined) return reason;
-    const [q, k, v, mask] = anchor.inputs;
-    const dtype = dtypeOf(q)!;
-    if (dtype === 'float64') return 'attention computes in float32';
-    if (dtypeOf(k) !== dtype || dtypeOf(v) !== dtype) return 'queries, keys and values of different types';
-    if (mask && !maskTypes.has(dtypeOf(mask)!)) return `a mask of ${dtypeOf(mask)!}`;
-    if (mask && (mask.type as TensorType).dims!.length > 4) return 'a mask of more than four axes';
-    const [, heads, , size] = (q!.type as TensorType).dims!;
-    const [, keyHeads] = (k!.type as TensorType).dims!;
-    const valueSize = (v!.type as TensorType).dims![3];
-    if (typeof size !== 'number' || typeof valueSize !== 'number') return 'head sizes are only known at run time';
-    if (size > largestHead || valueSize > largestHead) return `heads of more than ${String(largestHead)} columns`;
-    if (size === 0 || valueSize === 0) return 'heads of no columns';
-    return exactQuotient(heads!, keyHeads!) === undefined
-      ? 'how many query heads share a key head is only known at run time'
-      : undefined;
+    return refuseAttention(group);
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     const extents = extentsOf(group);
@@ -90,6 +76,12 @@ export const attention: Tactic = {
     const parameters = simt
       ? [shape['tiles'], shape['keys']]
       : [shape['warps'], shape['tiles'], shape['keys'], String(shape['one'] === 1)];
+    // Of small blocks the compiler would want many at a time, and spill registers for it.
+    const bounds = simt
+      ? `${String(block.threads)}, 2`
+      : block.threads <= 64
+        ? `${String(block.threads)}, 1`
+        : String(block.threads);
     const launches: Launch[] = [
       {
         function: 'attention',
@@ -107,7 +99,7 @@ export const attention: Tactic = {
     return launchStep({
       uses: ['attention', simt ? 'attention_simt' : 'attention_mma'],
       text: `${problem}
-extern "C" __global__ void __launch_bounds__(${String(block.threads)}) attention(const __grid_constant__ Arguments a) {
+extern "C" __global__ void __launch_bounds__(${bounds}) attention(const __grid_constant__ Arguments a) {
   attention_${simt ? 'simt' : 'mma'}<${parameters.join(', ')}>(Problem{a});
 }
 ${split ? secondKernel(block.rows) : ''}`,
@@ -117,6 +109,28 @@ ${split ? secondKernel(block.rows) : ''}`,
     });
   },
 };
+
+/** What attention and its scores have in common. */
+export function refuseAttention(group: GroupView): string | undefined {
+  const { op, inputs } = group.anchor!;
+  const [q, k] = inputs;
+  const v = op === 'attention' ? inputs[2] : k;
+  const mask = inputs[op === 'attention' ? 3 : 2];
+  const dtype = dtypeOf(q)!;
+  if (dtype === 'float64') return 'attention computes in float32';
+  if (dtypeOf(k) !== dtype || dtypeOf(v) !== dtype) return 'queries, keys and values of different types';
+  if (mask && !maskTypes.has(dtypeOf(mask)!)) return `a mask of ${dtypeOf(mask)!}`;
+  if (mask && (mask.type as TensorType).dims!.length > 4) return 'a mask of more than four axes';
+  const [, heads, , size] = (q!.type as TensorType).dims!;
+  const [, keyHeads] = (k!.type as TensorType).dims!;
+  const valueSize = (v!.type as TensorType).dims![3];
+  if (typeof size !== 'number' || typeof valueSize !== 'number') return 'head sizes are only known at run time';
+  if (size > largestHead || valueSize > largestHead) return `heads of more than ${String(largestHead)} columns`;
+  if (size === 0 || valueSize === 0) return 'heads of no columns';
+  return exactQuotient(heads!, keyHeads!) === undefined
+    ? 'how many query heads share a key head is only known at run time'
+    : undefined;
+}
 
 const combineThreads = 128;
 
@@ -168,6 +182,7 @@ function extentsOf(group: GroupView): AttentionExtents {
     mostKeys: dimBounds(keys).max,
     ...sizesOf(group),
     causal: group.anchor!.attributes['isCausal'] === true,
+    masked: group.anchor!.inputs[3] !== undefined,
   };
 }
 

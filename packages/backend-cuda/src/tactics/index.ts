@@ -2,6 +2,8 @@
 
 import type { Tactic } from '../tactic.js';
 import { argReduce } from './arg-reduce.js';
+import { linearAttention } from './attention-linear.js';
+import { attentionScores } from './attention-scores.js';
 import { attention } from './attention.js';
 import { contraction } from './contraction.js';
 import { cumulative } from './cumulative.js';
@@ -27,6 +29,8 @@ export const tactics: readonly Tactic[] = [
   norm,
   cumulative,
   attention,
+  attentionScores,
+  linearAttention,
   rotary,
   ...operatorTactics,
 ];
