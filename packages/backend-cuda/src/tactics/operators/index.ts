@@ -1,13 +1,18 @@
 /** Tactics of single operators. */
 
 import type { Tactic } from '../../tactic.js';
+import { col2im } from './col2im.js';
+import { deformConv } from './deform-conv.js';
 import { gather } from './gather.js';
+import { gridSample } from './grid-sample.js';
 import { lrn } from './lrn.js';
+import { maxUnpool } from './max-unpool.js';
 import { oneHot, reverseSequence } from './one-hot.js';
 import { maxPoolWithIndices, pool } from './pool.js';
 import { random } from './random.js';
 import { range } from './range.js';
 import { resize } from './resize.js';
+import { maxRoiPool, roiAlign } from './roi.js';
 import { scatter, tensorScatter } from './scatter.js';
 import { topK } from './top-k.js';
 
@@ -24,4 +29,10 @@ export const operatorTactics: readonly Tactic[] = [
   random,
   resize,
   topK,
+  gridSample,
+  roiAlign,
+  maxRoiPool,
+  col2im,
+  deformConv,
+  maxUnpool,
 ];
