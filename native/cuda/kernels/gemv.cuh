@@ -11,10 +11,12 @@ TW_DEVICE Vec<typename Source::Element, Width> load_along_depth(const Source& so
   Vec<T, Width> result;
   if constexpr (Source::along_depth && Source::width >= Width) {
     const auto step = source.step(k);
-    if (source.left(k) >= Width && source.inside(place, step)) {
+    const i32 left = source.left(k);
+    if ((Source::whole ? left > 0 : left >= Width) && source.inside(place, step)) {
       if constexpr (Source::constant) return load_streaming<Width>(source.data + source.offset(place, step));
       else return load_vec<Width>(source.data + source.offset(place, step));
     }
+    if constexpr (Source::whole) return {};
   }
 #pragma unroll
   for (int i = 0; i < Width; ++i) {

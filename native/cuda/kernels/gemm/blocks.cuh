@@ -13,16 +13,21 @@ struct BlockTile {
 
 // Tiles are walked down groups of eight rows of tiles, so that blocks that run at the same time share operands in L2.
 template <int Rows, int Columns>
-TW_DEVICE BlockTile block_tile(i32 rows, i32 columns) {
+TW_DEVICE BlockTile tile_at(u32 index, i32 rows, i32 columns) {
   constexpr u32 group = 8;
   const u32 down = ceil_div(rows, Rows), across = ceil_div(columns, Columns);
-  const u32 batch = blockIdx.x / (down * across);
-  const u32 tile = blockIdx.x - batch * (down * across);
+  const u32 batch = index / (down * across);
+  const u32 tile = index - batch * (down * across);
   const u32 first = tile / (group * across) * group;
   const u32 height = down - first < group ? down - first : group;
   const u32 within = tile - first * across;
   return {static_cast<i32>(batch), static_cast<i32>((first + within % height) * Rows),
           static_cast<i32>(within / height * Columns)};
+}
+
+template <int Rows, int Columns>
+TW_DEVICE BlockTile block_tile(i32 rows, i32 columns) {
+  return tile_at<Rows, Columns>(blockIdx.x, rows, columns);
 }
 
 struct DepthRange {

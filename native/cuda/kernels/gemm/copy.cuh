@@ -5,6 +5,7 @@
 //   Element
 //   width        elements of one copy: neighbours in memory, aligned to their size; 1: no neighbours are known
 //   along_depth  whether those are neighbours along k, else along r
+//   whole        whether no copy is cut short by the operand's end (it may reach into zeros put there for it)
 //   constant     whether the operand may be read before the preceding kernel has ended
 //   data, place(r), step(k), offset(place, step), inside(place, step), rows(), depth()
 //   left(k)      elements along the depth from k on before the operand, or a run of it, ends; not positive: none
@@ -99,7 +100,7 @@ struct TileCopy {
   }
 
   TW_DEVICE static int valid_bytes(i32 left) {
-    return left >= width ? copy_bytes : left > 0 ? static_cast<int>(left) * size : 0;
+    return left >= width || (Source::whole && left > 0) ? copy_bytes : left > 0 ? static_cast<int>(left) * size : 0;
   }
 
   TW_DEVICE void copy_along_depth(const Source& source, u8* shared, i32 depth) {

@@ -46,7 +46,9 @@ struct ConvertingCopy {
       const i32 left = Source::along_depth ? source.left(k) : source.rows() - (first_row + row_of(s));
       const bool inside = (Source::along_depth || source.left(k) > 0) && source.inside(place[s], step);
       const T* const from = source.data + source.offset(place[s], step);
-      if (inside && left >= width) {
+      if constexpr (Source::whole) {
+        staged[s] = inside && left > 0 ? load_vec<width>(from) : Vec<T, width>{};
+      } else if (inside && left >= width) {
         staged[s] = load_vec<width>(from);
       } else {
 #pragma unroll

@@ -102,15 +102,15 @@ function printOperand(
   const { leastCopyBytes, alongRows, inner } = options;
   const { batch, depth } = problem;
   const common = { name, type, bytes, batch, own, depth, leastCopyBytes, alongRows, used: operand.used };
-  const print = (pointer: string, offset: Dim, axes: OperandAxes, constant: boolean): SourceText =>
-    printSource({ ...common, pointer, offset, axes, constant }, args);
+  const print = (pointer: string, offset: Dim, axes: OperandAxes, packed = false): SourceText =>
+    printSource({ ...common, pointer, offset, axes, constant: packed, padded: packed }, args);
   const { instead } = operand;
   if (instead && typeof instead !== 'function')
-    return print(args.workspace(instead.view.offset, type), 0, operand.axes(instead.view), false);
+    return print(args.workspace(instead.view.offset, type), 0, operand.axes(instead.view));
   const tensor = instead?.() ?? constantOf(group.node.inputs[operand.input]);
   const order = { inner, multiple: Math.max(1, options.multipleBytes / bytes) };
   const packed = tensor && packConstant(tensor, operand, problem, own, order);
   if (packed) return print(args.constant(packed.tensor, type), 0, packed.axes, true);
   const view = context.view(operand.input)!;
-  return print(args.input(operand.input, type), view.offset, operand.axes(view), false);
+  return print(args.input(operand.input, type), view.offset, operand.axes(view));
 }

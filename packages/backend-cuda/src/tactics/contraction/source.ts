@@ -26,6 +26,8 @@ export interface SourceOptions {
   readonly own: readonly Dim[];
   readonly depth: readonly Dim[];
   readonly constant: boolean;
+  /** Whether zeros follow the innermost axis, up to a multiple of the widest copy. */
+  readonly padded: boolean;
   /** Of the innermost depth axis: elements from here on are left out. */
   readonly used?: number | undefined;
   /** Copies of fewer bytes than this are made element by element. */
@@ -142,6 +144,7 @@ export function printSource(options: SourceOptions, args: Arguments): SourceText
     `  using Element = ${type};`,
     `  static constexpr int width = ${String(width)};`,
     `  static constexpr bool along_depth = ${String(alongDepth)}, constant = ${String(options.constant)};`,
+    `  static constexpr bool whole = ${String(isWhole(options, width, alongDepth))};`,
     `  struct Batch { ${batch.map((_, i) => `i32 b${String(i)}; `).join('')}};`,
     `  struct Place { ${index} offset; ${checked.map((i) => `i32 y${name(i)}; `).join('')}};`,
     `  struct Step { ${index} offset; ${checked.map((i) => `i32 d${name(i)}; `).join('')}};`,
@@ -177,6 +180,13 @@ export function printSource(options: SourceOptions, args: Arguments): SourceText
     '};',
   ];
   return { text: lines.join('\n'), width, alongDepth };
+}
+
+/** Whether copies of `width` elements never end beyond the operand. */
+function isWhole({ padded, used, depth, own }: SourceOptions, width: number, alongDepth: boolean): boolean {
+  if (padded) return true;
+  const extent = alongDepth ? (used ?? productOf(depth)) : productOf(own);
+  return provablyDivisible(extent, width);
 }
 
 /** Elements from k on until the operand, or the part of its innermost axis that is used, ends. */

@@ -27,7 +27,7 @@ export const tensorTiles: readonly TensorTile[] = [
   tensorTile([256, 128], 64, [4, 2], 4, 1),
   tensorTile([128, 256], 64, [2, 4], 4, 1),
   tensorTile([128, 128], 64, [2, 4], 4, 2),
-  tensorTile([128, 128], 128, [2, 4], 3, 2),
+  tensorTile([128, 128], 64, [2, 2], 4, 2),
   tensorTile([128, 64], 128, [2, 2], 3, 2),
   tensorTile([64, 128], 128, [2, 2], 3, 2),
   tensorTile([64, 64], 128, [2, 2], 4, 3),

@@ -1,0 +1,231 @@
+// The product of two tiles by warpgroups. One thread of a warp of its own starts the loads; warpgroups multiply what has
+// arrived. Both walk the same list of tiles, and through each tile's steps along the depth, and meet in a ring of stages:
+// `full` barriers count the bytes of a stage, `empty` ones the warps that are done with it.
+//
+// An operand is a type made by the generated text, a tensor map in the arguments behind it:
+//   Element
+//   constant              whether it may be read before the preceding kernel has ended
+//   Place, place(a, batch, row)                 what is the same for all steps of a tile that begins at `row`
+//   load(a, shared, barrier, place, step)       starts a load of the tile's rows, `span` bytes of depth each, swizzled
+// The contraction, besides blocks.cuh and wgmma_result.cuh: operands Down (64 rows to a wgmma) and Across, steps(a), span.
+
+// Names the instruction for elements of a type.
+template <typename Element>
+struct WgmmaType {
+  using Type = Element;
+};
+template <>
+struct WgmmaType<f32> {
+  using Type = tf32;
+};
+
+template <int Stages>
+struct RingPlace {
+  i32 stage = 0;
+  u32 parity = 0;
+
+  TW_DEVICE void next() {
+    if (++stage == Stages) {
+      stage = 0;
+      parity ^= 1;
+    }
+  }
+  TW_DEVICE void skip(i32 steps) {
+    const u32 to = stage + steps;
+    stage = to % Stages;
+    parity ^= to / Stages & 1;
+  }
+};
+
+// Tiles of Rows × Columns. `Together` warpgroups share a tile; with `Turns` = 2 there are two such teams, and one stores
+// its tile while the other multiplies. The splits of a tile's depth are the blocks of a cluster. Blocks take every
+// gridDim.x-th tile, where sums go to the result straight from registers; else there is a block for each.
+template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages>
+struct WarpgroupProduct {
+  using Down = typename Contraction::Down;
+  using Across = typename Contraction::Across;
+  using T = typename Contraction::Accumulator;
+  using Operand = typename WgmmaType<typename Down::Element>::Type;
+  using Tile = SharedSums<Contraction, Rows, Columns>;
+  static constexpr int splits = Contraction::splits, span = Contraction::span;
+  static constexpr int consumers = 4 * Together * Turns, threads = 32 * (consumers + 1);
+  static constexpr int blocks = Rows / Together / 64;
+  static constexpr int down_bytes = Rows * span, stage_bytes = down_bytes + Columns * span;
+  static constexpr bool from_registers = splits == 1 && Contraction::permuted;
+  static_assert(Rows == 64 * Together * blocks && Columns % 8 == 0 && stage_bytes % 1024 == 0, "whole instructions");
+  static_assert(from_registers || Turns == 1, "by turns only without shared memory");
+
+  const Arguments& a;
+  u8* const shared;
+  u64* const full;
+  u64* const empty;
+  const u32 tiles;
+
+  TW_DEVICE WarpgroupProduct(const Arguments& arguments, u8* memory)
+      : a(arguments),
+        shared(memory),
+        full(reinterpret_cast<u64*>(memory + Stages * stage_bytes)),
+        empty(full + Stages),
+        tiles(static_cast<u32>(ceil_div(Contraction::rows(a), Rows)) *
+              static_cast<u32>(ceil_div(Contraction::columns(a), Columns)) * static_cast<u32>(Contraction::batches(a))) {}
+
+  TW_DEVICE BlockTile tile(u32 index) const {
+    return tile_at<Rows, Columns>(index, Contraction::rows(a), Contraction::columns(a));
+  }
+
+  TW_DEVICE DepthRange range() const {
+    const i32 steps = Contraction::steps(a);
+    if constexpr (splits == 1) return {0, steps};
+    const i32 split = cluster_rank(), some = steps / splits, more = steps % splits;
+    return {some * split + (split < more ? split : more), some + (split < more ? 1 : 0)};
+  }
+
+  TW_DEVICE void make_barriers() const {
+    if (threadIdx.x == 0) {
+      for (int s = 0; s < Stages; ++s) {
+        barrier_init(&full[s], 1);
+        barrier_init(&empty[s], 4 * Together);
+      }
+      barrier_init_fence();
+    }
+    __syncthreads();
+  }
+
+  TW_DEVICE void load(const typename Down::Place& down, const typename Across::Place& across, int stage, i32 step,
+                      bool constants, bool others) const {
+    u8* const to = shared + stage * stage_bytes;
+    if (Down::constant ? constants : others) Down::load(a, to, &full[stage], down, step);
+    if (Across::constant ? constants : others) Across::load(a, to + down_bytes, &full[stage], across, step);
+  }
+
+  // By one thread. Constants of the first stages are on their way before the preceding kernel has ended.
+  TW_DEVICE void produce() const {
+    const DepthRange depth = range();
+    RingPlace<Stages> at;
+    i32 begun = 0;
+    for (u32 index = blockIdx.x / splits; index < tiles; index += gridDim.x / splits) {
+      const BlockTile here = tile(index);
+      const auto down = Down::place(a, here.batch, here.row);
+      const auto across = Across::place(a, here.batch, here.column);
+      if (index == blockIdx.x / splits) {
+        if constexpr (Down::constant || Across::constant) {
+          for (; begun < Stages && begun < depth.count; ++begun) {
+            barrier_arrive_expect(&full[begun], stage_bytes);
+            load(down, across, begun, depth.begin + begun, true, false);
+          }
+        }
+        wait_for_predecessor();
+        for (i32 i = 0; i < begun; ++i) {
+          load(down, across, at.stage, depth.begin + i, false, true);
+          at.next();
+        }
+      }
+      for (i32 i = begun; i < depth.count; ++i) {
+        barrier_wait(&empty[at.stage], at.parity ^ 1);
+        barrier_arrive_expect(&full[at.stage], stage_bytes);
+        load(down, across, at.stage, depth.begin + i, true, true);
+        at.next();
+      }
+      begun = 0;
+    }
+    let_successor_start();
+  }
+
+  // The sums of one tile: blocks of 64 rows of this warpgroup, `group` being its index in its team.
+  TW_DEVICE void multiply(RingPlace<Stages>& at, i32 steps, int group, T (&d)[blocks][Columns / 2]) const {
+#pragma unroll
+    for (int b = 0; b < blocks; ++b) {
+#pragma unroll
+      for (int i = 0; i < Columns / 2; ++i) d[b][i] = T(0);
+    }
+    const u64 down = wgmma_descriptor<span>(shared) + static_cast<u64>(group * blocks * 64 * span / 16);
+    const u64 across = wgmma_descriptor<span>(shared + down_bytes);
+    i32 last = -1;
+    for (i32 i = 0; i < steps; ++i) {
+      barrier_wait(&full[at.stage], at.parity);
+      const u64 offset = static_cast<u64>(at.stage * (stage_bytes / 16));
+#pragma unroll
+      for (int b = 0; b < blocks; ++b) wgmma_hold(d[b]);
+      wgmma_fence();
+#pragma unroll
+      for (int k = 0; k < span / 32; ++k) {
+#pragma unroll
+        for (int b = 0; b < blocks; ++b)
+          wgmma<Operand, Columns>(d[b], down + offset + b * (64 * span / 16) + 2 * k, across + offset + 2 * k, true);
+      }
+      wgmma_commit();
+#pragma unroll
+      for (int b = 0; b < blocks; ++b) wgmma_hold(d[b]);
+      wgmma_wait<1>();
+      if (last >= 0) release(last);
+      last = at.stage;
+      at.next();
+    }
+    wgmma_wait<0>();
+#pragma unroll
+    for (int b = 0; b < blocks; ++b) wgmma_hold(d[b]);
+    if (last >= 0) release(last);
+  }
+
+  TW_DEVICE void release(int stage) const {
+    if (lane_index() == 0) barrier_arrive(&empty[stage]);
+  }
+
+  TW_DEVICE void consume(int warp) const {
+    const int team = warp / (4 * Together), group = warp / 4 % Together;
+    const DepthRange depth = range();
+    RingPlace<Stages> at;
+    if (Turns > 1 && team > 0) at.skip(depth.count);
+    T d[blocks][Columns / 2];
+    for (u32 index = blockIdx.x + team * gridDim.x; index < tiles; index += Turns * gridDim.x) {
+      multiply(at, depth.count, group, d);
+      if (index < Turns * gridDim.x) wait_for_predecessor();
+      const BlockTile here = tile(index);
+#pragma unroll
+      for (int b = 0; b < blocks; ++b)
+        store_permuted<Contraction, Columns>(a, {here.batch, here.row + (group * blocks + b) * 64, here.column}, d[b],
+                                             Contraction::rows(a), Contraction::columns(a));
+      if (Turns > 1) at.skip(depth.count);
+    }
+  }
+
+  // The one tile of a block whose sums meet in shared memory, which the ring has no more use for.
+  TW_DEVICE void consume_shared(int warp) const {
+    T d[blocks][Columns / 2];
+    if (warp < consumers) {
+      RingPlace<Stages> at;
+      multiply(at, range().count, warp / 4, d);
+    }
+    __syncthreads();
+    T* const sums = reinterpret_cast<T*>(shared);
+    if (warp < consumers) {
+#pragma unroll
+      for (int b = 0; b < blocks; ++b) Tile::put(sums, (warp / 4 * blocks + b) * 64, d[b]);
+    }
+    if constexpr (splits > 1) cluster_sync();
+    else __syncthreads();
+    wait_for_predecessor();
+    Tile::template store<splits>(a, sums, tile(blockIdx.x / splits), threadIdx.x, threads);
+    // The other blocks may still read our sums.
+    if constexpr (splits > 1) cluster_sync();
+  }
+};
+
+template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages>
+TW_DEVICE void gemm_wgmma(const Arguments& a) {
+  using Product = WarpgroupProduct<Contraction, Rows, Columns, Together, Turns, Stages>;
+  TW_SHARED_BYTES(shared);
+  const Product product(a, shared);
+  product.make_barriers();
+  // The same for the warp, and known to be.
+  const int warp = shuffle(warp_index(), 0);
+  if (warp == Product::consumers) {
+    if (elect_one()) product.produce();
+    __syncwarp();
+  }
+  if constexpr (Product::from_registers) {
+    if (warp < Product::consumers) product.consume(warp);
+  } else {
+    product.consume_shared(warp);
+  }
+}

@@ -1,0 +1,99 @@
+// What becomes of a warpgroup's sums. A contraction here is a type as in blocks.cuh, but its rows are those of wgmma (the
+// operand `Down`), its columns those of the operand `Across`, and it says besides:
+//   swapped    the result's rows are our columns: store() takes them exchanged
+//   permuted   columns come in the order of packed_column(): a thread's sums of 32 columns are 8 neighbours
+
+// Which column of 32 the constant operand `Across` has at place `place`: thread t of four holds places 2t, 2t + 1 of each
+// eight, which are columns 8t to 8t + 7. The packing of constants (TypeScript) does the same.
+TW_DEVICE constexpr int packed_column(int place) { return place % 8 / 2 * 8 + place / 8 * 2 + place % 2; }
+
+// As Contraction::Result::store, in our rows and columns.
+template <typename Contraction, int W, typename T>
+TW_DEVICE void store_sums(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sums) {
+  if constexpr (Contraction::swapped) Contraction::Result::template store<W>(a, batch, column, row, sums);
+  else Contraction::Result::template store<W>(a, batch, row, column, sums);
+}
+
+// Stores 64 × Columns sums from registers: 8 neighbours of a row to a thread, 64 bytes or more of a row to four threads.
+template <typename Contraction, int Columns, typename T>
+TW_DEVICE void store_permuted(const Arguments& a, const BlockTile& at, const T (&d)[Columns / 2], i32 rows, i32 columns) {
+  static_assert(Contraction::permuted && !Contraction::swapped && Columns % 32 == 0, "columns in the packed order");
+  constexpr int widest = Contraction::Result::width, width = widest < 8 ? widest : 8;
+  const int lane = lane_index();
+  const i32 first_row = at.row + warp_index() % 4 * 16 + lane / 4;
+  const i32 first_column = at.column + lane % 4 * 8;
+#pragma unroll
+  for (int c = 0; c < Columns; c += 32) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const i32 row = first_row + 8 * half;
+#pragma unroll
+      for (int p = 0; p < 8; p += width) {
+        const i32 column = first_column + c + p;
+        if (row >= rows || column >= columns) continue;
+        Vec<T, width> sums;
+#pragma unroll
+        for (int i = 0; i < width; ++i) sums.v[i] = d[(c / 8 + (p + i) / 2) * 4 + half * 2 + (p + i) % 2];
+        store_sums<Contraction, width>(a, at.batch, row, column, sums);
+      }
+    }
+  }
+}
+
+// A tile of sums in shared memory, lines of neighbours as the result has them.
+template <typename Contraction, int Rows, int Columns>
+struct SharedSums {
+  using T = typename Contraction::Accumulator;
+  static constexpr int lines = Contraction::swapped ? Columns : Rows;
+  static constexpr int length = Contraction::swapped ? Rows : Columns;
+  static constexpr int pitch = length + (Contraction::swapped ? 4 : 8);
+  static constexpr int bytes = lines * pitch * static_cast<int>(sizeof(T));
+
+  // 64 rows from `row` on, by their warpgroup.
+  TW_DEVICE static void put(T* tile, int row, const T (&d)[Columns / 2]) {
+    const int lane = lane_index();
+    const int first = row + warp_index() % 4 * 16 + lane / 4;
+#pragma unroll
+    for (int j = 0; j < Columns / 8; ++j) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const T x = d[4 * j + 2 * half], y = d[4 * j + 2 * half + 1];
+        const int r = first + 8 * half, c = 8 * j + lane % 4 * 2;
+        if constexpr (Contraction::swapped) {
+          tile[c * pitch + r] = x;
+          tile[(c + 1) * pitch + r] = y;
+        } else {
+          const int to = Contraction::permuted ? c / 32 * 32 + packed_column(c % 32) : c;
+          store_vec(tile + r * pitch + to, Vec<T, 2>{{x, y}});
+        }
+      }
+    }
+  }
+
+  // Adds up the tiles of all blocks of the cluster, each block a share of the lines, and stores the result.
+  template <int Splits>
+  TW_DEVICE static void store(const Arguments& a, T* tile, const BlockTile& at, int thread, int threads) {
+    constexpr int widest = Contraction::Result::width, width = widest < 8 ? widest : 8;
+    constexpr int load = width < 4 ? width : 4, across = length / width;
+    const i32 rows = Contraction::rows(a), columns = Contraction::columns(a);
+    const int rank = Splits > 1 ? static_cast<int>(cluster_rank()) : 0;
+    for (int v = rank * threads + thread; v < lines * across; v += Splits * threads) {
+      const int line = v / across, along = v % across * width;
+      const i32 row = at.row + (Contraction::swapped ? along : line);
+      const i32 column = at.column + (Contraction::swapped ? line : along);
+      if (row >= rows || column >= columns) continue;
+      Vec<T, width> sums{};
+#pragma unroll
+      for (int split = 0; split < Splits; ++split) {
+        const T* const part = (Splits > 1 ? cluster_pointer(tile, split) : tile) + line * pitch + along;
+#pragma unroll
+        for (int p = 0; p < width; p += load) {
+          const auto some = load_vec<load>(part + p);
+#pragma unroll
+          for (int q = 0; q < load; ++q) sums.v[p + q] += some.v[q];
+        }
+      }
+      store_sums<Contraction, width>(a, at.batch, row, column, sums);
+    }
+  }
+};
