@@ -50,5 +50,5 @@ ${loops.map(() => '  }').join('\n')}
 
 function blockOf(group: GroupView): readonly number[] | undefined {
   const block = inferFacts(group.anchor!.inputs[2]!);
-  return block?.every((d) => typeof d === 'number') === true ? (block as readonly number[]) : undefined;
+  return block?.every((d) => typeof d === 'number') === true ? block : undefined;
 }

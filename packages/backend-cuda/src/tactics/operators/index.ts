@@ -11,6 +11,7 @@ import { oneHot, reverseSequence } from './one-hot.js';
 import { maxPoolWithIndices, pool } from './pool.js';
 import { random } from './random.js';
 import { range } from './range.js';
+import { recurrent } from './recurrent.js';
 import { resize } from './resize.js';
 import { maxRoiPool, roiAlign } from './roi.js';
 import { scatter, tensorScatter } from './scatter.js';
@@ -29,6 +30,7 @@ export const operatorTactics: readonly Tactic[] = [
   random,
   resize,
   topK,
+  recurrent,
   gridSample,
   roiAlign,
   maxRoiPool,

@@ -24,7 +24,8 @@ function emitRoiAlign(group: GroupView, context: EmitContext): Promise<EmittedSt
   const ratio = attributes['samplingRatio'] as number;
   const half = attributes['coordinateTransformationMode'] === 'half_pixel';
   const max = attributes['mode'] === 'max';
-  const scale = `f32(${String(attributes['spatialScale'] as number)})`;
+  const spatialScale = attributes['spatialScale'] as number;
+  const scale = `f32(${String(spatialScale)})`;
   const corner = (k: number): string =>
     `convert<f32>(${rois.at(['c0', String(k)])}) * ${scale} - ${half ? '0.5f' : '0.0f'}`;
   const [height, width] = [args.dim(x.view.dims[2]!), args.dim(x.view.dims[3]!)];
@@ -78,7 +79,8 @@ function emitMaxRoiPool(group: GroupView, context: EmitContext): Promise<Emitted
   const operands = new AnchorOperands(group, context, args);
   const [x, rois, y] = [operands.input(0), operands.input(1), operands.output()];
   const [outHeight, outWidth] = attributes['pooledShape'] as [number, number];
-  const scale = `f32(${String(attributes['spatialScale'] as number)})`;
+  const spatialScale = attributes['spatialScale'] as number;
+  const scale = `f32(${String(spatialScale)})`;
   const corner = (k: number): string => `round_away(convert<f32>(${rois.at(['c0', String(k)])}) * ${scale})`;
   const sum = sumType(x.dtype);
   const edge = (position: string, start: string, limit: string): string =>
