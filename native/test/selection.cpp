@@ -43,14 +43,20 @@ TEST(top_k_is_a_sort) {
   }
 }
 
-TEST(boxes_are_suppressed_one_by_one) {
+// `apart`: between the boxes of eight sets, along x or both axes; `size`: of the boxes.
+void check_suppression(float apart_y, float apart_x, unsigned size) {
   std::mt19937 random(2);
   const int64_t n = 700;
   std::vector<float> boxes;
   for (int64_t i = 0; i < n; ++i) {
     const auto draw = [&](unsigned range) { return static_cast<float>(random() % range); };
-    const float y = draw(300), x = draw(300);
-    for (float v : {y, x, y + 10 + draw(60), x + 10 + draw(60)}) boxes.push_back(v);
+    const auto set = static_cast<float>(i % 8);
+    const float y = draw(5 * size) + set * apart_y, x = draw(5 * size) + set * apart_x;
+    const float least = static_cast<float>(size) / 6;
+    for (float v : {y, x, y + least + draw(size), x + least + draw(size)}) boxes.push_back(v);
+    // Without an area, or with one that is no number: never suppressed.
+    if (i % 90 == 7) boxes[static_cast<size_t>(i * 4 + 2)] = y;
+    if (i % 90 == 11) boxes[static_cast<size_t>(i * 4 + 3)] = std::numeric_limits<float>::infinity();
   }
   const auto scores = test::random_floats(2 * n, 3, 0, 1);
   std::vector<Buffer> in(5), out(1);
@@ -69,7 +75,7 @@ TEST(boxes_are_suppressed_one_by_one) {
       for (int64_t j : kept) {
         const float *p = &boxes[static_cast<size_t>(i * 4)], *q = &boxes[static_cast<size_t>(j * 4)];
         const float h = std::min(p[2], q[2]) - std::max(p[0], q[0]), w = std::min(p[3], q[3]) - std::max(p[1], q[1]);
-        if (h <= 0 || w <= 0) continue;
+        if (h <= 0 || w <= 0 || std::isinf(p[3]) || std::isinf(q[3])) continue;
         const float both = h * w, all = (p[2] - p[0]) * (p[3] - p[1]) + (q[2] - q[0]) * (q[3] - q[1]) - both;
         keep &= !(both / all > 0.4f);
       }
@@ -79,6 +85,14 @@ TEST(boxes_are_suppressed_one_by_one) {
     }
   }
   CHECK(out[0].values<int64_t>() == want);
+}
+
+TEST(boxes_are_suppressed_one_by_one) {
+  check_suppression(0, 0, 60);
+  check_suppression(0, 500, 60);
+  check_suppression(700, 0, 60);
+  check_suppression(1000, 1000, 6);
+  check_suppression(-40, 30, 18);
 }
 
 TEST(non_zero_of_many_elements) {

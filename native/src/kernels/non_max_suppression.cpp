@@ -1,6 +1,7 @@
 // nonMaxSuppression(boxes, scores, maxOutputBoxesPerClass?, iouThreshold?, scoreThreshold?){centerPointBox}: boxes by
 // falling score, without those that overlap a better one, as [batch, class, box] triples.
 #include <algorithm>
+#include <limits>
 
 #include "kernels/common/adapt.h"
 #include "kernels/common/shape.h"
@@ -81,24 +82,76 @@ class NonMaxSuppression final : public Kernel {
   static void suppress(const Boxes& all, const float* scores, std::vector<int64_t>& candidates, int64_t limit, float iou, std::vector<int64_t>& kept) {
     std::sort(candidates.begin(), candidates.end(),
               [scores](int64_t a, int64_t b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; });
+    const Cells by_x(all.x0, all.x1, all.area, candidates), by_y(all.y0, all.y1, all.area, candidates);
+    const Cells& cells = by_x.count() >= by_y.count() ? by_x : by_y;
+    // Those kept, cell by cell; each cell has room for all candidates that begin in it.
+    std::vector<size_t> ends = cells.begins;
     Boxes best;
-    best.resize(static_cast<size_t>(std::min<int64_t>(limit, static_cast<int64_t>(candidates.size()))));
-    size_t count = 0;
+    best.resize(candidates.size());
     for (int64_t candidate : candidates) {
-      if (static_cast<int64_t>(count) >= limit) break;
+      if (static_cast<int64_t>(kept.size()) >= limit) break;
       const auto i = static_cast<size_t>(candidate);
-      if (overlaps(best, count, all.y0[i], all.x0[i], all.y1[i], all.x1[i], all.area[i], iou)) continue;
-      best.y0[count] = all.y0[i], best.x0[count] = all.x0[i], best.y1[count] = all.y1[i], best.x1[count] = all.x1[i];
-      best.area[count++] = all.area[i];
+      if (can_overlap(all.area[i])) {
+        bool suppressed = false;
+        for (size_t c = cells.first(i), last = cells.last(i); c <= last && !suppressed; ++c)
+          suppressed = overlaps(best, cells.begins[c], ends[c], all.y0[i], all.x0[i], all.y1[i], all.x1[i], all.area[i], iou);
+        if (suppressed) continue;
+        const size_t at = ends[cells.home(i)]++;
+        best.y0[at] = all.y0[i], best.x0[at] = all.x0[i], best.y1[at] = all.y1[i], best.x1[at] = all.x1[i];
+        best.area[at] = all.area[i];
+      }
       kept.push_back(candidate);
     }
   }
 
-  // Whether the box overlaps any of those kept by more than the threshold; in blocks that vectorise.
-  static bool overlaps(const Boxes& kept, size_t count, float y0, float x0, float y1, float x1, float area, float iou) {
+  // The shares of boxes without an area, or with one beyond all numbers, are never above a threshold.
+  static bool can_overlap(float area) { return area > 0 && area < std::numeric_limits<float>::infinity(); }
+
+  // The boxes along one axis, by the cell in which they begin. Cells are at least as wide as the widest box, so that
+  // only boxes of few cells can overlap: detectors often set the boxes of each class apart.
+  class Cells {
+   public:
+    Cells(const std::vector<float>& low, const std::vector<float>& high, const std::vector<float>& area, const std::vector<int64_t>& boxes)
+        : low_(low), high_(high) {
+      constexpr double kMost = 1024;
+      double end = -std::numeric_limits<double>::infinity();
+      for (int64_t box : boxes) {
+        const auto i = static_cast<size_t>(box);
+        if (!can_overlap(area[i])) continue;
+        start_ = std::min<double>(start_, low[i]), end = std::max<double>(end, low[i]);
+        widest_ = std::max(widest_, static_cast<double>(high[i]) - low[i]);
+      }
+      const double cells = widest_ > 0 ? std::clamp((end - start_) / widest_, 1.0, kMost) : 1;
+      per_unit_ = end > start_ ? cells / (end - start_) : 0;
+      begins.assign(static_cast<size_t>(cells) + 2, 0);
+      for (int64_t box : boxes)
+        if (can_overlap(area[static_cast<size_t>(box)])) ++begins[home(static_cast<size_t>(box)) + 1];
+      for (size_t c = 1; c < begins.size(); ++c) begins[c] += begins[c - 1];
+    }
+    size_t count() const { return begins.size() - 1; }
+    size_t home(size_t box) const { return cell(low_[box]); }
+    // The cells in which boxes that overlap this one may begin; one more, for rounding.
+    size_t first(size_t box) const {
+      const size_t c = cell(low_[box] - widest_);
+      return c - (c > 0);
+    }
+    size_t last(size_t box) const { return cell(high_[box]); }
+
+    std::vector<size_t> begins;  // where each cell's boxes begin, and the end
+
+   private:
+    size_t cell(double x) const {
+      return static_cast<size_t>(std::clamp((x - start_) * per_unit_, 0.0, static_cast<double>(begins.size() - 2)));
+    }
+    const std::vector<float>&low_, &high_;
+    double start_ = std::numeric_limits<double>::infinity(), widest_ = 0, per_unit_ = 0;
+  };
+
+  // Whether the box overlaps any of these kept by more than the threshold; in blocks that vectorise.
+  static bool overlaps(const Boxes& kept, size_t begin, size_t end, float y0, float x0, float y1, float x1, float area, float iou) {
     constexpr size_t kBlock = 32;
-    for (size_t first = 0; first < count; first += kBlock) {
-      const size_t n = std::min(kBlock, count - first);
+    for (size_t first = begin; first < end; first += kBlock) {
+      const size_t n = std::min(kBlock, end - first);
       const float *ky0 = &kept.y0[first], *kx0 = &kept.x0[first], *ky1 = &kept.y1[first], *kx1 = &kept.x1[first], *ka = &kept.area[first];
       int hit = 0;
       for (size_t i = 0; i < n; ++i) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/convert.h"
 #include "kernels/common/adapt.h"
 #include "kernels/common/rows.h"
 
@@ -41,9 +42,11 @@ class TopK final : public Kernel {
     const Rows<T> out(outputs[0], axis, axis + 1);
     const Rows<int64_t> places(indices ? outputs[1] : outputs[0], axis, axis + 1);
     const int64_t n = in.length();
+    if (n > INT32_MAX) throw Error(Code::kLimitExceeded, "topK: the axis has more than 2^31 elements");
     context.pool.parallel_ranges(in.count(), std::max<int64_t>(1, 4096 / n), [&](int64_t begin, int64_t end, int) {
       std::vector<T> scratch(in.dense() ? 0 : static_cast<size_t>(n));
       std::vector<int32_t> order;
+      std::vector<uint64_t> keys;
       for (int64_t row = begin; row < end; ++row) {
         const T* p = scratch.data();
         if (in.dense()) p = in.at(row);
@@ -56,7 +59,12 @@ class TopK final : public Kernel {
             if ((u != u) != (v != v)) return (u != u) == largest;
           return a < b;
         };
-        best(order, n, k, before);
+        if constexpr (std::is_same_v<T, float>) {
+          if (k > kFew) best_by_keys<largest>(keys, order, p, n, k);
+          else best(order, n, k, before);
+        } else {
+          best(order, n, k, before);
+        }
         for (int64_t i = 0; i < k; ++i) {
           const int32_t at = order[static_cast<size_t>(i)];
           if (values) out.at(row)[i * out.stride()] = p[at];
@@ -66,11 +74,27 @@ class TopK final : public Kernel {
     });
   }
 
-  // Small k: one pass that keeps the best so far in order. Otherwise selection, then a sort of what was selected.
+  // Selects and sorts numbers instead of places: the value's bits so that they sort as it does, then the place.
+  template <bool largest>
+  static void best_by_keys(std::vector<uint64_t>& keys, std::vector<int32_t>& order, const float* p, int64_t n, int64_t k) {
+    keys.resize(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) {
+      const uint32_t bits = p[i] != p[i] ? 0x7FFFFFFFu : bits_of(p[i] + 0.0f);  // both zeros are one
+      const uint32_t rising = bits ^ (bits >> 31 ? 0xFFFFFFFFu : 0x80000000u);
+      keys[static_cast<size_t>(i)] = static_cast<uint64_t>(largest ? ~rising : rising) << 32 | static_cast<uint64_t>(i);
+    }
+    if (k < n) std::nth_element(keys.begin(), keys.begin() + k, keys.end());
+    std::sort(keys.begin(), keys.begin() + k);
+    order.resize(static_cast<size_t>(k));
+    for (int64_t i = 0; i < k; ++i) order[static_cast<size_t>(i)] = static_cast<int32_t>(keys[static_cast<size_t>(i)] & 0xFFFFFFFFu);
+  }
+
+  static constexpr int64_t kFew = 8;
+
+  // Few: one pass that keeps the best so far in order. Otherwise selection, then a sort of what was selected.
   template <typename Before>
   static void best(std::vector<int32_t>& order, int64_t n, int64_t k, const Before& before) {
-    if (n > INT32_MAX) throw Error(Code::kLimitExceeded, "topK: the axis has more than 2^31 elements");
-    if (k <= 8) {
+    if (k <= kFew) {
       order.clear();
       for (int32_t i = 0; i < n; ++i) {
         if (static_cast<int64_t>(order.size()) == k) {
