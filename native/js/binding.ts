@@ -1,6 +1,6 @@
 /** What the addon exports, as it is. Only this package calls it. */
 
-import type { CudaStatus } from './cuda.js';
+import type { CudaLibraryStatus, CudaStatus } from './cuda.js';
 import type { NativeErrorCode } from './errors.js';
 import type { PlanAttribute, PlanOperand, PlanProgram } from './plan.js';
 import type { NativeTensor } from './tensor.js';
@@ -31,7 +31,10 @@ export interface Binding {
   ): Promise<Uint8Array>;
   mapWeights(path: string, offset: number, bytes: number): Handle;
   copyWeights(bytes: Uint8Array): Handle;
-  createProgram(program: PlanProgram, weights: Handle | null, threads: number): Handle;
+  createProgram(program: PlanProgram, weights: Handle | null, threads: number, device: number): Handle;
+  deviceAllocate(bytes: number, device: number): Handle;
+  deviceWrite(memory: Handle, data: ArrayBufferView): Promise<void>;
+  deviceRead(memory: Handle, data: ArrayBufferView): Promise<void>;
   createContext(program: Handle, poison: boolean): Handle;
   close(handle: Handle): void;
   run(
@@ -77,7 +80,8 @@ export interface Binding {
     maxRuns: number,
     token: Handle | undefined,
   ): Promise<number[]>;
-  cudaStatus(): CudaStatus;
+  cudaStatus(): Omit<CudaStatus, 'cublasLt'>;
+  cudaCublasLtStatus(): CudaLibraryStatus;
   cudaCompile(text: string, options: readonly string[]): Promise<Uint8Array>;
   createToken(): Handle;
   cancel(token: Handle): void;

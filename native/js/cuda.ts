@@ -1,6 +1,7 @@
 /** NVIDIA devices: what is there, and the compiler. Libraries are opened at run time, on first use. */
 
 import type { Binding } from './binding.js';
+import { DeviceMemory } from './device-memory.js';
 
 export interface CudaDevice {
   readonly ordinal: number;
@@ -16,6 +17,10 @@ export interface CudaDevice {
   readonly sharedBytes: number;
 }
 
+/** A library that tactics may use: its version ('13.0.2'), or why it cannot be used. */
+export type CudaLibraryStatus =
+  { readonly version: string; readonly reason?: undefined } | { readonly version?: undefined; readonly reason: string };
+
 export type CudaStatus =
   | {
       readonly available: true;
@@ -25,12 +30,19 @@ export type CudaStatus =
       /** NVRTC's version; undefined where it is missing, and then `compilerReason` says why. */
       readonly compiler?: string;
       readonly compilerReason?: string;
+      /** Opened when this is first read. */
+      readonly cublasLt: CudaLibraryStatus;
     }
   | { readonly available: false; readonly reason: string };
 
 export class Cuda {
   readonly #binding: Binding;
   #status: CudaStatus | undefined;
+
+  /** @throws ERR_OUT_OF_MEMORY naming the device; ERR_BACKEND_UNAVAILABLE where there is none */
+  allocate(bytes: number, device = 0): DeviceMemory {
+    return new DeviceMemory(this.#binding, bytes, device);
+  }
 
   /** @internal */
   constructor(binding: Binding) {
@@ -39,8 +51,16 @@ export class Cuda {
 
   /** Asked once in a process. */
   status(): CudaStatus {
-    this.#status ??= this.#binding.cudaStatus();
+    this.#status ??= this.#describe();
     return this.#status;
+  }
+
+  /** Libraries are large: a plan that uses none does without opening them. */
+  #describe(): CudaStatus {
+    let cublasLt: CudaLibraryStatus | undefined;
+    const get = (): CudaLibraryStatus => (cublasLt ??= this.#binding.cudaCublasLtStatus());
+    const status = this.#binding.cudaStatus() as CudaStatus;
+    return status.available ? Object.defineProperty(status, 'cublasLt', { enumerable: true, get }) : status;
   }
 
   /**

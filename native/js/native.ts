@@ -10,6 +10,8 @@ import { type NativeTensor, readable } from './tensor.js';
 export interface NativeOptions {
   /** Threads of a program's kernels, the caller's included. Default: the physical cores this process may use. */
   readonly threads?: number;
+  /** Index of the device that steps of a device run on. Default: 0. */
+  readonly device?: number;
 }
 
 export interface TimeOptions {
@@ -102,7 +104,7 @@ export class Native {
   createProgram(program: PlanProgram, weights: Weights | null, options: NativeOptions = {}): Program {
     return new Program(
       this.#binding,
-      this.#binding.createProgram(program, weights?.handle ?? null, options.threads ?? 0),
+      this.#binding.createProgram(program, weights?.handle ?? null, options.threads ?? 0, options.device ?? 0),
     );
   }
 

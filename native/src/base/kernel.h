@@ -50,11 +50,14 @@ class Kernel {
   virtual void run(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const = 0;
 };
 
+class Device;
+
 struct StepInfo {
   const Attributes& attributes;
   // dtype always set; data set for constants; rank -1 where unknown, extents -1 where only the run knows them
   std::span<const Tensor> inputs;
   std::span<const Tensor> outputs;
+  std::shared_ptr<Device> device = nullptr;  // of steps that run on one
 };
 
 using KernelFactory = std::unique_ptr<Kernel> (*)(const StepInfo& step);

@@ -109,6 +109,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_objects(env, exports);
   export_packing(env, exports);
   export_cuda(env, exports);
+  export_device_memory(env, exports);
   return exports;
 }
 

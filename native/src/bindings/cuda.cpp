@@ -4,6 +4,7 @@
 #include "bindings/reader.h"
 #include "bindings/tensors.h"
 #include "cuda/compiler.h"
+#include "cuda/cublaslt.h"
 #include "cuda/device.h"
 
 namespace tw {
@@ -49,6 +50,16 @@ Napi::Value status(const Napi::CallbackInfo& info) {
   return o;
 }
 
+Napi::Value cublaslt_status(const Napi::CallbackInfo& info) {
+  Napi::Object o = Napi::Object::New(info.Env());
+  try {
+    o.Set("version", cuda::cublaslt::library().version);
+  } catch (const Error& e) {
+    o.Set("reason", e.what());
+  }
+  return o;
+}
+
 class CompileJob : public Job {
  public:
   CompileJob(std::string text, std::vector<std::string> options)
@@ -72,6 +83,7 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
 
 void export_cuda(Napi::Env env, Napi::Object exports) {
   exports.Set("cudaStatus", Napi::Function::New(env, guarded<status>, "cudaStatus"));
+  exports.Set("cudaCublasLtStatus", Napi::Function::New(env, guarded<cublaslt_status>, "cudaCublasLtStatus"));
   exports.Set("cudaCompile", Napi::Function::New(env, guarded<compile>, "cudaCompile"));
 }
 

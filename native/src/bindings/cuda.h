@@ -4,4 +4,5 @@
 
 namespace tw {
 void export_cuda(Napi::Env env, Napi::Object exports);
+void export_device_memory(Napi::Env env, Napi::Object exports);
 }  // namespace tw

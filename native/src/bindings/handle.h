@@ -30,6 +30,10 @@ struct HandleName<Context> {
   static constexpr const char* value = "a context";
 };
 template <>
+struct HandleName<DeviceMemory> {
+  static constexpr const char* value = "a device buffer";
+};
+template <>
 struct HandleName<Flag> {
   static constexpr const char* value = "a cancel token";
 };

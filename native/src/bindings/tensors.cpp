@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 
+#include "bindings/handle.h"
 #include "executor/layout.h"
 
 namespace tw {
@@ -78,6 +79,11 @@ Napi::ArrayBuffer make_buffer(Napi::Env env, Block block, size_t bytes, std::sha
   return buffer;
 }
 
+std::span<std::byte> device_bytes(const Napi::Value& value) {
+  const auto memory = handle<DeviceMemory>(value);
+  return {memory->block.data(), memory->bytes};
+}
+
 }  // namespace
 
 std::span<std::byte> bytes_of(const Reader& r) {
@@ -93,7 +99,8 @@ Tensor read_tensor(const Reader& r) {
   Tensor t;
   t.dtype = dtype_from_name(r.field("dtype").string());
   const Reader data = r.field("data");
-  const auto bytes = bytes_of(data);
+  t.on_device = data.value().IsExternal();
+  const auto bytes = t.on_device ? device_bytes(data.value()) : bytes_of(data);
   set_dense(t, r.field("dims").integers(), {}, r.path().c_str());
   if (bytes.size() != dense_bytes(t))
     throw Error(Code::kShapeMismatch, data.path() + ": " + std::string(info(t.dtype).name) + dims_text(t) + " needs " +
@@ -115,7 +122,8 @@ BoundTensors read_tensors(const Reader& list) {
     if (!r.null()) {
       t = read_tensor(r);
       bound.data.Set(i, r.field("data").value());
-      if (!aligned(t.data, t.dtype)) {
+      if (t.on_device) bound.memories.push_back(handle<DeviceMemory>(r.field("data").value()));
+      if (!t.on_device && !aligned(t.data, t.dtype)) {
         bound.copies.emplace_back(dense_bytes(t));
         std::memcpy(bound.copies.back().data(), t.data, dense_bytes(t));
         t.data = bound.copies.back().data();
@@ -137,10 +145,12 @@ std::vector<OutputSlot> read_output_slots(const Reader& list, size_t count, cons
     if (r.null() || r.absent()) continue;
     const DType dtype = dtype_from_name(r.field("dtype").string());
     const Reader memory = r.field("data");
-    const auto bytes = bytes_of(memory);
+    const bool on_device = memory.value().IsExternal();
+    if (on_device) slots[i].device_memory = handle<DeviceMemory>(memory.value());
+    const auto bytes = on_device ? device_bytes(memory.value()) : bytes_of(memory);
     slots[i].fixed = bytes.empty() ? no_elements() : bytes.data();
     slots[i].fixed_bytes = bytes.size();
-    slots[i].deferred = !aligned(bytes.data(), dtype);
+    slots[i].deferred = !on_device && !aligned(bytes.data(), dtype);
     slots[i].dtype = dtype;
     Napi::Array pinned = data;
     pinned.Set(data.Length(), memory.value());

@@ -14,7 +14,8 @@ namespace tw {
 struct BoundTensors {
   std::vector<Tensor> tensors;
   std::vector<Block> copies;  // of data that is not aligned to its elements
-  Napi::Array data;           // the typed arrays
+  std::vector<std::shared_ptr<DeviceMemory>> memories;
+  Napi::Array data;  // the typed arrays
 };
 
 // {dtype, dims, data} or null.

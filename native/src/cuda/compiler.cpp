@@ -24,6 +24,7 @@ struct Nvrtc {
   int (*nvrtcGetCUBIN)(ProgramHandle, char*) = nullptr;
   int (*nvrtcDestroyProgram)(ProgramHandle*) = nullptr;
   int major = 0, minor = 0;
+  std::string folder;
 };
 
 Nvrtc load() {
@@ -46,6 +47,7 @@ Nvrtc load() {
   TW_FIND(nvrtcDestroyProgram);
 #undef TW_FIND
   n.nvrtcVersion(&n.major, &n.minor);
+  n.folder = library.folder("nvrtcVersion");
   return n;
 }
 
@@ -72,6 +74,14 @@ void check(int result, const char* call) {
 }  // namespace
 
 std::string compiler_version() { return std::to_string(nvrtc().major) + "." + std::to_string(nvrtc().minor); }
+
+std::string compiler_folder() {
+  try {
+    return nvrtc().folder;
+  } catch (const Error&) {
+    return {};
+  }
+}
 
 Code compile(const std::string& text, const std::vector<std::string>& options) {
   const Nvrtc& n = nvrtc();

@@ -10,6 +10,9 @@ namespace tw::cuda {
 // '13.0'. Throws kBackendUnavailable saying what is missing.
 std::string compiler_version();
 
+// Where its library lies; empty where there is none, or where the system does not tell.
+std::string compiler_folder();
+
 struct Code {
   Block block;
   size_t bytes = 0;

@@ -94,6 +94,12 @@ void CudaDevice::upload(std::byte* to, const std::byte* from, size_t bytes) {
   driver().check(driver().cuMemcpyHtoD_v2(reinterpret_cast<DevicePointer>(to), from, bytes), "cuMemcpyHtoD");
 }
 
+void CudaDevice::download(std::byte* to, const std::byte* from, size_t bytes) {
+  if (bytes == 0) return;
+  make_current();
+  driver().check(driver().cuMemcpyDtoH_v2(to, reinterpret_cast<DevicePointer>(from), bytes), "cuMemcpyDtoH");
+}
+
 std::unique_ptr<DeviceQueue> CudaDevice::make_queue() {
   return std::make_unique<Queue>(std::static_pointer_cast<CudaDevice>(shared_from_this()));
 }
@@ -102,6 +108,6 @@ std::unique_ptr<DeviceQueue> CudaDevice::make_queue() {
 
 namespace tw {
 
-std::shared_ptr<Device> open_device() { return cuda::CudaDevice::open(0); }
+std::shared_ptr<Device> open_device(int index) { return cuda::CudaDevice::open(index); }
 
 }  // namespace tw

@@ -28,6 +28,7 @@ class CudaDevice : public Device {
   std::byte* allocate(size_t bytes) override;
   void release(std::byte* data) noexcept override;
   void upload(std::byte* to, const std::byte* from, size_t bytes) override;
+  void download(std::byte* to, const std::byte* from, size_t bytes) override;
   std::unique_ptr<DeviceQueue> make_queue() override;
 
   const DeviceProperties& properties() const { return properties_; }

@@ -67,6 +67,7 @@ struct LaunchConfig {
   F(cuMemFreeHost, Result (*)(void*))                                                                          \
   F(cuMemcpyAsync, Result (*)(DevicePointer, DevicePointer, size_t, StreamHandle))                             \
   F(cuMemcpyHtoD_v2, Result (*)(DevicePointer, const void*, size_t))                                           \
+  F(cuMemcpyDtoH_v2, Result (*)(void*, DevicePointer, size_t))                                                 \
   F(cuMemcpyHtoDAsync_v2, Result (*)(DevicePointer, const void*, size_t, StreamHandle))                        \
   F(cuMemcpyDtoHAsync_v2, Result (*)(void*, DevicePointer, size_t, StreamHandle))                              \
   F(cuMemcpyDtoDAsync_v2, Result (*)(DevicePointer, DevicePointer, size_t, StreamHandle))                      \

@@ -20,7 +20,7 @@ std::span<const int64_t> numbers_of(std::span<const Tensor> inputs) {
 
 }  // namespace
 
-LaunchKernel::LaunchKernel(const StepInfo& step) : device_(CudaDevice::open(0)) {
+LaunchKernel::LaunchKernel(const StepInfo& step) : device_(std::static_pointer_cast<CudaDevice>(step.device)) {
   const auto& inputs = step.inputs;
   if (inputs.size() < 2 || inputs[kCode].dtype != DType::kUInt8 || inputs[kCode].rank != 1 || !inputs[kCode].data)
     invalid("the first input of a launch is its machine code");

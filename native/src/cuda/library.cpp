@@ -49,6 +49,19 @@ void* Library::symbol(const char* name) const {
 #endif
 }
 
+std::string Library::folder(const char* symbol_name) const {
+#if defined(_WIN32)
+  (void)symbol_name;
+  return {};
+#else
+  Dl_info info{};
+  if (!dladdr(symbol(symbol_name), &info) || !info.dli_fname) return {};
+  const std::string file = info.dli_fname;
+  const size_t slash = file.rfind('/');
+  return slash == std::string::npos ? std::string() : file.substr(0, slash);
+#endif
+}
+
 std::vector<std::string> toolkit_candidates(const std::string& file, const std::vector<std::string>& majors) {
   std::vector<std::string> names;
 #if defined(_WIN32)

@@ -14,6 +14,8 @@ class Library {
   // What was opened; where nothing was: every name tried, with its reason.
   const std::string& description() const { return description_; }
   void* symbol(const char* name) const;
+  // The folder of the file that has this symbol; empty where the system does not tell.
+  std::string folder(const char* symbol_name) const;
 
  private:
   void* handle_ = nullptr;

@@ -22,6 +22,11 @@ class Queue : public DeviceQueue {
   // Between any two memories.
   void copy(void* to, const void* from, size_t bytes);
   void launch(FunctionHandle function, LaunchConfig& config, void* arguments);
+  // The stream, for what libraries queue on it.
+  StreamHandle lend() {
+    after_kernel_ = false;
+    return stream_;
+  }
 
  private:
   std::shared_ptr<CudaDevice> device_;

@@ -1,6 +1,7 @@
 // Values carried from one memory to the other, dense on both sides.
 #include "base/kernel.h"
 #include "cuda/launch.h"
+#include "cuda/matrix_product.h"
 #include "cuda/queue.h"
 #include "executor/layout.h"
 
@@ -28,11 +29,14 @@ std::unique_ptr<Kernel> make_transfer(const StepInfo& step) {
 
 std::unique_ptr<Kernel> make_launch(const StepInfo& step) { return std::make_unique<LaunchKernel>(step); }
 
+std::unique_ptr<Kernel> make_matrix_product(const StepInfo& step) { return std::make_unique<MatrixProduct>(step); }
+
 }  // namespace
 
 void register_kernels() {
   register_kernel("cuda.transfer", make_transfer);
   register_kernel("cuda.launch", make_launch);
+  register_kernel("cuda.cublaslt", make_matrix_product);
 }
 
 }  // namespace tw::cuda

@@ -25,6 +25,7 @@ class SlotSink : public OutputSink {
                                             dims_text(slot.tensor) + ", " + std::to_string(bytes) +
                                             " bytes; the memory for it has " + std::to_string(slot.fixed_bytes));
     }
+    if (slot.device_memory && !v.only_transferred) slot.deferred = true;
     if (slot.fixed && !slot.deferred) {
       slot.tensor.data = slot.fixed;
     } else {
@@ -38,7 +39,8 @@ class SlotSink : public OutputSink {
   void deliver() {
     for (OutputSlot& slot : slots_) {
       if (!slot.deferred || slot.tensor.rank < 0) continue;
-      if (slot.fixed_bytes) std::memcpy(slot.fixed, slot.block.data(), slot.fixed_bytes);
+      if (slot.device_memory) slot.device_memory->device->upload(slot.fixed, slot.block.data(), slot.fixed_bytes);
+      else if (slot.fixed_bytes) std::memcpy(slot.fixed, slot.block.data(), slot.fixed_bytes);
       slot.tensor.data = slot.fixed;
     }
   }

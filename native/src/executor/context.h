@@ -16,6 +16,7 @@ struct OutputSlot {
   std::byte* fixed = nullptr;
   size_t fixed_bytes = 0;
   DType dtype = DType::kFloat32;  // of `fixed`
+  std::shared_ptr<DeviceMemory> device_memory;  // where `fixed` is not the host's
   bool deferred = false;          // `fixed` is not aligned, or overlaps an input: it is written at the very end
   // Set by the run.
   Tensor tensor;  // rank -1: not a tensor

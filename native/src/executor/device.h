@@ -65,12 +65,21 @@ class Device : public std::enable_shared_from_this<Device> {
   virtual ~Device() = default;
   virtual std::byte* allocate(size_t bytes) = 0;
   virtual void release(std::byte* data) noexcept = 0;
+  // Return when the copy is done.
   virtual void upload(std::byte* to, const std::byte* from, size_t bytes) = 0;
+  virtual void download(std::byte* to, const std::byte* from, size_t bytes) = 0;
   virtual std::unique_ptr<DeviceQueue> make_queue() = 0;
 };
 
-// Throws kBackendUnavailable saying why there is none.
-std::shared_ptr<Device> open_device();
+// The device of this index. Throws kBackendUnavailable saying why there is none.
+std::shared_ptr<Device> open_device(int index);
+
+// A piece of a device's memory that a user owns.
+struct DeviceMemory {
+  std::shared_ptr<Device> device;
+  DeviceBlock block;
+  size_t bytes = 0;
+};
 
 inline bool DeviceBlock::reserve(size_t bytes) {
   if (bytes <= capacity_) return false;

@@ -30,8 +30,8 @@ StepKind kind_of(const std::string& kernel) {
 
 class ProgramCompiler {
  public:
-  ProgramCompiler(ProgramDescription description, std::shared_ptr<const Weights> weights)
-      : from_(std::move(description)), program_(new Program) {
+  ProgramCompiler(ProgramDescription description, std::shared_ptr<const Weights> weights, int device)
+      : from_(std::move(description)), program_(new Program), device_(device) {
     program_->weights_ = std::move(weights);
   }
 
@@ -225,7 +225,7 @@ class ProgramCompiler {
       end = s.end;
       const bool on_device = s.backend == kDeviceBackend;
       if (s.backend != kNativeBackend && !on_device) p.native_ = false;
-      if (on_device && !p.device_) p.device_ = open_device();
+      if (on_device && !p.device_) p.device_ = open_device(device_);
       for (int64_t k = s.begin; k < s.end; ++k) {
         ProgramStep& step = p.steps_[static_cast<size_t>(k)];
         step.on_device = on_device;
@@ -293,9 +293,10 @@ class ProgramCompiler {
   }
 
   // Steps touch their own memory, but for transfers and for what a launch reads on the host: its code and numbers.
-  static void memory(const ProgramStep& step, const std::string& kernel, const ProgramValue& value, bool leading,
+  static void memory(const ProgramStep& step, const std::string& kernel, ProgramValue& value, bool leading,
                      const std::string& where) {
     if (step.on_device && kernel == "transfer") return;
+    value.only_transferred = false;
     if (value.on_device != (step.on_device && !leading))
       invalid(where + ".value", value.name + " lies in the other memory");
   }
@@ -313,7 +314,7 @@ class ProgramCompiler {
       bytes += (v.bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
     }
     if (bytes == 0) return;
-    if (!p.device_) p.device_ = open_device();
+    if (!p.device_) p.device_ = open_device(device_);
     p.device_constants_ = DeviceBlock(p.device_);
     p.device_constants_.reserve(bytes);
     for (const ProgramValue& v : p.values_)
@@ -341,6 +342,8 @@ class ProgramCompiler {
   void liveness() {
     for (size_t i = 0; i < program_->outputs_.size(); ++i) {
       ProgramValue& v = program_->values_[static_cast<size_t>(program_->outputs_[i])];
+      // It is delivered in place, or copied by the host.
+      if (v.storage == Storage::kInput || v.direct_output != static_cast<int>(i)) v.only_transferred = false;
       if (v.on_device) invalid(at("outputs", i), "outputs are in the host's memory");
       const bool made = v.storage == Storage::kArena || v.storage == Storage::kHeap;
       if (made && v.tensor && v.first_step < 0) invalid(at("outputs", i), "no step writes " + v.name);
@@ -421,7 +424,7 @@ class ProgramCompiler {
         for (size_t k = 0; k < step.inputs.size(); ++k) inputs.push_back(known(step.inputs[k], at("input", k)));
         for (size_t k = 0; k < step.outputs.size(); ++k) outputs.push_back(known(step.outputs[k], at("output", k)));
         const std::string name = step.on_device ? std::string(kDeviceBackend) + '.' + from.kernel : from.kernel;
-        step.kernel = make_kernel(name, {step.attributes, inputs, outputs});
+        step.kernel = make_kernel(name, {step.attributes, inputs, outputs, step.on_device ? program_->device_ : nullptr});
       } else {
         bodies(i);
       }
@@ -438,7 +441,7 @@ class ProgramCompiler {
     for (size_t k = 0; k < from.programs.size(); ++k) {
       const std::string where = at("programs", k);
       try {
-        auto body = Program::create(std::move(from.programs[k]), program_->weights_);
+        auto body = Program::create(std::move(from.programs[k]), program_->weights_, device_);
         if (!body->native()) invalid("segments", "every step of a body must be native");
         for (size_t b = 0; b < body->inherits().size(); ++b)
           index_in(body->inherits()[b].second, program_->symbols_.size(), at("inherits", b) + "[1]",
@@ -490,10 +493,12 @@ class ProgramCompiler {
 
   ProgramDescription from_;
   std::shared_ptr<Program> program_;
+  const int device_;
 };
 
-std::shared_ptr<const Program> Program::create(ProgramDescription description, std::shared_ptr<const Weights> weights) {
-  return ProgramCompiler(std::move(description), std::move(weights)).compile();
+std::shared_ptr<const Program> Program::create(ProgramDescription description, std::shared_ptr<const Weights> weights,
+                                               int device) {
+  return ProgramCompiler(std::move(description), std::move(weights), device).compile();
 }
 
 }  // namespace tw

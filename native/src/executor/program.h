@@ -28,6 +28,8 @@ struct ProgramValue {
   std::vector<int8_t> order;  // empty: row-major
   Storage storage = Storage::kObject;
   bool on_device = false;
+  // Only transfers read or write it: it may be in the caller's memory on a device.
+  bool only_transferred = true;
   size_t index = 0, offset = 0, bytes = 0;
   size_t device_offset = 0;  // of a constant among those of the device
   std::vector<int> elements;               // expressions, of kDims
@@ -73,7 +75,9 @@ struct RecordableSteps {
 class Program {
  public:
   // Throws kInvalidPlan naming the field.
-  static std::shared_ptr<const Program> create(ProgramDescription description, std::shared_ptr<const Weights> weights);
+  // `device`: the index of the one that steps of a device run on.
+  static std::shared_ptr<const Program> create(ProgramDescription description, std::shared_ptr<const Weights> weights,
+                                               int device = 0);
 
   std::span<const SymbolDescription> symbols() const { return symbols_; }
   std::span<const std::pair<int, int>> inherits() const { return inherits_; }

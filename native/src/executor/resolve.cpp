@@ -19,7 +19,8 @@ bool Frame::same_inputs(std::span<const Tensor> inputs, std::span<const int64_t>
     const ProgramValue& v = program_->values()[static_cast<size_t>(program_->inputs()[i])];
     if (!v.tensor) continue;
     const Tensor& t = inputs[i];
-    if (t.rank < 0 || t.dtype != v.dtype || input_dims_[at++] != t.rank) return false;
+    if (t.rank < 0 || t.dtype != v.dtype || (t.on_device && !v.on_device && !v.only_transferred)) return false;
+    if (input_dims_[at++] != t.rank) return false;
     for (int a = 0; a < t.rank; ++a)
       if (input_dims_[at++] != t.dims[a]) return false;
   }
@@ -44,6 +45,8 @@ void Frame::bind_inputs(std::span<const Tensor> inputs, std::span<const int64_t>
     if (t.dtype != v.dtype)
       throw Error(Code::kDTypeMismatch, "input " + v.name + " expects " + std::string(info(v.dtype).name) +
                                             ", received " + std::string(info(t.dtype).name));
+    if (t.on_device && !v.on_device && !v.only_transferred)
+      throw Error(Code::kInvalidArgument, "input " + v.name + " is read by the processor and cannot be a device buffer");
     if (v.rank >= 0 && t.rank != v.rank)
       throw Error(Code::kShapeMismatch,
                   "input " + v.name + " expects rank " + text(v.rank) + ", received " + dims_text(t));

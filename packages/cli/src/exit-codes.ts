@@ -54,6 +54,8 @@ export function exitCodeOf(error: unknown): ExitCode {
     case 'ERR_OUT_OF_MEMORY':
     case 'ERR_ABORTED':
     case 'ERR_DISPOSED':
+    case 'ERR_COMPILATION':
+    case 'ERR_DEVICE':
     case 'ERR_INTERNAL':
       return exitCodes.failure;
   }

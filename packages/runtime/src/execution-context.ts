@@ -1,12 +1,13 @@
 /** One stream of runs: its own memory, runs in order. Contexts of an engine run in parallel. */
 
-import { type PlanHeader, type RuntimeValue, Tensor, TensorwrightError } from '@tensorwright/core';
+import { type PlanHeader, Tensor, TensorwrightError } from '@tensorwright/core';
+import { DeviceBuffer } from './device-buffer.js';
 import { checkOptions, is } from './options.js';
 import { evaluateExpression } from './plan/expressions.js';
 import type { WeightsReader } from './plan/weights-reader.js';
 import type { InputBinder } from './run/bind-inputs.js';
 import { deliver } from './run/deliver.js';
-import type { ContextMemory, DeviceTimes, Driver, RunRequest } from './run/driver.js';
+import type { ContextMemory, DeviceTimes, Driver, RunRequest, RunValue } from './run/driver.js';
 import { RunQueue } from './run/run-queue.js';
 import type { TensorInfo, TensorMap } from './tensor-info.js';
 
@@ -18,8 +19,8 @@ export interface ContextOptions {
 }
 
 export interface SyncRunOptions {
-  /** Tensors to write outputs into, by name; the others are allocated. */
-  readonly outputs?: Readonly<Record<string, Tensor>>;
+  /** Tensors, or memory of a device, to write outputs into, by name; the others are allocated. */
+  readonly outputs?: Readonly<Record<string, Tensor | DeviceBuffer>>;
   /** Iterations that loops may take before ERR_LIMIT_EXCEEDED. Default: 2^31. */
   readonly maxIterations?: number;
 }
@@ -77,8 +78,8 @@ export class ExecutionContext {
    * leave them alone until the promise settles.
    * @throws ERR_INVALID_ARGUMENT, ERR_DTYPE_MISMATCH, ERR_SHAPE_MISMATCH naming the tensor; ERR_DISPOSED after close
    */
-  async run<T extends RuntimeValue = Tensor>(
-    inputs: Readonly<Record<string, RuntimeValue>>,
+  async run<T extends RunValue = Tensor>(
+    inputs: Readonly<Record<string, RunValue>>,
     options: RunOptions = {},
   ): Promise<TensorMap<T>> {
     this.#checkOpen();
@@ -91,8 +92,8 @@ export class ExecutionContext {
   }
 
   /** As `run`, on the calling thread: the event loop stands still. Refused while runs are in progress. */
-  runSync<T extends RuntimeValue = Tensor>(
-    inputs: Readonly<Record<string, RuntimeValue>>,
+  runSync<T extends RunValue = Tensor>(
+    inputs: Readonly<Record<string, RunValue>>,
     options: SyncRunOptions = {},
   ): TensorMap<T> {
     this.#checkOpen();
@@ -185,7 +186,7 @@ export class ExecutionContext {
   }
 
   #request(
-    inputs: Readonly<Record<string, RuntimeValue>>,
+    inputs: Readonly<Record<string, RunValue>>,
     options: SyncRunOptions,
     signal: AbortSignal | undefined,
   ): RunRequest {
@@ -200,9 +201,9 @@ export class ExecutionContext {
   }
 
   #givenOutputs(
-    given: Readonly<Record<string, Tensor>> | undefined,
+    given: Readonly<Record<string, Tensor | DeviceBuffer>> | undefined,
     symbols: ReadonlyMap<number, number>,
-  ): readonly (Tensor | undefined)[] {
+  ): readonly (Tensor | DeviceBuffer | undefined)[] {
     if (!given) return [];
     const { outputs, header } = this.#parts;
     for (const name of Object.keys(given)) {
@@ -218,8 +219,9 @@ export class ExecutionContext {
     return outputs.map((info, i) => {
       const tensor = given[info.name];
       if (tensor === undefined) return undefined;
-      if (!(tensor instanceof Tensor) || tensor.dtype !== info.dtype) {
-        const received = tensor instanceof Tensor ? tensor.dtype : typeof tensor;
+      const isTensor = tensor instanceof Tensor || tensor instanceof DeviceBuffer;
+      if (!isTensor || tensor.dtype !== info.dtype) {
+        const received = isTensor ? tensor.dtype : typeof tensor;
         throw new TensorwrightError(
           'ERR_DTYPE_MISMATCH',
           `run: output '${info.name}': expected a Tensor ${info.type}, received ${received}`,
@@ -247,7 +249,7 @@ export class ExecutionContext {
     });
   }
 
-  #named<T extends RuntimeValue>(results: readonly RuntimeValue[], request: RunRequest): TensorMap<T> {
+  #named<T extends RunValue>(results: readonly RunValue[], request: RunRequest): TensorMap<T> {
     const values = deliver(results, request, this.#parts.weights);
     return Object.fromEntries(this.#parts.outputs.map((info, i) => [info.name, values[i] as T]));
   }

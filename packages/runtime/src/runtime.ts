@@ -24,6 +24,8 @@ import { StepDriver } from './run/step-driver.js';
 export interface LoadOptions {
   /** Threads of CPU kernels, shared by all contexts. Default: what the machine has. */
   readonly threads?: number;
+  /** Index of the device that plans of a device run on. Default: 0. */
+  readonly device?: number;
   /** Backends besides the registered ones, for plans that use them. */
   readonly backends?: readonly Backend[];
   /** 'checksum' reads the weights once and compares their checksum; 'none' trusts them. Default: 'checksum'. */
@@ -43,6 +45,7 @@ export class Runtime {
   static async load(plan: string | URL | Uint8Array | PlanLike, options: LoadOptions = {}): Promise<Engine> {
     checkOptions<LoadOptions>('Runtime.load', options, {
       threads: is.integer(1, 1024),
+      device: is.integer(0, 1024),
       backends: (v) => (Array.isArray(v) ? undefined : 'a list of backends'),
       verify: (v) => (v === 'checksum' || v === 'none' ? undefined : "'checksum' or 'none'"),
       logger: is.function,
@@ -56,7 +59,7 @@ export class Runtime {
       const executors = await openBackends(read.header, options.backends ?? [], source.place);
       if (read.weights && options.verify !== 'none') await verifyWeights(source, read.weights);
       if (read.header.program.segments.some((s) => nativeBackends.has(s.backend)))
-        native = openNativePlan(read, source, options.threads);
+        native = openNativePlan(read, source, options);
       const engine = assemble(read, source, executors, native);
       // A plan that runs natively alone has its weights mapped by now.
       if (executors.size === 0) await source.close();

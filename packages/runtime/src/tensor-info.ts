@@ -7,13 +7,13 @@ import {
   formatType,
   type PlanBinding,
   type PlanHeader,
-  type RuntimeValue,
   type Tensor,
 } from '@tensorwright/core';
 import type { SymbolicDims } from './plan/expressions.js';
+import type { RunValue } from './run/driver.js';
 
 /** Named tensors: what goes into a run and comes out of it. Values that are no tensors occur only where a model has them. */
-export type TensorMap<T extends RuntimeValue = Tensor> = Record<string, T>;
+export type TensorMap<T extends RunValue = Tensor> = Record<string, T>;
 
 export interface TensorInfo {
   readonly name: string;

@@ -1,22 +1,19 @@
 /** Checks what a run is given against the plan, and takes the values of symbols from it. */
 
-import {
-  asSymbol,
-  formatDims,
-  type PlanHeader,
-  type PlanProfile,
-  type RuntimeValue,
-  Tensor,
-  TensorwrightError,
-} from '@tensorwright/core';
+import { asSymbol, formatDims, type PlanHeader, type PlanProfile, Tensor, TensorwrightError } from '@tensorwright/core';
+import { DeviceBuffer } from '../device-buffer.js';
 import { evaluateExpression, type SymbolicDims } from '../plan/expressions.js';
 import type { TensorInfo } from '../tensor-info.js';
+import type { RunValue } from './driver.js';
 
 export interface BoundInputs {
   /** In the order of the plan's inputs. */
-  readonly values: readonly RuntimeValue[];
+  readonly values: readonly RunValue[];
   readonly symbols: Map<number, number>;
 }
+
+/** A tensor on the host or on a device. */
+type Shaped = Tensor | DeviceBuffer;
 
 /** One axis of an input: a fixed extent, a symbol, or an expression over symbols of other axes. */
 type Axis = { readonly fixed: number } | { readonly symbol: number } | { readonly expression: number };
@@ -51,7 +48,7 @@ export class InputBinder {
    * @param profile the one that the shapes must fit; undefined: any
    * @throws ERR_INVALID_ARGUMENT for unknown and missing names, ERR_DTYPE_MISMATCH, ERR_SHAPE_MISMATCH
    */
-  bind(inputs: Readonly<Record<string, RuntimeValue>>, profile: number | undefined): BoundInputs {
+  bind(inputs: Readonly<Record<string, RunValue>>, profile: number | undefined): BoundInputs {
     if (typeof inputs !== 'object' || inputs === null) {
       throw new TensorwrightError('ERR_INVALID_ARGUMENT', `run: expected an object of named inputs (${this.#list()})`);
     }
@@ -78,10 +75,10 @@ export class InputBinder {
 
   #bindOne(
     { info, axes }: InputSpec,
-    given: RuntimeValue | undefined,
+    given: RunValue | undefined,
     symbols: Map<number, number>,
     boundBy: Map<number, string>,
-  ): RuntimeValue {
+  ): RunValue {
     if (given === undefined || given === null) {
       throw new TensorwrightError(
         'ERR_INVALID_ARGUMENT',
@@ -115,7 +112,7 @@ export class InputBinder {
 
   #bindSymbol(
     info: TensorInfo,
-    tensor: Tensor,
+    tensor: Shaped,
     axis: number,
     index: number,
     symbols: Map<number, number>,
@@ -134,19 +131,19 @@ export class InputBinder {
     }
   }
 
-  #checkExpressions(values: readonly RuntimeValue[], symbols: Map<number, number>): void {
+  #checkExpressions(values: readonly RunValue[], symbols: Map<number, number>): void {
     this.#specs.forEach(({ info, axes }, i) => {
       axes?.forEach((axis, k) => {
         if (!('expression' in axis)) return;
         const expected = evaluateExpression(this.#header.program.expressions[axis.expression]!, symbols);
-        const tensor = values[i] as Tensor;
+        const tensor = values[i] as Shaped;
         if (expected !== undefined && tensor.dims[k] !== expected)
           throw mismatch(info, tensor, `axis ${k} (${String(info.dims![k])}) must be ${expected}`);
       });
     });
   }
 
-  #checkProfiles(values: readonly RuntimeValue[], profile: number | undefined): void {
+  #checkProfiles(values: readonly RunValue[], profile: number | undefined): void {
     const { profiles, inputs } = this.#header;
     if (profiles.length === 0) return;
     const candidates = profile === undefined ? profiles : [profiles[profile]!];
@@ -160,7 +157,7 @@ export class InputBinder {
     const first = outside[0];
     if (first === undefined || outside.includes(undefined)) return;
     const info = this.#specs[first]!.info;
-    const tensor = values[first] as Tensor;
+    const tensor = values[first] as Shaped;
     const ranges = candidates
       .flatMap((p) => p.inputs[info.name] ?? [])
       .map((r) => `${formatDims(r.min)} … ${formatDims(r.max)}`);
@@ -173,24 +170,20 @@ export class InputBinder {
 }
 
 /** The index of the first input outside the profile's range. */
-function firstOutside(
-  profile: PlanProfile,
-  names: readonly string[],
-  values: readonly RuntimeValue[],
-): number | undefined {
+function firstOutside(profile: PlanProfile, names: readonly string[], values: readonly RunValue[]): number | undefined {
   const index = names.findIndex((name, i) => {
     const range = profile.inputs[name];
     const value = values[i];
     return (
       range !== undefined &&
-      value instanceof Tensor &&
+      (value instanceof Tensor || value instanceof DeviceBuffer) &&
       value.dims.some((d, axis) => d < range.min[axis]! || d > range.max[axis]!)
     );
   });
   return index < 0 ? undefined : index;
 }
 
-function mismatch(info: TensorInfo, tensor: Tensor, why: string): TensorwrightError {
+function mismatch(info: TensorInfo, tensor: Shaped, why: string): TensorwrightError {
   const received = `${tensor.dtype}[${tensor.dims.join(', ')}]`;
   return new TensorwrightError(
     'ERR_SHAPE_MISMATCH',
@@ -200,8 +193,8 @@ function mismatch(info: TensorInfo, tensor: Tensor, why: string): TensorwrightEr
 }
 
 /** Tensors of another copy of the core package are taken by their fields. */
-function toTensor(info: TensorInfo, given: RuntimeValue): Tensor {
-  if (given instanceof Tensor) return given;
+function toTensor(info: TensorInfo, given: RunValue): Shaped {
+  if (given instanceof Tensor || given instanceof DeviceBuffer) return given;
   const { dtype, dims, data } = given as Partial<Tensor>;
   if (dtype !== undefined && Array.isArray(dims) && data !== undefined)
     return new Tensor(dtype, data, dims as readonly number[]);
@@ -213,9 +206,9 @@ function toTensor(info: TensorInfo, given: RuntimeValue): Tensor {
   );
 }
 
-function checkObject(info: TensorInfo, given: RuntimeValue): RuntimeValue {
+function checkObject(info: TensorInfo, given: RunValue): RunValue {
   const expected = /^(sequence|optional|map)\(/.exec(info.type)?.[1];
-  const received = given instanceof Tensor ? 'tensor' : given.kind;
+  const received = given instanceof Tensor || given instanceof DeviceBuffer ? 'tensor' : given.kind;
   if (received === expected) return given;
   throw new TensorwrightError(
     'ERR_DTYPE_MISMATCH',

@@ -1,15 +1,17 @@
 /** From what the steps computed to what the user gets: memory of their own, or the memory they asked for. */
 
-import { type RuntimeValue, Tensor, TensorwrightError } from '@tensorwright/core';
+import { Tensor, TensorwrightError } from '@tensorwright/core';
+import { DeviceBuffer } from '../device-buffer.js';
 import type { WeightsReader } from '../plan/weights-reader.js';
-import type { RunRequest } from './driver.js';
+import type { RunRequest, RunValue } from './driver.js';
 
-export function deliver(results: readonly RuntimeValue[], request: RunRequest, weights: WeightsReader): RuntimeValue[] {
+export function deliver(results: readonly RunValue[], request: RunRequest, weights: WeightsReader): RunValue[] {
   const taken = new Set<unknown>();
   for (const value of request.inputs) if (value instanceof Tensor) taken.add(memoryOf(value));
   return results.map((value, i) => {
     if (!(value instanceof Tensor)) return value;
     const wanted = request.outputs[i];
+    if (wanted instanceof DeviceBuffer) throw new TypeError('a result for a device buffer came back to the host');
     if (wanted) return copyInto(wanted, value);
     const memory = memoryOf(value);
     const shared = taken.has(memory) || weights.owns(memory as ArrayBufferLike);

@@ -1,14 +1,18 @@
 /** What runs a plan for one execution context: one native call, or step by step. */
 
 import type { RuntimeValue, Tensor } from '@tensorwright/core';
+import type { DeviceBuffer } from '../device-buffer.js';
+
+/** What goes into a run, and comes out where memory for it was given. */
+export type RunValue = RuntimeValue | DeviceBuffer;
 
 export interface RunRequest {
   /** Checked, in the order of the plan's inputs. */
-  readonly inputs: readonly RuntimeValue[];
+  readonly inputs: readonly RunValue[];
   /** What the inputs' shapes say; grows while the run finds out more. */
   readonly symbols: Map<number, number>;
   /** Tensors to write outputs into, in the order of the plan's outputs; undefined entries are allocated. */
-  readonly outputs: readonly (Tensor | undefined)[];
+  readonly outputs: readonly (Tensor | DeviceBuffer | undefined)[];
   readonly signal: AbortSignal | undefined;
   readonly maxIterations: number | undefined;
 }
@@ -41,8 +45,8 @@ export interface DeviceTimes {
 
 export interface Driver {
   /** Outputs in the plan's order. */
-  run(request: RunRequest): Promise<RuntimeValue[]>;
-  runSync(request: RunRequest): RuntimeValue[];
+  run(request: RunRequest): Promise<RunValue[]>;
+  runSync(request: RunRequest): RunValue[];
   setProfiling(on: boolean): void;
   profile(): readonly StepTime[];
   memory(): ContextMemory;

@@ -4,7 +4,6 @@ import {
   type PlanHeader,
   type PlanOperand,
   type PlanProgram,
-  type RuntimeValue,
   Tensor,
   TensorwrightError,
 } from '@tensorwright/core';
@@ -17,10 +16,11 @@ import {
   type Program,
   type StepTiming,
 } from '@tensorwright/native';
-import type { ContextOptions } from '../execution-context.js';
 import type { PlanSource } from '../plan/plan-source.js';
 import type { ReadPlan } from '../plan/read-plan.js';
-import type { ContextMemory, DeviceTimes, Driver, RunRequest, StepTime } from './driver.js';
+import { DeviceBuffer } from '../device-buffer.js';
+import type { ContextOptions } from '../execution-context.js';
+import type { ContextMemory, DeviceTimes, Driver, RunRequest, RunValue, StepTime } from './driver.js';
 import type { NativeSegments } from './step-driver.js';
 
 /** Backends whose segments the native executor runs. */
@@ -38,7 +38,7 @@ export interface NativePlan {
 export function openNativePlan(
   { header, weights }: ReadPlan,
   source: PlanSource,
-  threads: number | undefined,
+  { threads, device }: { readonly threads?: number | undefined; readonly device?: number | undefined },
 ): NativePlan {
   const native = openNative(header, source.place);
   const mapped =
@@ -52,11 +52,10 @@ export function openNativePlan(
     );
   let program: Program;
   try {
-    program = native.createProgram(
-      nativeProgram(header.program),
-      mapped ?? null,
-      threads === undefined ? {} : { threads },
-    );
+    program = native.createProgram(nativeProgram(header.program), mapped ?? null, {
+      ...(threads !== undefined && { threads }),
+      ...(device !== undefined && { device }),
+    });
   } catch (error) {
     throw TensorwrightError.is(error)
       ? new TensorwrightError(
@@ -96,7 +95,7 @@ function openNative({ backends }: PlanHeader, place: string): Native {
   }
   for (const { name, version, needs } of wanted) {
     const details = { file: place, backend: name, version, needs };
-    if (name === 'cuda') requireDevice(native, place, details);
+    if (name === 'cuda') requireDevice(native, needs, place, details);
     else requireFeatures(native, needs, place, details);
   }
   return native;
@@ -113,13 +112,19 @@ function requireFeatures(native: Native, needs: readonly string[], place: string
   );
 }
 
-function requireDevice(native: Native, place: string, details: object): void {
+function requireDevice(native: Native, needs: readonly string[], place: string, details: object): void {
   const status = native.cuda.status();
-  if (status.available) return;
-  throw new TensorwrightError('ERR_BACKEND_UNAVAILABLE', `${place}: the plan needs backend 'cuda': ${status.reason}`, {
-    ...details,
-    status,
-  });
+  const refuse = (why: string): never => {
+    throw new TensorwrightError('ERR_BACKEND_UNAVAILABLE', `${place}: the plan needs ${why}`, { ...details, status });
+  };
+  if (!status.available) return refuse(`backend 'cuda': ${status.reason}`);
+  for (const need of needs) {
+    const [library, major] = need.split(' ');
+    if (library !== 'cublasLt') return refuse(`${need}, which this version does not know`);
+    const { version, reason } = status.cublasLt;
+    if (version === undefined) return refuse(`${need}: ${reason}`);
+    if (Number.parseInt(version) < Number(major)) return refuse(`${need}; this machine has ${version}`);
+  }
 }
 
 /** Without the attributes of steps that run elsewhere: they can be large, and mean nothing here. */
@@ -143,7 +148,7 @@ class NativeDriver implements Driver {
     this.#profile = new ProfileSinceStart(context);
   }
 
-  async run(request: RunRequest): Promise<RuntimeValue[]> {
+  async run(request: RunRequest): Promise<RunValue[]> {
     const { signal, maxIterations } = request;
     const outputs = givenMemory(request);
     const inputs = request.inputs.map(nativeInput);
@@ -154,17 +159,17 @@ class NativeDriver implements Driver {
         ...(maxIterations !== undefined && { maxIterations }),
       }),
     );
-    return results.map((t) => fromNative(t));
+    return delivered(results, request);
   }
 
-  runSync(request: RunRequest): RuntimeValue[] {
+  runSync(request: RunRequest): RunValue[] {
     const { maxIterations } = request;
     const outputs = givenMemory(request);
     const results = this.#context.runSync(request.inputs.map(nativeInput), {
       ...(outputs && { outputs }),
       ...(maxIterations !== undefined && { maxIterations }),
     });
-    return results.map((t) => fromNative(t));
+    return delivered(results, request);
   }
 
   setProfiling(on: boolean): void {
@@ -308,12 +313,21 @@ async function cancellable<T>(
 }
 
 /** Values that are no native memory stay here. */
-function nativeInput(value: RuntimeValue): NativeTensor | null {
+function nativeInput(value: RunValue): NativeTensor | null {
+  if (value instanceof DeviceBuffer) return value.nativeTensor;
   return value instanceof Tensor && value.dtype !== 'string' ? (value as NativeTensor) : null;
 }
 
 function givenMemory({ outputs }: RunRequest): NativeTensor[] | undefined {
-  return outputs.some((o) => o) ? (outputs.map((o) => o ?? null) as NativeTensor[]) : undefined;
+  const memory = outputs.map((o) => (o instanceof DeviceBuffer ? o.nativeTensor : (o ?? null)));
+  return memory.some((o) => o) ? (memory as NativeTensor[]) : undefined;
+}
+
+function delivered(results: readonly NativeTensor[], { outputs }: RunRequest): RunValue[] {
+  return results.map((t, i) => {
+    const given = outputs[i];
+    return given instanceof DeviceBuffer ? given : fromNative(t);
+  });
 }
 
 function fromNative({ dtype, dims, data }: NativeTensor): Tensor {

@@ -14,6 +14,7 @@ import {
   TensorwrightError,
 } from '@tensorwright/core';
 import { setImmediate } from 'node:timers/promises';
+import { DeviceBuffer } from '../device-buffer.js';
 import type { ContextMemory, DeviceTimes, Driver, RunRequest, StepTime } from './driver.js';
 import type { ProgramFacts } from './program-facts.js';
 import { type NativeValues, ValueStore } from './value-store.js';
@@ -107,7 +108,7 @@ export class StepDriver implements Driver {
   }
 
   *#run(request: RunRequest): Run {
-    const values = new ValueStore(this.#program, this.#facts, request.inputs, request.symbols, this.#native);
+    const values = new ValueStore(this.#program, this.#facts, onHost(request), request.symbols, this.#native);
     const options: StepRunOptions = {
       symbols: request.symbols,
       ...(request.signal && { signal: request.signal }),
@@ -231,6 +232,17 @@ function runSync(
     `backend '${segment.backend}' cannot run synchronously: use run() instead of runSync()`,
     { backend: segment.backend },
   );
+}
+
+/** @throws ERR_UNSUPPORTED for device buffers: values pass through the host between these backends */
+function onHost({ inputs, outputs }: RunRequest): RuntimeValue[] {
+  return inputs.map((value) => {
+    if (!(value instanceof DeviceBuffer) && !outputs.some((o) => o instanceof DeviceBuffer)) return value;
+    throw new TensorwrightError(
+      'ERR_UNSUPPORTED',
+      'run: device buffers need a plan whose steps all run natively; this one has steps on the reference backend',
+    );
+  });
 }
 
 /** Errors of a step carry the name that its layer has in the user's model. */

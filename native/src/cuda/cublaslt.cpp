@@ -1,0 +1,87 @@
+#include "cuda/cublaslt.h"
+
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "cuda/compiler.h"
+#include "cuda/library.h"
+
+namespace tw::cuda::cublaslt {
+namespace {
+
+constexpr int kOldestMajor = 12;
+constexpr Status kAllocationFailed = 3, kInvalidValue = 7, kArchitectureMismatch = 8, kNotSupported = 15;
+
+std::vector<std::string> candidates() {
+#if defined(_WIN32)
+  return {"cublasLt64_13.dll", "cublasLt64_12.dll"};
+#else
+  std::vector<std::string> names = toolkit_candidates("cublasLt", {"13", "12"});
+  // Python packages keep the libraries of CUDA 13 in one folder, those of CUDA 12 in folders side by side.
+  if (const std::string folder = compiler_folder(); !folder.empty()) {
+    names.push_back(folder + "/libcublasLt.so.13");
+    names.push_back(folder + "/libcublasLt.so.12");
+    names.push_back(folder + "/../../cublas/lib/libcublasLt.so.12");
+  }
+  return names;
+#endif
+}
+
+Library load() {
+  const tw::cuda::Library file = tw::cuda::Library::open("TENSORWRIGHT_CUBLASLT", candidates());
+  if (!file.loaded()) throw Error(tw::Code::kBackendUnavailable, "no cuBLASLt: " + file.description());
+  Library l;
+  const auto find = [&](const char* name) {
+    void* symbol = file.symbol(name);
+    if (!symbol) throw Error(tw::Code::kBackendUnavailable, file.description() + " lacks " + name);
+    return symbol;
+  };
+#define TW_FIND(name, ...) l.name = reinterpret_cast<decltype(l.name)>(find(#name));
+  TW_CUBLASLT(TW_FIND)
+#undef TW_FIND
+  int version[3] = {};
+  for (const int part : {kMajor, kMinor, kPatch}) l.check(l.cublasLtGetProperty(part, &version[part]), "cublasLtGetProperty");
+  l.version = std::to_string(version[0]) + "." + std::to_string(version[1]) + "." + std::to_string(version[2]);
+  if (version[0] < kOldestMajor)
+    throw Error(tw::Code::kBackendUnavailable, "cuBLASLt " + l.version + " is too old: 12.0 is needed");
+  return l;
+}
+
+}  // namespace
+
+void Library::check(Status status, const char* call) const {
+  if (status == kOk) return;
+  const char* text = cublasLtGetStatusString(status);
+  const bool refused = status == kNotSupported || status == kInvalidValue || status == kArchitectureMismatch;
+  throw Error(status == kAllocationFailed ? tw::Code::kOutOfMemory : refused ? tw::Code::kUnsupported : tw::Code::kDevice,
+              std::string(call) + ": " + (text ? text : "status " + std::to_string(status)));
+}
+
+const Library& library() {
+  static std::once_flag once;
+  static std::optional<Library> loaded;
+  static std::optional<Error> failure;
+  std::call_once(once, [] {
+    try {
+      loaded = load();
+    } catch (const Error& e) {
+      failure.emplace(e);
+    }
+  });
+  if (failure) throw *failure;
+  return *loaded;
+}
+
+HandlePointer handle(const CudaDevice& device) {
+  static std::mutex mutex;
+  // Kept for as long as the process lives, as the device's context is.
+  static std::map<int, HandlePointer> handles;
+  const Library& l = library();
+  std::lock_guard lock(mutex);
+  HandlePointer& known = handles[device.properties().ordinal];
+  if (!known) l.check(l.cublasLtCreate(&known), "cublasLtCreate");
+  return known;
+}
+
+}  // namespace tw::cuda::cublaslt

@@ -1,0 +1,84 @@
+/** A tensor in the memory of a device. */
+
+import { byteLength, type DType, dtypeInfo, elementCount, Tensor, TensorwrightError } from '@tensorwright/core';
+import { type DeviceMemory, loadNative } from '@tensorwright/native';
+
+export interface DeviceBufferOptions {
+  /** Index of the device. Default: 0. */
+  readonly device?: number;
+}
+
+/**
+ * Memory of a device that runs read inputs from and write outputs to, without a way through the host. The same buffer
+ * may be an output of one engine and an input of another.
+ */
+export class DeviceBuffer {
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly #memory: DeviceMemory;
+
+  private constructor(dtype: DType, dims: readonly number[], memory: DeviceMemory) {
+    this.dtype = dtype;
+    this.dims = dims;
+    this.#memory = memory;
+  }
+
+  /**
+   * Uninitialised memory.
+   * @throws ERR_BACKEND_UNAVAILABLE where there is no such device, ERR_OUT_OF_MEMORY, ERR_UNSUPPORTED for strings
+   */
+  static allocate(dtype: DType, dims: readonly number[], options: DeviceBufferOptions = {}): DeviceBuffer {
+    if (dtypeInfo(dtype).class === 'string')
+      throw new TensorwrightError('ERR_UNSUPPORTED', 'DeviceBuffer: strings are not kept on devices', { dtype });
+    const bytes = byteLength(dtype, elementCount(dims));
+    return new DeviceBuffer(dtype, [...dims], loadNative().cuda.allocate(bytes, options.device));
+  }
+
+  /** A copy of the tensor. */
+  static async from(tensor: Tensor, options: DeviceBufferOptions = {}): Promise<DeviceBuffer> {
+    const buffer = DeviceBuffer.allocate(tensor.dtype, tensor.dims, options);
+    await buffer.write(tensor);
+    return buffer;
+  }
+
+  get byteLength(): number {
+    return this.#memory.bytes;
+  }
+
+  /** Index of the device. */
+  get device(): number {
+    return this.#memory.device;
+  }
+
+  /** Copies the tensor's elements here. @throws ERR_DTYPE_MISMATCH, ERR_SHAPE_MISMATCH */
+  async write(tensor: Tensor): Promise<void> {
+    if (tensor.dtype !== this.dtype)
+      throw new TensorwrightError(
+        'ERR_DTYPE_MISMATCH',
+        `DeviceBuffer.write: expected ${this.dtype}, received ${tensor.dtype}`,
+        { expected: this.dtype, received: tensor.dtype },
+      );
+    await this.#memory.write(tensor.bytes);
+  }
+
+  /** Copies the elements into a tensor of the host. */
+  async read(): Promise<Tensor> {
+    const bytes = new Uint8Array(this.byteLength);
+    await this.#memory.read(bytes);
+    return Tensor.fromBytes(this.dtype, bytes, [...this.dims]);
+  }
+
+  /** Releases the memory when runs that use it have ended. Closing twice is fine. */
+  close(): void {
+    this.#memory.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @internal What the native executor takes for it. */
+  get nativeTensor(): { readonly dtype: DType; readonly dims: readonly number[]; readonly data: ArrayBufferView } {
+    return { dtype: this.dtype, dims: this.dims, data: this.#memory.data };
+  }
+}
