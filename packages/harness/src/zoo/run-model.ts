@@ -50,6 +50,8 @@ export interface ModelReport {
     readonly name: string;
     readonly tactic: string;
     readonly us: number;
+    /** When its tactic was chosen, alone; null where it was not timed. */
+    readonly timedUs: number | null;
     readonly kind: string;
   }[];
 }
@@ -97,7 +99,13 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
       for (let i = 0; i < 5; i++) await context.run(inputs);
       layers = context
         .profile()
-        .map((l) => ({ name: l.name, tactic: l.tactic, kind: l.kind, us: l.microseconds / Math.max(1, l.calls) }));
+        .map((l, i) => ({
+          name: l.name,
+          tactic: l.tactic,
+          kind: l.kind,
+          us: l.microseconds / Math.max(1, l.calls),
+          timedUs: plan.header.program.steps[i]!.layer.microseconds ?? null,
+        }));
     }
     await peer?.release();
     await engine.close();
