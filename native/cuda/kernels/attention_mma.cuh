@@ -9,7 +9,7 @@ TW_DEVICE void attention_load(T* shared, const T* global, Index row_stride, Inde
   constexpr int pad = attention_pad(Size);
   if constexpr (Vector) {
     constexpr int chunks = pad / 8, count = Rows * chunks;
-#pragma unroll
+#pragma unroll 4
     for (int base = 0; base < count; base += Threads) {
       const int i = base + static_cast<int>(threadIdx.x);
       const int row = i / chunks, chunk = i % chunks;
@@ -59,7 +59,7 @@ TW_DEVICE void attention_mma(const P& p) {
   constexpr int row_pitch = size > value_size ? pitch : value_pitch;
   constexpr int steps = size / 16, tiles = N / 8, outs = value_size / 8;
   // Queries wait in registers where there is room, else in shared memory.
-  constexpr bool held = MT * (steps + outs + tiles) * 4 <= (MT == 1 ? 152 : 144);
+  constexpr bool held = MT * (steps + outs + tiles) * 4 <= 176;
   constexpr bool folded = P::softcap == 0 && !P::masked && !P::sinks && P::scale > 0;
   constexpr f32 unit = folded ? static_cast<f32>(P::scale) * log2_e : 1.0f;
 

@@ -20,8 +20,11 @@ import {
   type Value,
 } from '@tensorwright/core';
 import { Runtime } from '@tensorwright/runtime';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { cudaBackend } from '../src/index.js';
+
+// Compiling takes its time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 export const hasDevice: boolean = cudaBackend.device() !== undefined;
 

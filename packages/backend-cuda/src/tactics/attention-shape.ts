@@ -15,7 +15,6 @@ export interface AttentionExtents {
   readonly size: number;
   readonly valueSize: number;
   readonly causal: boolean;
-  readonly masked: boolean;
 }
 
 /** A candidate's parameters. */
@@ -73,6 +72,8 @@ const registersOfMultiprocessor = 65536;
 const cyclesPerMicrosecond = 1700;
 /** Bytes from the L2 cache to a multiprocessor. */
 const loadedPerCycle = 40;
+/** Registers of scores and results that a thread has room for. */
+const mostAccumulators = 160;
 const mostSplits = 32;
 const offered = 8;
 
@@ -94,9 +95,9 @@ export function mmaShapes(e: AttentionExtents): Ranked<MmaShape>[] {
         const one = keys === single;
         if (!one && keys >= 2 * e.mostKeys) continue;
         const accumulators = tiles * (e.valueSize / 2 + keys / 2);
-        const held = tiles * (e.size / 4) + accumulators <= (tiles === 1 ? 152 : 144);
+        const held = tiles * (e.size / 4) + accumulators <= 176;
         // More would not fit beside what else a thread needs.
-        if (accumulators > mostAccumulators(tiles, keys, e)) continue;
+        if (accumulators > mostAccumulators) continue;
         const shape = { splits: 1, tiles, keys, warps, one: one ? 1 : 0 };
         const block = mmaBlock(shape, e);
         if (block.sharedBytes > mostShared) continue;
@@ -141,12 +142,6 @@ export function simtShapes(e: AttentionExtents): Ranked<AttentionShape>[] {
     }
   }
   return best(found);
-}
-
-/** Registers of scores and results that a thread has room for; found by compiling. */
-function mostAccumulators(tiles: number, keys: number, { valueSize, masked }: AttentionExtents): number {
-  if (tiles > 1) return masked ? 120 : 136;
-  return keys > 64 && valueSize > 64 ? 120 : 152;
 }
 
 /** Splitting pays where blocks are few and keys are many. */

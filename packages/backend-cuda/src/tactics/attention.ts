@@ -182,7 +182,6 @@ function extentsOf(group: GroupView): AttentionExtents {
     mostKeys: dimBounds(keys).max,
     ...sizesOf(group),
     causal: group.anchor!.attributes['isCausal'] === true,
-    masked: group.anchor!.inputs[3] !== undefined,
   };
 }
 

@@ -183,7 +183,7 @@ function shapeOf(space: LaneSpace, rms: boolean, double: boolean): Shape {
           ];
     return { kernels, block: tx * ty, rowsOfBlock, splits, step: ty };
   }
-  const held = registerShape(space, double ? 16 : 32);
+  const held = registerShape(space, double ? 12 : 24);
   // Few rows that are long go to all multiprocessors, at the cost of a second launch.
   const longRow = 64 * 1024;
   if (held && !(columns >= longRow / 4 && rows < enoughBlocks / 8)) {
