@@ -13,10 +13,15 @@ const content = join(folder, 'content');
 rmSync(content, { recursive: true, force: true });
 mkdirSync(content, { recursive: true });
 
-const programs = { conformance: 'conformance/main.ts', zoo: 'zoo/main.ts', soak: 'soak/main.ts' };
+const programs = {
+  conformance: 'harness/src/conformance/main.ts',
+  zoo: 'harness/src/zoo/main.ts',
+  soak: 'harness/src/soak/main.ts',
+  tensorwright: 'cli/src/main.ts',
+};
 await build({
   entryPoints: Object.fromEntries(
-    Object.entries(programs).map(([name, file]) => [name, join(root, 'packages/harness/src', file)]),
+    Object.entries(programs).map(([name, file]) => [name, join(root, 'packages', file)]),
   ),
   bundle: true,
   platform: 'node',

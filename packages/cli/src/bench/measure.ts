@@ -1,7 +1,7 @@
 /** Runs an engine for a while, on one or more contexts at once. */
 
 import type { Tensor } from '@tensorwright/core';
-import type { Engine, ExecutionContext, LayerProfile } from '@tensorwright/runtime';
+import type { DeviceTimes, Engine, ExecutionContext, LayerProfile } from '@tensorwright/runtime';
 import type { Reporter } from '../output/reporter.js';
 
 export interface MeasureOptions {
@@ -21,6 +21,8 @@ export interface Measurement {
   /** Milliseconds in kernels, of runs in a pass of its own. */
   readonly compute: readonly number[];
   readonly layers: readonly LayerProfile[];
+  /** Where the engine works on a device: its part of a run, recorded as a graph; undefined elsewhere. */
+  readonly device: DeviceTimes | undefined;
   /** Of one context, in bytes. */
   readonly contextBytes: number;
 }
@@ -28,6 +30,8 @@ export interface Measurement {
 /** The pass that measures layers is no longer than this, once it has a few runs. */
 const profileMs = 1000;
 const leastProfiled = 10;
+/** How often a device's graph is played to be timed. */
+const devicePlays = 200;
 
 export async function measure(
   engine: Engine,
@@ -60,7 +64,8 @@ export async function measure(
   });
   const [context] = contexts;
   const { arena, heap, workspace } = context!.memory();
-  return { latencies, wallMs, ...(await profile(context!, inputs, signal)), contextBytes: arena + heap + workspace };
+  const device = await context!.deviceTimes(devicePlays);
+  return { latencies, wallMs, device, ...(await profile(context!, inputs, signal)), contextBytes: arena + heap + workspace };
 }
 
 async function runFor(

@@ -177,6 +177,8 @@ interface BenchReport extends Record<string, unknown> {
   readonly throughput: number;
   readonly latencyMs: Statistics;
   readonly computeMs: Statistics;
+  readonly deviceMs: Statistics | null;
+  readonly enqueueMs: Statistics | null;
   readonly runs: number;
   readonly wallMs: number;
   readonly buildMs: number | null;
@@ -204,6 +206,9 @@ function reportOf(
     throughput: (m.latencies.length / m.wallMs) * 1000,
     latencyMs: statistics(m.latencies, flags.percentile),
     computeMs: statistics(m.compute, flags.percentile),
+    /** Of the device: kernels as one graph, without transfers; and of the host, to start that graph. */
+    deviceMs: m.device ? statistics(m.device.device.map(milliseconds), flags.percentile) : null,
+    enqueueMs: m.device ? statistics(m.device.enqueue.map(milliseconds), flags.percentile) : null,
     buildMs: opened.buildMs ?? null,
     loadMs: opened.loadMs,
     planBytes: opened.planBytes,
@@ -227,8 +232,14 @@ function describe(r: BenchReport, m: Measurement, flags: BenchFlags): string {
     ['latency', timeLine(r.latencyMs)],
     ['compute', timeLine(r.computeMs)],
   ];
+  if (r.deviceMs && r.enqueueMs) {
+    const rest = m.device?.complete === true ? '' : ' (a part of the layers: others run elsewhere)';
+    fields.push(['device', `${timeLine(r.deviceMs)}${rest}`], ['enqueue', timeLine(r.enqueueMs)]);
+  }
   return formatFields(fields) + (flags.layers ? `\n${layerTable(m.layers)}` : '');
 }
+
+const milliseconds = (microseconds: number): number => microseconds / 1000;
 
 function timeLine({ min, max, mean, median, percentiles }: Statistics): string {
   const middle: [string, number][] = '50' in percentiles ? [] : [['median', median]];

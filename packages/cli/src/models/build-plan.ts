@@ -26,5 +26,9 @@ export async function buildPlan(
 
 /** They register themselves when they are imported; this package depends on them, whatever else is installed. */
 export async function registerOwnBackends(): Promise<void> {
-  await Promise.all([import('@tensorwright/backend-cpu'), import('@tensorwright/backend-reference')]);
+  await Promise.all([
+    import('@tensorwright/backend-cpu'),
+    import('@tensorwright/backend-cuda'),
+    import('@tensorwright/backend-reference'),
+  ]);
 }
