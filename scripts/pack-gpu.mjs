@@ -3,7 +3,7 @@
 // kernel library and this Node.js, in one folder. `sh FOLDER/run.sh PROGRAM …` unpacks it on first use and runs one.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { argv, execPath, exit } from 'node:process';
 import { build } from 'esbuild';
 
@@ -20,9 +20,7 @@ const programs = {
   tensorwright: 'cli/src/main.ts',
 };
 await build({
-  entryPoints: Object.fromEntries(
-    Object.entries(programs).map(([name, file]) => [name, join(root, 'packages', file)]),
-  ),
+  entryPoints: Object.fromEntries(Object.entries(programs).map(([name, file]) => [name, join(root, 'packages', file)])),
   bundle: true,
   platform: 'node',
   format: 'esm',
@@ -51,6 +49,7 @@ cpSync(join(root, 'node_modules/onnxruntime-common'), join(content, 'node_module
   filter: (path) => !path.includes('/node_modules/onnxruntime-common/lib') && !path.endsWith('.map'),
 });
 
+for (const file of ['scripts/test-gpu.sh', 'bench/pytorch.py']) cpSync(join(root, file), join(folder, basename(file)));
 pack('content.tar.xz', ['-C', content, '.']);
 rmSync(content, { recursive: true });
 const node = realpathSync(execPath);

@@ -49,9 +49,10 @@ async function main(): Promise<void> {
     .option('--runs <n>', 'runs of one context', '10000')
     .option('--contexts <n>', 'contexts opened and closed', '200')
     .option('--workers <n>', 'worker threads ended in the middle of a run', '100')
+    .option('--backends <names>', 'backends in order of preference')
     .parse();
   const modelPath = program.args[0]!;
-  const options = program.opts<{ runs: string; contexts: string; workers: string }>();
+  const options = program.opts<{ runs: string; contexts: string; workers: string; backends?: string }>();
   const folder = await mkdtemp(join(tmpdir(), 'tensorwright-soak-'));
   const planPath = join(folder, 'model.plan');
   try {
@@ -61,7 +62,10 @@ async function main(): Promise<void> {
       network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [], usualExtents)]),
     );
     const buildDelay = await latestTimer(async () => {
-      const plan = await new Builder().build(network, { profiles: [profile] });
+      const plan = await new Builder().build(network, {
+        profiles: [profile],
+        ...(options.backends !== undefined && { backends: options.backends.split(',') }),
+      });
       await plan.save(planPath);
     });
     const engine = await Runtime.load(planPath);

@@ -97,15 +97,13 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
     if (job.layers) {
       context.setProfiling(true);
       for (let i = 0; i < 5; i++) await context.run(inputs);
-      layers = context
-        .profile()
-        .map((l, i) => ({
-          name: l.name,
-          tactic: l.tactic,
-          kind: l.kind,
-          us: l.microseconds / Math.max(1, l.calls),
-          timedUs: plan.header.program.steps[i]!.layer.microseconds ?? null,
-        }));
+      layers = context.profile().map((l, i) => ({
+        name: l.name,
+        tactic: l.tactic,
+        kind: l.kind,
+        us: l.microseconds / Math.max(1, l.calls),
+        timedUs: plan.header.program.steps[i]!.layer.microseconds ?? null,
+      }));
     }
     await peer?.release();
     await engine.close();

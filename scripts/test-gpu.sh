@@ -1,0 +1,116 @@
+#!/bin/sh
+# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance zoo latency pytorch streams soak sanitizer; default: all.
+# In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
+#   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
+#   RESULTS  folder of the reports, JSON               (default: .cache/gpu)
+#   MODELS   models of the stages zoo and soak         (default: all, and bert_base)
+#   ZOO      where the models' weights are written     (default: /tmp/tensorwright-zoo)
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+if [ -f "$here/content.tar.xz" ]; then
+  program() { sh "$here/run.sh" "$@"; }
+  conformance_program="sh $here/run.sh conformance"
+  node=${TENSORWRIGHT_UNPACKED:-/tmp/tensorwright}/node
+  bench=$here
+else
+  program() {
+    file=packages/harness/src/$1/main.ts
+    [ "$1" = tensorwright ] && file=packages/cli/src/main.ts
+    shift
+    (cd "$here/.." && node scripts/from-source.mjs "$file" "$@")
+  }
+  conformance_program="node $here/from-source.mjs packages/harness/src/conformance/main.ts"
+  node=node
+  bench=$here/../bench
+fi
+DATA=${DATA:-$here/../../shared}
+RESULTS=${RESULTS:-$here/../.cache/gpu}
+ZOO=${ZOO:-/tmp/tensorwright-zoo}
+mkdir -p "$RESULTS" "$ZOO"
+backends=cuda,cpu,reference
+failed=
+
+stage() { # NAME COMMAND …: the last lines of its output, and whether it failed
+  name=$1
+  shift
+  echo "== $name"
+  started=$(date +%s)
+  "$@" > "$RESULTS/$name.log" 2>&1 || failed="$failed $name"
+  tail -n "${LINES_SHOWN:-4}" "$RESULTS/$name.log" | cut -c1-"${COLUMNS_SHOWN:-400}"
+  echo "   $(($(date +%s) - started)) s"
+}
+
+weights() { # MODEL …: those that are not written yet
+  for model; do [ -e "$ZOO/$model.onnx" ] || "$node" "$DATA/models/materialize.mjs" "$ZOO" "$model" > /dev/null; done
+}
+
+all_models() { ls "$DATA/models" | sed -n 's/\.onnx$//p'; }
+
+conformance() {
+  stage conformance program conformance "$DATA/onnx-conformance" --workers 8 --backends $backends --json "$RESULTS/conformance.json"
+}
+
+zoo() {
+  models=${MODELS:-$(all_models)}
+  weights $models
+  for precision in ${PRECISIONS:-fp32 fp16 bf16}; do
+    flag=$precision
+    [ "$precision" = fp32 ] && flag=
+    LINES_SHOWN=40 COLUMNS_SHOWN=150 stage "zoo-$precision" program zoo "$ZOO" $models --backends $backends --precision "$flag" \
+      --threads 8 --level "${LEVEL:-0}" --duration 50 --json "$RESULTS/zoo-$precision.json"
+  done
+}
+
+# MODEL:BATCH,…[@SEQUENCE]
+table=${TABLE:-"resnet50:1,8,32,128 bert_base:1,8,32 bert_base:1,8@384 vit_b_16:1,8,32 mobilenet_v2:1,32 efficientnet_b0:1,32 convnext_tiny:1,32 resnet18:1 swin_t:1 gpt2:1"}
+
+latency() {
+  for row in $table; do
+    model=${row%%:*}
+    rest=${row#*:}
+    sequence=128
+    case $rest in *@*) sequence=${rest#*@} rest=${rest%@*} ;; esac
+    weights "$model"
+    for batch in $(echo "$rest" | tr , ' '); do
+      LINES_SHOWN=2 COLUMNS_SHOWN=240 stage "latency-$model-$batch-$sequence" program zoo "$ZOO" "$model" --backends $backends --precision fp16 \
+        --peer none --batch "$batch" --sequence "$sequence" --threads 8 --level "${LEVEL:-3}" --duration 100 \
+        --timing-cache "$RESULTS/timing-cache" --layers --json "$RESULTS/latency-$model-$batch-$sequence.json"
+    done
+  done
+}
+
+pytorch() {
+  python3 -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null || { echo "== pytorch: not installed"; return; }
+  LINES_SHOWN=40 stage pytorch python3 "$bench/pytorch.py" $table
+}
+
+soak() {
+  model=${MODELS:-digits_resnet}
+  weights "$model"
+  stage soak program soak "$ZOO/$model.onnx" --backends $backends
+}
+
+# Throughput of contexts side by side, each with a stream of its own.
+streams() {
+  weights resnet50
+  program tensorwright build "$ZOO/resnet50.onnx" -o "$RESULTS/resnet50.plan" --fp16 --backends cuda,cpu --shapes input:1x3x224x224 --quiet
+  for n in 1 2 4; do
+    LINES_SHOWN=9 stage "streams-$n" program tensorwright bench "$RESULTS/resnet50.plan" --streams $n --duration 2s --quiet
+  done
+  rm -f "$RESULTS/resnet50.plan"
+}
+
+sanitizer() {
+  command -v compute-sanitizer > /dev/null || { echo "== sanitizer: compute-sanitizer is not installed"; return; }
+  for tool in memcheck racecheck; do
+    stage "sanitizer-$tool" compute-sanitizer --tool $tool --target-processes all --error-exitcode 9 \
+      $conformance_program "$DATA/onnx-conformance" ${CASES:-test_gemm_all test_basic_conv test_softmax_axis test_layer_normalization_2d \
+      test_attention_4d_fp16 test_reduce_mean_do test_gather_0 test_top_k} --workers 1 --backends $backends
+  done
+}
+
+case "${1:-}" in
+'') conformance; zoo; latency; pytorch; streams; soak; sanitizer ;;
+*) for name; do "$name"; done ;;
+esac
+[ -z "$failed" ] || { echo "failed:$failed"; exit 1; }
