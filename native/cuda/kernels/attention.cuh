@@ -41,7 +41,8 @@ struct AttentionRow {
 
 template <typename P>
 TW_DEVICE typename P::Index attention_key_head(const P& p) {
-  return P::packed ? static_cast<typename P::Index>(blockIdx.y) : static_cast<typename P::Index>(blockIdx.y) / p.group();
+  const typename P::Index head = static_cast<typename P::Index>(blockIdx.y);
+  return P::packed ? head : head / p.group();
 }
 
 // The keys that some row of the tile may see, from a multiple of `Block`.

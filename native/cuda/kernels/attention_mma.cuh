@@ -3,7 +3,8 @@
 // results stay in registers. With One, a single block holds all keys and nothing is ever rescaled.
 
 // Copies rows [first, first + Rows) of Size columns, where they exist, into shared rows of Pitch elements; the rest, up
-// to a multiple of 16 columns, is zero. Ends in a group of asynchronous copies to commit, or, without Vector, in stores.
+// to a multiple of 16 columns, is zero. Ends in a group of asynchronous copies to commit, or, without Vector, in
+// stores.
 template <int Threads, int Rows, int Size, int Pitch, bool Vector, typename T, typename Index>
 TW_DEVICE void attention_load(T* shared, const T* global, Index row_stride, Index column_stride, Index first, Index end) {
   constexpr int pad = attention_pad(Size);
@@ -84,12 +85,12 @@ TW_DEVICE void attention_mma(const P& p) {
   const T* const k = p.k(batch, key_head);
   const T* const v = p.v(batch, key_head);
   const auto load_keys = [&](int n) {
-    attention_load<threads, N, P::size, pitch, P::k_vector>(shared_k + n % stages * (N * pitch), k, p.k_row(), p.k_column(),
-                                                     keys.begin + n * N, keys.end);
+    attention_load<threads, N, P::size, pitch, P::k_vector>(shared_k + n % stages * (N * pitch), k, p.k_row(),
+                                                            p.k_column(), keys.begin + n * N, keys.end);
   };
   const auto load_values = [&](int n) {
-    attention_load<threads, N, P::value_size, value_pitch, P::v_vector>(shared_v + n % stages * (N * value_pitch), v, p.v_row(),
-                                                           p.v_column(), keys.begin + n * N, keys.end);
+    attention_load<threads, N, P::value_size, value_pitch, P::v_vector>(
+        shared_v + n % stages * (N * value_pitch), v, p.v_row(), p.v_column(), keys.begin + n * N, keys.end);
   };
 
   const int lane = lane_index(), warp = warp_index(), g = lane / 4, t = lane % 4;

@@ -59,6 +59,7 @@ TW_DEVICE void attention_scores(const P& p) {
     sum = block_reduce<Block>(sum, Sum{});
     if constexpr (P::sinks) sum += expf(p.sink(head) - base);
     const f32 inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
-    for (Index key = thread; key < p.keys(); key += Block) out[key * p.o_column()] = convert<typename P::T>(row[key] * inverse);
+    for (Index key = thread; key < p.keys(); key += Block)
+      out[key * p.o_column()] = convert<typename P::T>(row[key] * inverse);
   }
 }

@@ -1,6 +1,6 @@
 // Attention in true float32, after attention.cuh: 256 threads as 16 × 16; a thread owns M rows and every 16th key of a
-// block of N, then the same rows of the result. Keys and values pass by in shared memory, each loaded while the other is
-// multiplied. Rows of 16 threads that share rows of the tile belong to one warp.
+// block of N, then the same rows of the result. Keys and values pass by in shared memory, each loaded while the other
+// is multiplied. Rows of 16 threads that share rows of the tile belong to one warp.
 
 // Copies Rows rows, where `row_of(i)` finds them (null: not there), into shared rows of Pitch elements; the rest, up to
 // Pad columns, is zero. `any` is some valid address.

@@ -1,6 +1,6 @@
-// Running sums and products along rows. A problem (generated) has Index, X (elements), C (what they are accumulated in),
-// V, rows(), columns(), load(row, column): V elements, and store(row, column, values): V values of C.
-// Reverse walks from the end; Exclusive leaves an element out of its own total. The orders of operations are fixed.
+// Running sums and products along rows. A problem (generated) has Index, X (elements), C (what they are accumulated
+// in), V, rows(), columns(), load(row, column): V elements, and store(row, column, values): V values of C. Reverse
+// walks from the end; Exclusive leaves an element out of its own total. The orders of operations are fixed.
 
 // T threads (a power of two up to 32, or the block) for each row, neighbours along the columns: tile after tile.
 template <typename Monoid, bool Exclusive, bool Reverse, int Block, int T, typename P>
