@@ -3,9 +3,11 @@
 import type { Tactic } from '../../tactic.js';
 import { col2im } from './col2im.js';
 import { deformConv } from './deform-conv.js';
+import { fourier } from './fourier.js';
 import { gather } from './gather.js';
 import { gridSample } from './grid-sample.js';
 import { lrn } from './lrn.js';
+import { matrix } from './matrix.js';
 import { maxUnpool } from './max-unpool.js';
 import { oneHot, reverseSequence } from './one-hot.js';
 import { maxPoolWithIndices, pool } from './pool.js';
@@ -30,6 +32,8 @@ export const operatorTactics: readonly Tactic[] = [
   random,
   resize,
   topK,
+  matrix,
+  fourier,
   recurrent,
   gridSample,
   roiAlign,
