@@ -8,6 +8,7 @@ import {
   type Logger,
   type Network,
   type PlanHeader,
+  type PlanProgram,
   silentLogger,
   TensorwrightError,
 } from '@tensorwright/core';
@@ -87,7 +88,11 @@ export class Builder {
       requires: [],
       backends: backends
         .filter((b) => lowered.program.segments.some((s) => s.backend === b.name))
-        .map((b) => ({ name: b.name, version: b.version, needs: [] })),
+        .map((b) => ({
+          name: b.name,
+          version: b.version,
+          needs: b.needs?.(kernelsOf(lowered.program, b.name)) ?? [],
+        })),
       inputs: network.inputs.map((input, i) => ({
         name: input.name,
         type: formatType(placed.graph.inputs[i]!.type),
@@ -113,15 +118,30 @@ export class Builder {
   }
 }
 
+/** Names of the kernels that steps of one backend call, those in the bodies of control steps too. */
+function kernelsOf(program: PlanProgram, backend: string, found = new Set<string>()): Set<string> {
+  for (const { begin, end } of program.segments.filter((s) => s.backend === backend))
+    for (const step of program.steps.slice(begin, end)) found.add(step.kernel);
+  for (const step of program.steps) for (const body of step.programs ?? []) kernelsOf(body, backend, found);
+  return found;
+}
+
+function because(backend: Backend): string {
+  const reason = backend.unavailable?.();
+  return reason === undefined ? '' : `: ${reason}`;
+}
+
 /** Without a choice of the user's: what this machine has, in order of speed. */
 async function openBackends(names: readonly string[] | undefined, logger: Logger): Promise<readonly Backend[]> {
   if (names) {
     const chosen = await Promise.all(names.map((name) => loadBackend(name)));
     for (const backend of chosen) {
       if (!backend.device())
-        throw new TensorwrightError('ERR_BACKEND_UNAVAILABLE', `backend '${backend.name}' cannot run on this machine`, {
-          backend: backend.name,
-        });
+        throw new TensorwrightError(
+          'ERR_BACKEND_UNAVAILABLE',
+          `backend '${backend.name}' cannot run on this machine${because(backend)}`,
+          { backend: backend.name },
+        );
     }
     return chosen;
   }
@@ -134,7 +154,7 @@ async function openBackends(names: readonly string[] | undefined, logger: Logger
         logger({
           level: 'info',
           scope: 'builder',
-          message: `backend '${name}' cannot run on this machine and is left out`,
+          message: `backend '${name}' is left out: it cannot run on this machine${because(backend)}`,
         });
     } catch (error) {
       if (!TensorwrightError.is(error)) throw error;

@@ -1,6 +1,6 @@
 /** What a build can be told, checked before any work starts. */
 
-import { type LogRecord, TensorwrightError } from '@tensorwright/core';
+import { type LogRecord, type TacticSource, tacticSources, TensorwrightError } from '@tensorwright/core';
 
 /** Extents of one dynamic input: a fixed shape, or the range and the optimum that tactics are timed at. */
 export type ProfileShape =
@@ -40,6 +40,8 @@ export interface BuildOptions {
   readonly profiles?: readonly Profile[];
   /** 0: the model's first choice; 1, 2: few candidates are timed; 3: the default; 4, 5: all of them, longer. */
   readonly optimizationLevel?: 0 | 1 | 2 | 3 | 4 | 5;
+  /** Libraries that tactics may call where this machine has them; [] for our own kernels alone. Default: all. */
+  readonly tacticSources?: readonly TacticSource[];
   /** Folder that keeps measured times between builds. Default: none is kept. */
   readonly timingCache?: string;
   /** Milliseconds that timing may take; afterwards estimates decide. Default: unlimited. */
@@ -62,6 +64,10 @@ const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | un
       : 'a list of profiles',
   optimizationLevel: (v) =>
     Number.isInteger(v) && (v as number) >= 0 && (v as number) <= 5 ? undefined : 'an integer from 0 to 5',
+  tacticSources: (v) =>
+    isStrings(v) && v.every((s) => (tacticSources as readonly string[]).includes(s))
+      ? undefined
+      : `a list of libraries out of ${tacticSources.join(', ')}`,
   timingCache: (v) => (typeof v === 'string' && v !== '' ? undefined : 'the path of a folder'),
   timeBudgetMs: (v) => (typeof v === 'number' && v >= 0 ? undefined : 'a number of milliseconds'),
   foldingBudgetBytes: (v) => (Number.isSafeInteger(v) && (v as number) >= 0 ? undefined : 'a number of bytes'),

@@ -17,6 +17,10 @@ export type Layout = 'rows' | 'channelsLast';
 /** How a tactic takes an operand: dense in a layout, or through any strides. */
 export type Access = Layout | 'strided';
 
+/** Libraries that tactics may call where they are installed. Every node has a tactic that calls none. */
+export const tacticSources = ['cublasLt'] as const;
+export type TacticSource = (typeof tacticSources)[number];
+
 export interface Candidate {
   /** The tactic's name: 'conv.winograd4', 'onednn.conv' … */
   readonly tactic: string;
@@ -32,6 +36,8 @@ export interface Candidate {
   readonly estimate: number;
   /** Who provides it, with version: part of a timing-cache entry ('cpu 0.1.0 avx512'). */
   readonly producer: string;
+  /** The library that its step calls. Default: none. */
+  readonly source?: TacticSource;
 }
 
 /** An operand of an emitted step: a group input, a group output, or a constant made at build time. */
@@ -80,6 +86,8 @@ export interface Backend {
   readonly version: string;
   /** What this machine offers, for timing-cache folders and reports; undefined when the backend cannot run here. */
   device(): DeviceDescription | undefined;
+  /** Why the backend cannot run here; undefined when it can, or when there is nothing to add. */
+  unavailable?(): string | undefined;
   /** Why this node (after grouping: a `group` node) cannot run here; undefined when it can. */
   refuses(node: Node): string | undefined;
   /** Tactics for a supported node, best first by estimate. */
@@ -89,6 +97,8 @@ export interface Backend {
   emitCopy?(dtype: DType, from: MemoryView, to: MemoryView): Promise<EmittedStep>;
   /** Sorted run times in nanoseconds. Absent: the backend's candidates are never timed. */
   measure?(work: Measurable, signal?: AbortSignal): Promise<number[]>;
+  /** What steps of these kernels need of the machine besides the backend itself: 'cublasLt 13'. Default: nothing. */
+  needs?(kernels: ReadonlySet<string>): readonly string[];
   /** Runs steps of its segments; absent for backends the native executor runs by itself. */
   createExecutor?(context: ExecutorContext): StepExecutor;
 }

@@ -45,7 +45,9 @@ async function choose(
   chosen: Map<Node, Assignment>,
 ): Promise<void> {
   const nodes = topologicalOrder(graph).filter((n) => backendOf.has(n));
-  const offered = new Map(nodes.map((n) => [n, backendOf.get(n)!.candidates(n)]));
+  const { tacticSources } = context.options;
+  const mayUse = ({ source }: Candidate): boolean => source === undefined || tacticSources?.includes(source) !== false;
+  const offered = new Map(nodes.map((n) => [n, backendOf.get(n)!.candidates(n).filter(mayUse)]));
   const labels = chooseLayouts(graph, offered);
   let done = 0;
   await forEach(nodes, preparedAtOnce(context), async (node) => {

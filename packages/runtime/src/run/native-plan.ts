@@ -1,12 +1,6 @@
 /** The native side of a plan: weights mapped, kernels made, one call per run or per segment. */
 
-import {
-  type PlanHeader,
-  type PlanOperand,
-  type PlanProgram,
-  Tensor,
-  TensorwrightError,
-} from '@tensorwright/core';
+import { type PlanHeader, type PlanOperand, type PlanProgram, Tensor, TensorwrightError } from '@tensorwright/core';
 import {
   type CancelToken,
   type Context,
