@@ -4,9 +4,9 @@ constexpr int project_rows = 64, project_columns = 64, project_depth = 16;  // t
 
 // One tile of products of m rows with n columns of `depth` elements each: 16 sums to a thread.
 template <typename Real, typename LoadX, typename LoadW, typename Store>
-TW_DEVICE void project_tile(i64 m, i32 n, i32 depth, LoadX load_x, LoadW load_w, Store store) {
+TW_DEVICE void project_tile(i32 m, i32 n, i32 depth, LoadX load_x, LoadW load_w, Store store) {
   __shared__ Real x_tile[project_depth][project_rows + 1], w_tile[project_depth][project_columns + 1];
-  const i64 first_row = i64(blockIdx.x) * project_rows;
+  const i32 first_row = i32(blockIdx.x) * project_rows;
   const i32 first_column = i32(blockIdx.y) * project_columns;
   const int tx = threadIdx.x % 16, ty = threadIdx.x / 16;
   Real acc[4][4];
@@ -16,8 +16,8 @@ TW_DEVICE void project_tile(i64 m, i32 n, i32 depth, LoadX load_x, LoadW load_w,
     for (int j = 0; j < 4; ++j) acc[i][j] = 0;
   for (i32 base = 0; base < depth; base += project_depth) {
 #pragma unroll
-    for (int e = threadIdx.x; e < project_rows * project_depth; e += 256) {
-      const int k = e % project_depth, row = e / project_depth;
+    for (int step = 0; step < project_rows; step += 16) {
+      const int k = tx, row = ty + step;
       const bool inside = base + k < depth;
       x_tile[k][row] = inside && first_row + row < m ? load_x(first_row + row, base + k) : Real(0);
       w_tile[k][row] = inside && first_column + row < n ? load_w(first_column + row, base + k) : Real(0);
@@ -42,7 +42,7 @@ TW_DEVICE void project_tile(i64 m, i32 n, i32 depth, LoadX load_x, LoadW load_w,
   for (int i = 0; i < 4; ++i)
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const i64 row = first_row + ty + 16 * i;
+      const i32 row = first_row + ty + 16 * i;
       const i32 column = first_column + tx + 16 * j;
       if (row < m && column < n) store(row, column, acc[i][j]);
     }

@@ -122,9 +122,9 @@ extern "C" __global__ void __launch_bounds__(256) project(const __grid_constant_
   const i32 direction = blockIdx.z;
   project_tile<Real>(
       ${args.dim(vectors)}, ${String(rows)}, ${args.dim(x.view.dims[2]!)},
-      [&](i64 row, i32 k) { return convert<Real>(${x.at([`(row / ${batch})`, `(row % ${batch})`, 'k'])}); },
+      [&](i32 row, i32 k) { return convert<Real>(${x.at([`(row / ${batch})`, `(row % ${batch})`, 'k'])}); },
       [&](i32 column, i32 k) { return convert<Real>(${w.at(['direction', 'column', 'k'])}); },
-      [&](i64 row, i32 column, Real sum) {
+      [&](i32 row, i32 column, Real sum) {
         ${gates}[(direction * i64(${args.dim(vectors)}) + row) * ${String(rows)} + column] = sum + ${bias};
       });
 }

@@ -53,7 +53,7 @@ function emitTopK(group: GroupView, context: EmitContext): Promise<EmittedStep> 
   const load = `[&](u32 at) { return order_key<${key}>(${element('at')}, ${String(attributes['largest'] === true)}); }`;
   const items = shared
     ? `__shared__ ${item} items[${String(powerOfTwo(longest))}];`
-    : `${item}* const items = ${args.workspace(0, item)} + i64(blockIdx.x) * ${args.dim(slots)};`;
+    : `${item}* const items = reinterpret_cast<${item}*>(${args.workspace(0, 'u64')}) + i64(blockIdx.x) * ${args.dim(slots)};`;
   const text = `
 extern "C" __global__ void __launch_bounds__(${t}) top_k(const __grid_constant__ Arguments a) {
   ${items}
