@@ -152,6 +152,18 @@ describe.skipIf(!hasDevice)('attention', () => {
     attention('float32', { heads: 2, queries: 70, keys: 100, size: 32, valueSize: 64, shape }),
   );
 
+  it.each(['float16', 'float32'] as DType[])('takes %s of lengths that only the run knows', (dtype) =>
+    compare({
+      inputs: [
+        { dtype, dims: [2, 2, 37, 16], symbols: ['b', undefined, 'l'] },
+        { dtype, dims: [2, 2, 90, 16], symbols: ['b', undefined, 's'] },
+        { dtype, dims: [2, 2, 90, 24], symbols: ['b', undefined, 's'] },
+        { dtype, dims: [2, 1, 1, 90], symbols: ['b', undefined, undefined, 's'] },
+      ],
+      graph: (b, ...inputs) => b.op('attention', inputs, { isCausal: true, causalOffset: 50 }),
+    }),
+  );
+
   it.each(['float16', 'float32'] as DType[])('reads the heads of one %s product', (dtype) =>
     compare({
       inputs: [{ dtype, dims: [2, 20, 96] }],

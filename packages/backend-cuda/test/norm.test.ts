@@ -52,6 +52,24 @@ describe.skipIf(!hasDevice)('normalization', () => {
   );
 
   it.each([
+    ['layerNorm', [3, 13, 40], ['n', 'm'], 40, {}],
+    ['groupNorm', [3, 12, 13, 13], ['n', undefined, 'm', 'm'], 12, { numGroups: 3 }],
+    ['instanceNorm', [3, 8, 13], ['n', undefined, 'm'], 8, {}],
+  ] as [string, number[], (string | undefined)[], number, Record<string, unknown>][])(
+    '%s of %j, extents that only the run knows',
+    (op, dims, symbols, width, attributes) =>
+      compare({
+        inputs: [
+          { dtype: 'float32', dims, symbols },
+          { dtype: 'float32', dims: [width] },
+          { dtype: 'float32', dims: [width] },
+        ],
+        graph: (b, ...inputs) => b.op(op, inputs, attributes as never),
+        tolerance: 4e-6,
+      }),
+  );
+
+  it.each([
     ['groupNorm', 'float16', [2, 16, 9, 7], [16], { numGroups: 4 }],
     ['instanceNorm', 'float32', [1, 16, 9, 70], [16], {}],
     ['instanceNorm', 'float16', [3, 512, 4, 4], [512], {}],

@@ -45,6 +45,13 @@ describe.skipIf(!hasDevice)('reduce', () => {
     reduce(dtype, dims, [1], monoid, true),
   );
 
+  it.each([[[1]], [[0, 1]], [[2]], [[1, 2]], [[0]]])('sums symbolic extents over %j', (axes) =>
+    compare({
+      inputs: [{ dtype: 'float32', dims: [5, 33, 12], symbols: ['n', 'm'] }],
+      graph: (b, x) => b.op('reduce', [x], { monoid: 'sum', axes, keepdims: false }),
+    }),
+  );
+
   it('propagates NaN through extremes', () =>
     compare({
       inputs: [{ dtype: 'float32', dims: [3, 50], fill: (i) => (i === 60 ? NaN : i % 7) }],

@@ -36,6 +36,13 @@ describe.skipIf(!hasDevice)('softmax and logSoftmax', () => {
     }),
   );
 
+  it.each([0, 1, 2])('takes extents that only the run knows along %d', (axis) =>
+    compare({
+      inputs: [{ dtype: 'float16', dims: [5, 33, 90], symbols: ['n', 'm', 'k'] }],
+      graph: (b, x) => b.op('softmax', [x], { axis }),
+    }),
+  );
+
   it('reads and writes strided views', () =>
     compare({
       inputs: [{ dtype: 'float32', dims: [3, 20, 8] }],
