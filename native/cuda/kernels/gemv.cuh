@@ -104,7 +104,8 @@ TW_DEVICE void multiply_vectors(const Arguments& a) {
 #pragma unroll
         for (int w = 1; w < WarpsDeep; ++w) total += partial[warp_index() + w][m][n];
       }
-      Result::template store<1>(a, batch, m, first + n, Vec<Value, 1>{{total}});
+      Result::template store<1>(a, batch, m, first + n, Vec<Value, 1>{{total}},
+                                Result::template load<1>(a, batch, m, first + n));
     }
   }
 }

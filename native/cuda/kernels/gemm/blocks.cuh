@@ -4,7 +4,8 @@
 //   Accumulator                               f32, f64, i32, u32, i64 or u64
 //   static i32 rows(a), columns(a), depth(a)  extents of m, n and k, none of them 0 but perhaps k
 //   Left, Right                               sources of the operands (copy.cuh); both are made of (a, batch)
-//   Result                                    store<W>(a, batch, m, n, Vec<Accumulator, W>): W neighbours along n
+//   Result                                    load<W>(a, batch, m, n): what W results along n need besides the sums;
+//                                             store<W>(a, batch, m, n, sums, sides) computes and writes them
 //   splits                                    blocks that share the depth of a tile; their sums meet in partial()
 
 struct BlockTile {
@@ -56,7 +57,13 @@ struct PartialResult {
   using T = typename Contraction::Accumulator;
   static constexpr int width = 4;
   template <int W>
-  TW_DEVICE static void store(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sum) {
+  struct Sides {};
+  template <int W>
+  TW_DEVICE static Sides<W> load(const Arguments&, i32, i32, i32) {
+    return {};
+  }
+  template <int W>
+  TW_DEVICE static void store(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sum, const Sides<W>&) {
     store_vec(Contraction::partial(a) + partial_index<Contraction>(a, blockIdx.y, batch, row, column), sum);
   }
 };
@@ -84,6 +91,7 @@ TW_DEVICE void add_splits(const Arguments& a) {
   const i32 column = static_cast<i32>(at - line * vectors) * width;
   const i32 batch = line / rows, row = line - batch * rows;
   if (batch >= Contraction::batches(a)) return;
+  const auto sides = Result::template load<width>(a, batch, row, column);
   Vec<T, width> sum{};
 #pragma unroll
   for (int split = 0; split < Contraction::splits; ++split) {
@@ -92,7 +100,7 @@ TW_DEVICE void add_splits(const Arguments& a) {
 #pragma unroll
     for (int i = 0; i < width; ++i) sum.v[i] += part.v[i];
   }
-  Result::template store<width>(a, batch, row, column, sum);
+  Result::template store<width>(a, batch, row, column, sum, sides);
 }
 
 // Elements `stride` apart.

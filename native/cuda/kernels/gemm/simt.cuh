@@ -82,6 +82,8 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
   constexpr int widest = 16 / sizeof(Value);
   constexpr int tall = widest < ThreadRows ? widest : ThreadRows, wide = widest < ThreadColumns ? widest : ThreadColumns;
   constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
+  // More at once would not fit the registers of two blocks of the largest tile.
+  constexpr int unrolled = ThreadRows * ThreadColumns < 64 ? Depth : 4;
   using LeftCopy = ConvertingCopy<Left, Value, Rows, Depth, threads>;
   using RightCopy = ConvertingCopy<Right, Value, Columns, Depth, threads>;
 
@@ -128,7 +130,7 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
     } else {
       let_successor_start();
     }
-#pragma unroll
+#pragma unroll unrolled
     for (int k = 0; k < Depth; ++k) {
       Value x[ThreadRows], y[ThreadColumns];
 #pragma unroll
@@ -161,14 +163,19 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
   for (int m = 0; m < ThreadRows; ++m) {
     const i32 row = tile.row + m / tall * tall * down + down_index * tall + m % tall;
     if (row >= rows) continue;
+    auto column_of = [&](int n) { return tile.column + n / wide * wide * across + across_index * wide + n % wide; };
+    // All loads go before the first store, which they must not pass.
+    typename Result::template Sides<width> sides[ThreadColumns / width];
+#pragma unroll
+    for (int n = 0; n < ThreadColumns; n += width)
+      if (column_of(n) < columns) sides[n / width] = Result::template load<width>(a, tile.batch, row, column_of(n));
 #pragma unroll
     for (int n = 0; n < ThreadColumns; n += width) {
-      const i32 column = tile.column + n / wide * wide * across + across_index * wide + n % wide;
-      if (column >= columns) continue;
+      if (column_of(n) >= columns) continue;
       Vec<Value, width> part;
 #pragma unroll
       for (int i = 0; i < width; ++i) part.v[i] = sum[m][n + i];
-      Result::template store<width>(a, tile.batch, row, column, part);
+      Result::template store<width>(a, tile.batch, row, column_of(n), part, sides[n / width]);
     }
   }
 }

@@ -30,16 +30,53 @@ struct WarpSums {
   Accumulator c[Rows / 16][Columns / 8][4];
 };
 
-// Stores a warp's sums by way of shared memory, 16 rows at a time, so that neighbouring threads write neighbours.
-// `scratch` is the warp's own: 16 × (Columns + 8) accumulators.
+// How a warp stores its sums: by way of shared memory, 16 rows at a time, so that neighbouring threads write neighbours.
+template <typename Result, int Columns>
+struct WarpStore {
+  static constexpr int pitch = Columns + 8;
+  static constexpr int width = Result::width < Columns / 2 ? Result::width : Columns / 2;
+  static constexpr int across = Columns / width;
+  static constexpr int vectors = 16 * across / warp_size;
+  using Sides = typename Result::template Sides<width>;
+  Sides sides[vectors];
+
+  TW_DEVICE static int line(int v) { return (v * warp_size + lane_index()) / across; }
+  TW_DEVICE static int place(int v) { return (v * warp_size + lane_index()) % across * width; }
+
+  // What 16 rows of results need besides the sums.
+  TW_DEVICE void load(const Arguments& a, const BlockTile& at, i32 rows, i32 columns) {
+#pragma unroll
+    for (int v = 0; v < vectors; ++v)
+      if (at.row + line(v) < rows && at.column + place(v) < columns)
+        sides[v] = Result::template load<width>(a, at.batch, at.row + line(v), at.column + place(v));
+  }
+
+  template <typename Accumulator>
+  TW_DEVICE void store(const Arguments& a, const Accumulator* scratch, const BlockTile& at, i32 rows, i32 columns) const {
+    constexpr int load = width < 4 ? width : 4;
+#pragma unroll
+    for (int v = 0; v < vectors; ++v) {
+      if (at.row + line(v) >= rows || at.column + place(v) >= columns) continue;
+      Vec<Accumulator, width> sum;
+#pragma unroll
+      for (int p = 0; p < width; p += load) {
+        const auto part = load_vec<load>(scratch + line(v) * pitch + place(v) + p);
+#pragma unroll
+        for (int q = 0; q < load; ++q) sum.v[p + q] = part.v[q];
+      }
+      Result::template store<width>(a, at.batch, at.row + line(v), at.column + place(v), sum, sides[v]);
+    }
+  }
+};
+
+// Stores a warp's sums; `first` has been loaded for the first 16 rows. `scratch` is the warp's own: 16 × (Columns + 8)
+// accumulators.
 template <typename Result, int Rows, int Columns, typename Accumulator>
 TW_DEVICE void store_warp(const Arguments& a, Accumulator* scratch, const WarpSums<Accumulator, Rows, Columns>& sums,
-                          const BlockTile& at, i32 rows, i32 columns) {
+                          WarpStore<Result, Columns>& first, BlockTile at, i32 rows, i32 columns) {
   constexpr int pitch = Columns + 8;
-  constexpr int width = Result::width < Columns / 2 ? Result::width : Columns / 2;
-  constexpr int across = Columns / width;
-  constexpr int load = width < 4 ? width : 4;
   const int lane = lane_index();
+  WarpStore<Result, Columns> now = first;
 #pragma unroll
   for (int i = 0; i < Rows / 16; ++i) {
     __syncwarp();
@@ -51,19 +88,13 @@ TW_DEVICE void store_warp(const Arguments& a, Accumulator* scratch, const WarpSu
                   Vec<Accumulator, 2>{{sums.c[i][j][2 * half], sums.c[i][j][2 * half + 1]}});
     }
     __syncwarp();
-#pragma unroll
-    for (int v = 0; v < 16 * across; v += warp_size) {
-      const int line = (v + lane) / across, column = (v + lane) % across * width;
-      if (at.row + i * 16 + line >= rows || at.column + column >= columns) continue;
-      Vec<Accumulator, width> sum;
-#pragma unroll
-      for (int p = 0; p < width; p += load) {
-        const auto part = load_vec<load>(scratch + line * pitch + column + p);
-#pragma unroll
-        for (int q = 0; q < load; ++q) sum.v[p + q] = part.v[q];
-      }
-      Result::template store<width>(a, at.batch, at.row + i * 16 + line, at.column + column, sum);
-    }
+    // The next rows' loads are under way while these are computed; they could not pass the stores.
+    WarpStore<Result, Columns> next;
+    const BlockTile below{at.batch, at.row + 16, at.column};
+    if (i + 1 < Rows / 16) next.load(a, below, rows, columns);
+    now.store(a, scratch, at, rows, columns);
+    now = next;
+    at = below;
   }
 }
 
@@ -177,10 +208,12 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
     ahead = ahead + 1 == Stages ? 0 : ahead + 1;
   }
 
+  using Result = typename ResultOf<Contraction, Contraction::splits>::Type;
+  const BlockTile warp_tile{tile.batch, tile.row + row, tile.column + column};
+  WarpStore<Result, warp_columns> first;
+  first.load(a, warp_tile, rows, columns);
   cp_async_wait<0>();
   __syncthreads();
-  Accumulator* const scratch =
-      reinterpret_cast<Accumulator*>(shared) + warp_index() * (16 * (warp_columns + 8));
-  store_warp<typename ResultOf<Contraction, Contraction::splits>::Type>(
-      a, scratch, sums, {tile.batch, tile.row + row, tile.column + column}, rows, columns);
+  Accumulator* const scratch = reinterpret_cast<Accumulator*>(shared) + warp_index() * (16 * (warp_columns + 8));
+  store_warp(a, scratch, sums, first, warp_tile, rows, columns);
 }

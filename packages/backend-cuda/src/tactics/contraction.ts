@@ -37,11 +37,10 @@ export const contraction: Tactic = {
   name: 'contraction',
   refuses: refuseContraction,
   candidates(group: GroupView): readonly CandidateOutline[] {
-    if (!onTensorCores(group)) return best(simtCandidates(group), mostCandidates);
-    if (!isStem(group)) return best(tensorCandidates(group, false), mostCandidates);
-    // Both ways are worth timing: the model knows little of either.
-    const both = [true, false].flatMap((stem) => best(tensorCandidates(group, stem), mostCandidates / 2));
-    return best(both, mostCandidates);
+    const found = onTensorCores(group)
+      ? [...(isStem(group) ? tensorCandidates(group, true) : []), ...tensorCandidates(group, false)]
+      : simtCandidates(group);
+    return found.sort((a, b) => a.estimate - b.estimate);
   },
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const parameters = candidate.parameters as Readonly<Record<string, number>>;
@@ -50,12 +49,6 @@ export const contraction: Tactic = {
       : emitSimt(group, parameters as unknown as SimtTile & Splits, context);
   },
 };
-
-const mostCandidates = 8;
-
-function best(candidates: readonly CandidateOutline[], count: number): readonly CandidateOutline[] {
-  return [...candidates].sort((a, b) => a.estimate - b.estimate).slice(0, count);
-}
 
 function tensorCandidates(group: GroupView, stem: boolean): CandidateOutline[] {
   const problem = stem ? stemProblem(group) : problemOf(group);

@@ -168,7 +168,8 @@ struct Window {
       Vec<Accumulator, part> some;
 #pragma unroll
       for (int k = 0; k < part; ++k) some.v[k] = sums.v[i + k];
-      Result::template store<part>(a, 0, at.row + r, at.channel + i, some);
+      Result::template store<part>(a, 0, at.row + r, at.channel + i, some,
+                                   Result::template load<part>(a, 0, at.row + r, at.channel + i));
     }
   }
 };`;

@@ -53,7 +53,7 @@ export interface ResultOptions {
   readonly accumulator: string;
 }
 
-/** `struct Result`: store<W>() of gemm/blocks.cuh; and the widest W that the output takes. */
+/** `struct Result`: load<W>() and store<W>() of gemm/blocks.cuh; and the widest W that the output takes. */
 export function printResult(o: ResultOptions, args: Arguments): { text: string; width: number } {
   const { group, problem, output } = o;
   const expression = group.expressions()[0]!;
@@ -73,35 +73,42 @@ export function printResult(o: ResultOptions, args: Arguments): { text: string; 
   const width = widthOf(runs, output, dtypeInfo(dtypeOf(group.outputs[0])!).bits / 8);
   const index = indexType(...views);
   const offset = (operand: number): string => offsetText(runs, operand, index, args);
-  const vectors = new Map<number, string>();
   const loads = sides.map((side, i) => {
     const type = cxxType(side.dtype);
     const stride = runs.columns.at(-1)?.strides[1 + i] ?? 0;
     const pointer = `${args.input(side.input, type)} + ${offset(1 + i)}`;
-    vectors.set(i, stride === 0 ? `x${String(i)}` : `x${String(i)}.v[k]`);
-    if (stride === 0) return `    const ${type} x${String(i)} = *(${pointer});`;
-    if (stride === 1 && isVector(runs, side.view, 1 + i, width))
-      return `    const auto x${String(i)} = load_vec<W>(${pointer});`;
-    return `    const auto x${String(i)} = load_strided<W>(${pointer}, ${args.dim(stride)});`;
+    const name = `x${String(i)}`;
+    if (stride === 0) return { member: `${type} ${name};`, value: `*(${pointer})`, element: `sides.${name}` };
+    const isDense = stride === 1 && isVector(runs, side.view, 1 + i, width);
+    const value = isDense ? `load_vec<W>(${pointer})` : `load_strided<W>(${pointer}, ${args.dim(stride)})`;
+    return { member: `Vec<${type}, W> ${name};`, value, element: `sides.${name}.v[k]` };
   });
   const plain = `static_cast<${signedType(o.accumulator, dtypeOf(group.anchor!.outputs[0])!)}>(sum.v[k])`;
-  const sum = biasAt < 0 ? plain : `(${plain} + convert<${o.accumulator}>(${vectors.get(biasAt)!}))`;
+  const sum = biasAt < 0 ? plain : `(${plain} + convert<${o.accumulator}>(${loads[biasAt]!.element}))`;
   const sumText =
     biasAt < 0 ? plain : `static_cast<${signedType(o.accumulator, dtypeOf(group.anchor!.outputs[0])!)}>${sum}`;
   const scalars = printScalars([expression], (arg) =>
-    arg === anchor ? sumText : vectors.get(sides.findIndex((s, i) => s.input === arg && i !== biasAt))!,
+    arg === anchor ? sumText : loads[sides.findIndex((s, i) => s.input === arg && i !== biasAt)]!.element,
   );
   const decode = (['batch', 'rows', 'columns'] as const).flatMap((role) =>
     printDecode(runs[role], { batch: 'batch', rows: 'row', columns: 'column' }[role], prefixes[role], args),
   );
+  const at = 'const Arguments& a, i32 batch, i32 row, i32 column';
   const lines = [
     'struct Result {',
     `  static constexpr int width = ${String(width)};`,
+    `  template <int W>`,
+    `  struct Sides { ${loads.map((l) => l.member).join(' ')} };`,
     '  template <int W>',
-    `  TW_DEVICE static void store(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<${o.accumulator}, W>& sum) {`,
+    `  TW_DEVICE static Sides<W> load(${at}) {`,
     ...decode.map((l) => `    ${l}`),
-    ...checkText(problem, runs, checks, output, args),
-    ...loads,
+    ...checkText(problem, runs, checks, output, args).map((condition) => `    if (${condition}) return {};`),
+    `    return {${loads.map((l) => l.value).join(',\n            ')}};`,
+    '  }',
+    '  template <int W>',
+    `  TW_DEVICE static void store(${at}, const Vec<${o.accumulator}, W>& sum, const Sides<W>& sides) {`,
+    ...decode.map((l) => `    ${l}`),
+    ...checkText(problem, runs, checks, output, args).map((condition) => `    if (${condition}) return;`),
     `    Vec<${outType}, W> y;`,
     '#pragma unroll',
     '    for (int k = 0; k < W; ++k) {',
@@ -173,7 +180,7 @@ function checkText(
       const i = runs[role].findIndex((r) => r.checked === at && r.axis === axis);
       return i < 0 ? [] : [`${prefixes[role]}${String(i)} * ${String(step)}`];
     });
-    return `    if (${terms.join(' + ') || '0'} >= ${args.dim(output.dims[at]!)}) return;`;
+    return `${terms.join(' + ') || '0'} >= ${args.dim(output.dims[at]!)}`;
   });
 }
 
