@@ -271,7 +271,7 @@ class ProgramCompiler {
       const int v = step.inputs.back().value;
       if (v < 0) continue;
       ProgramValue& value = program_->values_[static_cast<size_t>(v)];
-      memory(step, from.kernel, value, k < kHostInputsOfLaunch, input);
+      memory(step, from.kernel, value, k < host_inputs(from.kernel), input);
       const bool made = value.storage == Storage::kArena || value.storage == Storage::kHeap;
       if (made && value.first_step < 0 && native)
         invalid(input + ".value", value.name + " is read before a step writes it");
@@ -292,7 +292,7 @@ class ProgramCompiler {
     }
   }
 
-  // Steps touch their own memory, but for transfers and for what a launch reads on the host: its code and numbers.
+  // Steps touch their own memory, but for transfers and for what is read on the host: the numbers of a step, and the code of a launch.
   static void memory(const ProgramStep& step, const std::string& kernel, ProgramValue& value, bool leading,
                      const std::string& where) {
     if (step.on_device && kernel == "transfer") return;
@@ -303,7 +303,7 @@ class ProgramCompiler {
 
   // Of the arena's alignment, which vector loads and tensor maps rely on.
   static constexpr size_t kDeviceAlignment = 256;
-  static constexpr size_t kHostInputsOfLaunch = 2;
+  static size_t host_inputs(const std::string& kernel) { return kernel == "launch" ? 2 : 1; }
 
   void upload_constants() {
     Program& p = *program_;

@@ -16,6 +16,7 @@ import {
 import { native } from './native.js';
 import type { Tactic } from './tactic.js';
 import { emitCopy } from './tactics/copy.js';
+import { librariesOf } from './tactics/cublaslt.js';
 import { tactics } from './tactics/index.js';
 import { version } from './version.js';
 
@@ -55,6 +56,15 @@ function device(): DeviceDescription | undefined {
   }
 }
 
+function unavailable(): string | undefined {
+  try {
+    const status = native().cuda.status();
+    return status.available ? undefined : status.reason;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 const nameOf = (tactic: Tactic): string => `cuda.${tactic.name}`;
 
 export const cudaBackend: Backend = {
@@ -62,6 +72,7 @@ export const cudaBackend: Backend = {
   memory: 'cuda',
   version,
   device,
+  unavailable,
   refuses,
   candidates(node: Node): readonly Candidate[] {
     const view = viewOf(node);
@@ -85,6 +96,7 @@ export const cudaBackend: Backend = {
     return tactic.emit(viewOf(node), candidate, context);
   },
   emitCopy,
+  needs: librariesOf,
   async measure(work: Measurable): Promise<number[]> {
     const n = native();
     const weights = n.openWeights(work.weights);

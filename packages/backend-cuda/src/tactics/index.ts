@@ -6,6 +6,7 @@ import { linearAttention } from './attention-linear.js';
 import { attentionScores } from './attention-scores.js';
 import { attention } from './attention.js';
 import { contraction } from './contraction.js';
+import { cublaslt } from './cublaslt.js';
 import { cumulative } from './cumulative.js';
 import { depthwise } from './depthwise.js';
 import { gemv } from './gemv.js';
@@ -19,6 +20,7 @@ import { softmax } from './softmax.js';
 
 export const tactics: readonly Tactic[] = [
   contraction,
+  cublaslt,
   gemv,
   depthwise,
   map,
