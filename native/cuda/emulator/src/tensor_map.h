@@ -8,6 +8,7 @@ struct alignas(64) TensorMap {
   static constexpr uint32_t kMagic = 0x50414D54;
   uint32_t magic;
   uint8_t is_im2col, element_bytes, rank, swizzle;  // a CUtensorMapSwizzle
+  uint64_t unused;  // hosts clear a bit of this word, as some drivers need it
   uint64_t address;
   uint64_t strides[4];  // bytes, of dimensions 1 …
   uint32_t dims[5];
