@@ -1,13 +1,6 @@
 /** The generated half of kernels over rows and columns: a struct `Problem` with the operands' accessors. */
 
-import {
-  anchorArg,
-  type Dim,
-  dtypeInfo,
-  type EmitContext,
-  type GroupView,
-  type MemoryView,
-} from '@tensorwright/core';
+import { anchorArg, type Dim, dtypeInfo, type EmitContext, type GroupView, type MemoryView } from '@tensorwright/core';
 import type { Arguments } from '../launch/arguments.js';
 import { printScalars } from '../print/scalars.js';
 import { cxxType } from '../print/types.js';

@@ -49,6 +49,7 @@ export const norm: Tactic = {
   emit(group: GroupView, _candidate, context: EmitContext): Promise<EmittedStep> {
     const args = new Arguments();
     const { op, attributes, inputs } = group.anchor!;
+    const epsilon = attributes['epsilon'] as number;
     const x = context.view(group.anchorInputs[0]!)!;
     const rows = rowsOf(group, x.dims);
     const value = valueOutput(group)!;
@@ -86,7 +87,7 @@ export const norm: Tactic = {
     const shifted = `values[v] * convert<C>(scale[v])${bias ? ' + convert<C>(bias[v])' : ''}`;
     const problem = printProblem(space, args, operands, [
       `  using X = ${main.type};\n  using C = ${double ? 'f64' : 'f32'};\n`,
-      `  TW_DEVICE C epsilon() const { return C(${String(attributes['epsilon'] as number)}); }\n`,
+      `  TW_DEVICE C epsilon() const { return C(${String(epsilon)}); }\n`,
       `  TW_DEVICE Index splits() const { return ${String(shape.splits)}; }\n`,
       `  TW_DEVICE Index chunk() const { return ${args.dim(chunkOf(space, shape))}; }\n`,
       shape.splits > 1
