@@ -183,8 +183,11 @@ struct WarpgroupProduct {
       const BlockTile here = tile(index);
 #pragma unroll
       for (int b = 0; b < blocks; ++b)
-        store_permuted<Contraction, Columns>(a, {here.batch, here.row + (group * blocks + b) * 64, here.column}, d[b],
-                                             Contraction::rows(a), Contraction::columns(a));
+        RegisterStore<Contraction, Columns>{a,
+                                            {here.batch, here.row + (group * blocks + b) * 64, here.column},
+                                            Contraction::rows(a),
+                                            Contraction::columns(a)}
+            .store(d[b]);
       if (Turns > 1) at.skip(depth.count);
     }
   }

@@ -7,38 +7,77 @@
 // eight, which are columns 8t to 8t + 7. The packing of constants (TypeScript) does the same.
 TW_DEVICE constexpr int packed_column(int place) { return place % 8 / 2 * 8 + place / 8 * 2 + place % 2; }
 
-// As Contraction::Result::store, in our rows and columns.
-template <typename Contraction, int W, typename T>
-TW_DEVICE void store_sums(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sums) {
-  if constexpr (Contraction::swapped) Contraction::Result::template store<W>(a, batch, column, row, sums);
-  else Contraction::Result::template store<W>(a, batch, row, column, sums);
-}
+// Contraction::Result in our rows and columns.
+template <typename Contraction, int W>
+struct OrientedResult {
+  using Result = typename Contraction::Result;
+  using Sides = typename Result::template Sides<W>;
 
-// Stores 64 × Columns sums from registers: 8 neighbours of a row to a thread, 64 bytes or more of a row to four threads.
-template <typename Contraction, int Columns, typename T>
-TW_DEVICE void store_permuted(const Arguments& a, const BlockTile& at, const T (&d)[Columns / 2], i32 rows, i32 columns) {
+  TW_DEVICE static Sides load(const Arguments& a, i32 batch, i32 row, i32 column) {
+    if constexpr (Contraction::swapped) return Result::template load<W>(a, batch, column, row);
+    else return Result::template load<W>(a, batch, row, column);
+  }
+  template <typename T>
+  TW_DEVICE static void store(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sums, const Sides& sides) {
+    if constexpr (Contraction::swapped) Result::template store<W>(a, batch, column, row, sums, sides);
+    else Result::template store<W>(a, batch, row, column, sums, sides);
+  }
+};
+
+template <typename Contraction>
+constexpr int result_width = Contraction::Result::width < 8 ? Contraction::Result::width : 8;
+
+// Stores 64 × Columns sums of a warpgroup from registers: 8 neighbours of a row to a thread, 64 bytes or more of a row to
+// four threads. What the results need besides the sums is loaded some pieces ahead.
+template <typename Contraction, int Columns>
+struct RegisterStore {
   static_assert(Contraction::permuted && !Contraction::swapped && Columns % 32 == 0, "columns in the packed order");
-  constexpr int widest = Contraction::Result::width, width = widest < 8 ? widest : 8;
-  const int lane = lane_index();
-  const i32 first_row = at.row + warp_index() % 4 * 16 + lane / 4;
-  const i32 first_column = at.column + lane % 4 * 8;
+  using T = typename Contraction::Accumulator;
+  static constexpr int width = result_width<Contraction>, parts = 8 / width;
+  using Result = OrientedResult<Contraction, width>;
+  // A piece is `width` sums of a thread: pieces of 32 columns and eight rows, then the other eight, then the next columns.
+  static constexpr int pieces = Columns / 32 * 2 * parts, ahead = Columns == 32 ? pieces : 4 * parts;
+
+  const Arguments& a;
+  const BlockTile at;
+  const i32 rows, columns;
+
+  TW_DEVICE i32 row(int piece) const {
+    return at.row + warp_index() % 4 * 16 + lane_index() / 4 + piece / parts % 2 * 8;
+  }
+  TW_DEVICE i32 column(int piece) const {
+    return at.column + piece / (2 * parts) * 32 + lane_index() % 4 * 8 + piece % parts * width;
+  }
+  TW_DEVICE bool inside(int piece) const { return row(piece) < rows && column(piece) < columns; }
+
+  TW_DEVICE void store(const T (&d)[Columns / 2]) const {
+    typename Result::Sides sides[2][ahead];
 #pragma unroll
-  for (int c = 0; c < Columns; c += 32) {
+    for (int i = 0; i < ahead; ++i)
+      if (inside(i)) sides[0][i] = Result::load(a, at.batch, row(i), column(i));
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const i32 row = first_row + 8 * half;
+    for (int first = 0; first < pieces; first += ahead) {
 #pragma unroll
-      for (int p = 0; p < 8; p += width) {
-        const i32 column = first_column + c + p;
-        if (row >= rows || column >= columns) continue;
+      for (int i = 0; i < ahead; ++i) {
+        const int next = first + ahead + i;
+        if (next < pieces && inside(next))
+          sides[(first / ahead + 1) % 2][i] = Result::load(a, at.batch, row(next), column(next));
+      }
+#pragma unroll
+      for (int i = 0; i < ahead; ++i) {
+        const int piece = first + i, half = piece / parts % 2, part = piece % parts;
+        if (piece >= pieces || !inside(piece)) continue;
         Vec<T, width> sums;
 #pragma unroll
-        for (int i = 0; i < width; ++i) sums.v[i] = d[(c / 8 + (p + i) / 2) * 4 + half * 2 + (p + i) % 2];
-        store_sums<Contraction, width>(a, at.batch, row, column, sums);
+        for (int k = 0; k < width; ++k) {
+          const int place = part * width + k;
+          sums.v[k] = d[(piece / (2 * parts) * 4 + place / 2) * 4 + half * 2 + place % 2];
+        }
+        Result::store(a, at.batch, row(piece), column(piece), sums, sides[first / ahead % 2][i]);
       }
     }
   }
-}
+};
 
 // A tile of sums in shared memory, lines of neighbours as the result has them.
 template <typename Contraction, int Rows, int Columns>
@@ -73,7 +112,8 @@ struct SharedSums {
   // Adds up the tiles of all blocks of the cluster, each block a share of the lines, and stores the result.
   template <int Splits>
   TW_DEVICE static void store(const Arguments& a, T* tile, const BlockTile& at, int thread, int threads) {
-    constexpr int widest = Contraction::Result::width, width = widest < 8 ? widest : 8;
+    constexpr int width = result_width<Contraction>;
+    using Result = OrientedResult<Contraction, width>;
     constexpr int load = width < 4 ? width : 4, across = length / width;
     const i32 rows = Contraction::rows(a), columns = Contraction::columns(a);
     const int rank = Splits > 1 ? static_cast<int>(cluster_rank()) : 0;
@@ -82,6 +122,7 @@ struct SharedSums {
       const i32 row = at.row + (Contraction::swapped ? along : line);
       const i32 column = at.column + (Contraction::swapped ? line : along);
       if (row >= rows || column >= columns) continue;
+      const auto sides = Result::load(a, at.batch, row, column);
       Vec<T, width> sums{};
 #pragma unroll
       for (int split = 0; split < Splits; ++split) {
@@ -93,7 +134,7 @@ struct SharedSums {
           for (int q = 0; q < load; ++q) sums.v[p + q] += some.v[q];
         }
       }
-      store_sums<Contraction, width>(a, at.batch, row, column, sums);
+      Result::store(a, at.batch, row, column, sums, sides);
     }
   }
 };

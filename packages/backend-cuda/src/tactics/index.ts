@@ -10,6 +10,7 @@ import { cublaslt } from './cublaslt.js';
 import { cumulative } from './cumulative.js';
 import { depthwise } from './depthwise.js';
 import { gemv } from './gemv.js';
+import { hopper } from './hopper.js';
 import { map } from './map.js';
 import { movement } from './movement.js';
 import { norm } from './norm.js';
@@ -21,6 +22,7 @@ import { softmax } from './softmax.js';
 export const tactics: readonly Tactic[] = [
   contraction,
   cublaslt,
+  hopper,
   gemv,
   depthwise,
   map,

@@ -1,0 +1,4 @@
+// Dense products by warpgroups, Hopper only: TMA fills a ring of stages, wgmma empties it.
+#include "gemm/blocks.cuh"
+#include "gemm/wgmma_result.cuh"
+#include "gemm/wgmma.cuh"
