@@ -1,5 +1,6 @@
 // What every kernel starts with. Readers replace each line below by the file it names: a compile unit is plain text.
 #include "prelude/types.cuh"
+#include "prelude/float8.cuh"
 #include "prelude/convert.cuh"
 #include "prelude/math.cuh"
 #include "prelude/memory.cuh"

@@ -78,8 +78,10 @@ TW_DEVICE To convert(From x) {
     return x;
   } else if constexpr (is_same<From, b8> || is_same<From, bool>) {
     return convert<To>(static_cast<i32>(static_cast<bool>(x)));
-  } else if constexpr (is_same<From, f16> || is_same<From, bf16>) {
+  } else if constexpr (is_same<From, f16> || is_same<From, bf16> || is_float8<From>) {
     return convert<To>(static_cast<f32>(x));
+  } else if constexpr (is_float8<To>) {
+    return To::template from<false>(static_cast<f64>(x));
   } else if constexpr (is_same<To, b8>) {
     return b8{static_cast<u8>(x != From(0))};
   } else if constexpr (is_same<To, bool>) {

@@ -45,6 +45,8 @@ export function refuseScalars(expressions: readonly Scalar[]): string | undefine
   return undefined;
 }
 
+type CastScalar = Extract<Scalar, { op: 'cast' }>;
+
 /** Integer results of these may leave the range of a dtype below 64 bits. */
 const overflowing = new Set(['add', 'sub', 'mul', 'neg', 'abs', 'shl', 'bitnot', 'pow', 'div']);
 
@@ -91,7 +93,7 @@ class Printer {
         return this.#emit(domain, `${c!} != 0 ? ${a!} : ${b!}`);
       }
       case 'cast':
-        return this.#cast(this.print(e.args[0]), e.args[0].dtype, e.dtype);
+        return this.#cast(this.print(e.args[0]), e.args[0].dtype, e);
       default: {
         const from = domainOf(e.args[0].dtype);
         const args = e.args.map((x) => this.#inDomain(this.print(x), domainOf(x.dtype), from));
@@ -113,8 +115,12 @@ class Printer {
   }
 
   /** ONNX's Cast: to bool by comparison with zero, to integers by truncation and wrapping, to narrow floats by rounding. */
-  #cast(name: string, from: DType, to: DType): string {
+  #cast(name: string, from: DType, { dtype: to, saturate, roundMode }: CastScalar): string {
     if (to === 'bool') return from === 'bool' ? name : this.#emit('i64', `${name} != 0`);
+    if (isFloat(to) && dtypeInfo(to).bits === 8) {
+      const how = [String(saturate), ...(roundMode === undefined ? [] : [`ScaleRound::${roundMode}`])].join(', ');
+      return this.#emit('f32', `${storedType(to)!}::from<${how}>(convert<f64>(${name}))`);
+    }
     // 16-bit floats are rounded from the source itself: by way of float32 they would be rounded twice.
     if (isFloat(to) && dtypeInfo(to).bits < 32) return this.#narrow(name, to);
     const moved = this.#inDomain(name, domainOf(from), domainOf(to));

@@ -16,6 +16,11 @@ const names: Partial<Record<DType, string>> = {
   uint32: 'u32',
   uint64: 'u64',
   bool: 'b8',
+  float8e4m3fn: 'f8e4m3fn',
+  float8e4m3fnuz: 'f8e4m3fnuz',
+  float8e5m2: 'f8e5m2',
+  float8e5m2fnuz: 'f8e5m2fnuz',
+  float8e8m0: 'f8e8m0',
 };
 
 /** undefined for element types that kernels do not store. */
