@@ -15,6 +15,7 @@ mkdirSync(content, { recursive: true });
 
 const programs = {
   conformance: 'harness/src/conformance/main.ts',
+  contractions: 'harness/src/contractions/main.ts',
   zoo: 'harness/src/zoo/main.ts',
   soak: 'harness/src/soak/main.ts',
   tensorwright: 'cli/src/main.ts',

@@ -136,6 +136,26 @@ describe.skipIf(!hasDevice)('dot', () => {
     product({ dtype, labels: ['mk', 'nk', 'mn'], extents, force: { tactic: 'cuda.gemv', parameters } }),
   );
 
+  it('multiplies unsigned by signed bytes', () =>
+    compare({
+      inputs: [
+        { dtype: 'uint8', dims: [33, 70], fill: (i) => (i * 37) % 256 },
+        { dtype: 'int8', dims: [70, 24] },
+      ],
+      graph: (b, x, y) => b.op('dot', [x, y], { lhs: 'mk', rhs: 'kn', out: 'mn' }),
+    }));
+
+  it('rounds operands to tf32 where that is asked for', () =>
+    compare({
+      inputs: [
+        { dtype: 'float32', dims: [33, 70] },
+        { dtype: 'float32', dims: [70, 24] },
+      ],
+      graph: (b, x, y) => b.op('dot', [x, y], { lhs: 'mk', rhs: 'kn', out: 'mn' }),
+      force: { tactic: 'cuda.contraction', parameters: { ...tensorTiles[6]!, splits: 1 } },
+      tolerance: 1e-3,
+    }));
+
   it('applies the maps that follow', () =>
     compare({
       inputs: [

@@ -75,6 +75,8 @@ const resnet = [1, 8, 32].flatMap((batch) => [
 ]);
 
 export const shapes: readonly Shape[] = [
+  // Over at once, even where kernels are emulated.
+  linear('float16', 'tiny', 24, 32, 64),
   ...bert,
   ...resnet,
   linear('float16', 'square', 2048, 2048, 2048),
