@@ -18,8 +18,8 @@ check('lint', runTool('eslint', ['.']));
 check('typecheck', runTool('nx', ['run-many', '-t', 'typecheck', '--outputStyle=stream']));
 check('typecheck of the configuration', runTool('tsc', ['-p', 'tsconfig.json']));
 check('packages', run(process.execPath, ['scripts/check-packages.mjs']));
-unitTests();
 nativeTests();
+unitTests();
 
 writeFileSync(join(resultFolder, 'summary.json'), `${JSON.stringify(total)}\n`);
 if (failures.length > 0) console.error(`\nFailed: ${failures.join(', ')}`);
@@ -44,7 +44,7 @@ function unitTests() {
   count('unit tests', succeeded, report?.numPassedTests ?? 0, report?.numFailedTests ?? 0);
 }
 
-/** The C++ tests, through the build target that also builds them. */
+/** The C++ tests, through the build target that also builds them, and the emulator that the CUDA tests run on. */
 function nativeTests() {
   const file = join(resultFolder, 'native.xml');
   const succeeded = runTool('nx', ['run', '@tensorwright/native:test:native', '--outputStyle=stream'], {

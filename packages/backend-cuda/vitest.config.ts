@@ -1,4 +1,8 @@
-import { defineProject } from 'vitest/config';
+import { defineProject, mergeConfig } from 'vitest/config';
 import { project } from '../../scripts/vitest-project.ts';
+import { emulated } from './test/support/emulator.ts';
 
-export default defineProject(project('backend-cuda'));
+export default mergeConfig(
+  project('backend-cuda'),
+  defineProject({ test: { env: emulated(), globalSetup: ['test/support/emulator.ts'] } }),
+);

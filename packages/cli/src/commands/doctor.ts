@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 import { type Command, Option } from 'commander';
+import type { CudaStatus } from '@tensorwright/native';
 import { CommandError, exitCodes } from '../exit-codes.js';
 import { addCommonOptions } from '../options/build-options.js';
 import { formatBytes } from '../output/format.js';
@@ -94,7 +95,7 @@ function libc(): string {
   return glibc === undefined ? 'musl' : `glibc ${glibc}`;
 }
 
-const probes = { native: probeNative, backends: probeBackends, onnxruntime: probeOnnxRuntime };
+const probes = { native: probeNative, backends: probeBackends, cuda: probeCuda, onnxruntime: probeOnnxRuntime };
 type ProbeName = keyof typeof probes;
 
 async function probeNative(): Promise<Check[]> {
@@ -130,10 +131,16 @@ async function probeBackends(): Promise<Check[]> {
       try {
         const backend = await loadBackend(name);
         const device = backend.device();
-        const data = { name, version: backend.version, device: device?.id ?? null };
+        const reason = device ? undefined : backend.unavailable?.();
+        const data = {
+          name,
+          version: backend.version,
+          device: device?.id ?? null,
+          ...(reason !== undefined && { reason }),
+        };
         return device
           ? { name: `backend ${name}`, status: 'ok', text: `${backend.version}, ${device.description}`, data }
-          : { name: `backend ${name}`, status: 'note', text: `${backend.version}, no device`, data };
+          : { name: `backend ${name}`, status: 'note', text: `${backend.version}, ${reason ?? 'no device'}`, data };
       } catch (error) {
         return {
           name: `backend ${name}`,
@@ -144,6 +151,29 @@ async function probeBackends(): Promise<Check[]> {
       }
     }),
   );
+}
+
+/** What kernels of a GPU are compiled with, and the libraries that tactics may call. Nothing to say without a GPU. */
+async function probeCuda(): Promise<Check[]> {
+  const { loadNative } = await import('@tensorwright/native');
+  let status: CudaStatus;
+  try {
+    status = loadNative().cuda.status();
+  } catch {
+    return [];
+  }
+  if (!status.available) return [];
+  const check = (name: string, version: string | undefined, reason: string | undefined): Check => ({
+    name,
+    status: version === undefined ? 'note' : 'ok',
+    text: version ?? reason ?? 'missing',
+    data: { version: version ?? null },
+  });
+  return [
+    check('NVIDIA driver', `CUDA ${status.driver}`, undefined),
+    check('NVRTC', status.compiler, status.compilerReason),
+    check('cuBLASLt', status.cublasLt.version, status.cublasLt.reason),
+  ];
 }
 
 async function probeOnnxRuntime(): Promise<Check[]> {

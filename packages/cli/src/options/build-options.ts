@@ -12,6 +12,7 @@ export interface BuildFlags extends ShapeOptions {
   readonly tf32?: boolean;
   readonly keepFloat32?: readonly string[];
   readonly level?: BuildOptions['optimizationLevel'];
+  readonly tacticSources?: BuildOptions['tacticSources'];
   readonly timingCache?: string;
   readonly timeBudget?: number;
   readonly threads?: number;
@@ -28,6 +29,7 @@ export const buildOnly = [
   'optShapes',
   'maxShapes',
   'level',
+  'tacticSources',
   'timingCache',
   'timeBudget',
 ] as const;
@@ -60,6 +62,12 @@ export function addBuildOptions(command: Command): Command {
     .addOption(new Option('--opt-shapes <shapes>', 'extents to be fastest at').argParser(shapes))
     .addOption(new Option('--max-shapes <shapes>', 'largest extents').argParser(shapes))
     .addOption(new Option('--level <n>', 'how much to search, 0 to 5 (default: 3)').argParser(integerFrom(0, 5)))
+    .addOption(
+      new Option(
+        '--tactic-sources <names>',
+        "libraries that tactics may call, separated by commas, or 'none' (default: all)",
+      ).argParser((text: string) => (text === 'none' ? [] : list(text))),
+    )
     .option('--timing-cache <folder>', 'keep measured times here between builds')
     .addOption(
       new Option('--time-budget <time>', 'the most that timing may take: 30s, 2min (default: unlimited)').argParser(
@@ -93,6 +101,7 @@ export function buildOptionsOf(flags: BuildFlags, profiles: readonly Profile[] |
     // A profile without entries says nothing: all inputs are of fixed shape.
     ...(profiles?.some((p) => Object.keys(p).length > 0) && { profiles }),
     ...(flags.level !== undefined && { optimizationLevel: flags.level }),
+    ...(flags.tacticSources && { tacticSources: flags.tacticSources }),
     ...(flags.timingCache !== undefined && { timingCache: flags.timingCache }),
     ...(flags.timeBudget !== undefined && { timeBudgetMs: flags.timeBudget }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
