@@ -5,7 +5,9 @@
 
 import {
   addDims,
+  definerOf,
   type Dim,
+  dimSymbols,
   type Graph,
   type Layout,
   type Node,
@@ -40,7 +42,8 @@ export function concatSlots(order: readonly Node[], graph: Graph, assignments: A
   for (const [at, node] of concats.entries()) {
     const { layout, axis } = describe(node, assignments);
     const v = node.outputs[0]!;
-    if (!innermost(layout, (v.type as TensorType).dims!.length, axis)) continue;
+    const { dims } = v.type as TensorType;
+    if (!innermost(layout, dims!.length, axis) || !dims!.every(knownBeforehand)) continue;
     let start: Dim = 0;
     const seen = new Set<Value>();
     for (const input of node.inputs as readonly Value[]) {
@@ -84,6 +87,11 @@ export function startWithin(v: Value, concat: Value, slotOf: (v: Value) => Conca
     slot = outer?.axis === slot.axis ? outer : undefined;
   }
   return undefined;
+}
+
+/** Extents that steps of the run find out are too late: the first operand is computed before the last one's size is known. */
+function knownBeforehand(d: Dim): boolean {
+  return [...dimSymbols(d)].every((s) => definerOf(s) === undefined);
 }
 
 function isNativeConcat(node: Node, assignments: Assignments): boolean {
