@@ -1,6 +1,7 @@
 /** Tactics of single operators. */
 
 import type { Tactic } from '../../tactic.js';
+import { bitCast } from './bit-cast.js';
 import { col2im } from './col2im.js';
 import { deformConv } from './deform-conv.js';
 import { fourier } from './fourier.js';
@@ -32,6 +33,7 @@ export const operatorTactics: readonly Tactic[] = [
   random,
   resize,
   topK,
+  bitCast,
   matrix,
   fourier,
   recurrent,
