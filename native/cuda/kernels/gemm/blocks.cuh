@@ -6,7 +6,8 @@
 //   Left, Right                               sources of the operands (copy.cuh); both are made of (a, batch)
 //   Result                                    load<W>(a, batch, m, n): what W results along n need besides the sums;
 //                                             store<W>(a, batch, m, n, sums, sides) computes and writes them
-//   splits                                    blocks that share the depth of a tile; their sums meet in partial()
+//   splits                                    blocks that share the depth of a tile; their sums meet in partial(), or,
+//   cluster                                   where the splits of a tile are a cluster, in its shared memory
 
 struct BlockTile {
   i32 batch, row, column;

@@ -98,6 +98,53 @@ TW_DEVICE void store_warp(const Arguments& a, Accumulator* scratch, const WarpSu
   }
 }
 
+#if __CUDA_ARCH__ >= 900
+// Adds the tiles of a cluster's blocks, each of which has a split of the depth, and stores the result: every block takes
+// a share of the tile and reads it from the others' shared memory, in the order of the splits.
+template <typename Contraction, int Rows, int Columns, int Threads, int WarpRows, int WarpColumns>
+TW_DEVICE void store_cluster(const Arguments& a, typename Contraction::Accumulator* shared,
+                             const WarpSums<typename Contraction::Accumulator, WarpRows, WarpColumns>& sums, int row,
+                             int column, const BlockTile& tile, i32 rows, i32 columns) {
+  using Value = typename Contraction::Accumulator;
+  using Result = typename Contraction::Result;
+  constexpr int pitch = Columns + 8;
+  constexpr int width = Result::width;
+  constexpr int part = width < 4 ? width : 4;
+  constexpr int splits = Contraction::splits;
+  const int lane = lane_index();
+#pragma unroll
+  for (int i = 0; i < WarpRows / 16; ++i) {
+#pragma unroll
+    for (int j = 0; j < WarpColumns / 8; ++j) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+        store_vec(shared + (row + i * 16 + lane / 4 + half * 8) * pitch + column + j * 8 + lane % 4 * 2,
+                  Vec<Value, 2>{{sums.c[i][j][2 * half], sums.c[i][j][2 * half + 1]}});
+    }
+  }
+  cluster_sync();
+  for (int v = cluster_rank() * Threads + threadIdx.x; v < Rows * Columns / width; v += splits * Threads) {
+    const int line = v / (Columns / width), place = v % (Columns / width) * width;
+    const i32 m = tile.row + line, n = tile.column + place;
+    if (m >= rows || n >= columns) continue;
+    const auto sides = Result::template load<width>(a, tile.batch, m, n);
+    Vec<Value, width> sum{};
+#pragma unroll
+    for (int split = 0; split < splits; ++split) {
+      const Value* const from = cluster_pointer(shared, split) + line * pitch + place;
+#pragma unroll
+      for (int p = 0; p < width; p += part) {
+        const auto some = load_vec<part>(from + p);
+#pragma unroll
+        for (int q = 0; q < part; ++q) sum.v[p + q] += some.v[q];
+      }
+    }
+    Result::template store<width>(a, tile.batch, m, n, sum, sides);
+  }
+  cluster_sync();  // a block's memory lives until the others have read it
+}
+#endif
+
 // Rows × Columns of the product by WarpsDown × WarpsAcross warps; `Depth` elements a stage.
 template <typename Contraction, int Rows, int Columns, int Depth, int WarpsDown, int WarpsAcross, int Stages>
 TW_DEVICE void gemm_tensor_core(const Arguments& a) {
@@ -208,12 +255,21 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
     ahead = ahead + 1 == Stages ? 0 : ahead + 1;
   }
 
-  using Result = typename ResultOf<Contraction, Contraction::splits>::Type;
-  const BlockTile warp_tile{tile.batch, tile.row + row, tile.column + column};
-  WarpStore<Result, warp_columns> first;
-  first.load(a, warp_tile, rows, columns);
   cp_async_wait<0>();
-  __syncthreads();
-  Accumulator* const scratch = reinterpret_cast<Accumulator*>(shared) + warp_index() * (16 * (warp_columns + 8));
-  store_warp(a, scratch, sums, first, warp_tile, rows, columns);
+#if __CUDA_ARCH__ >= 900
+  if constexpr (Contraction::cluster) {
+    __syncthreads();
+    store_cluster<Contraction, Rows, Columns, threads>(a, reinterpret_cast<Accumulator*>(shared), sums, row, column, tile,
+                                                       rows, columns);
+  } else
+#endif
+  {
+    using Result = typename ResultOf<Contraction, Contraction::splits>::Type;
+    const BlockTile warp_tile{tile.batch, tile.row + row, tile.column + column};
+    WarpStore<Result, warp_columns> first;
+    first.load(a, warp_tile, rows, columns);
+    __syncthreads();
+    Accumulator* const scratch = reinterpret_cast<Accumulator*>(shared) + warp_index() * (16 * (warp_columns + 8));
+    store_warp(a, scratch, sums, first, warp_tile, rows, columns);
+  }
 }

@@ -52,7 +52,7 @@ struct WarpgroupProduct {
   static constexpr int blocks = Rows / Together / 64;
   static constexpr int down_bytes = Rows * span, stage_bytes = down_bytes + Columns * span;
   static constexpr bool from_registers = splits == 1 && Contraction::permuted;
-  static_assert(Rows == 64 * Together * blocks && Columns % 8 == 0 && stage_bytes % 1024 == 0, "whole instructions");
+  static_assert(Rows == 64 * Together * blocks && Columns % 8 == 0 && stage_bytes % (8 * span) == 0, "whole instructions");
   static_assert(from_registers || Turns == 1, "by turns only without shared memory");
 
   const Arguments& a;

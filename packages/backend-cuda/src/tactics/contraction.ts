@@ -45,10 +45,17 @@ export const contraction: Tactic = {
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const parameters = candidate.parameters as Readonly<Record<string, number>>;
     return 'warpsDown' in parameters
-      ? emitTensor(group, parameters as unknown as TensorTile & Splits, parameters['stem'] === 1, context)
+      ? emitTensor(group, parameters as unknown as TensorTile & Splits, flags(parameters), context)
       : emitSimt(group, parameters as unknown as SimtTile & Splits, context);
   },
 };
+
+function flags(parameters: Readonly<Record<string, number>>): { stem: boolean; cluster: boolean } {
+  return { stem: parameters['stem'] === 1, cluster: parameters['cluster'] === 1 };
+}
+
+/** Sizes of clusters that every device with clusters has. */
+const clusterSizes = new Set([2, 4, 8]);
 
 function tensorCandidates(group: GroupView, stem: boolean): CandidateOutline[] {
   const problem = stem ? stemProblem(group) : problemOf(group);
@@ -62,16 +69,17 @@ function tensorCandidates(group: GroupView, stem: boolean): CandidateOutline[] {
   return tensorTiles.flatMap((tile) => {
     const depth = tile.depthBytes / bytes;
     const plan = { ...tile, depth, threads: tensorThreads(tile), sharedBytes: tensorTileBytes(tile) };
-    return splitChoices(tile.rows, tile.columns, depth, extents, machine).map((splits) => ({
-      variant: stem ? 'stem' : 'tensor',
-      parameters: { ...tile, splits, ...(stem && { stem: 1 }) },
-      ...layouts,
-      inputs,
-      estimate:
-        padding +
-        launchMicroseconds +
-        slowness * (estimate({ ...plan, splits }, extents, bytes, tensorSpeed(bytes), machine) - launchMicroseconds),
-    }));
+    return splitChoices(tile.rows, tile.columns, depth, extents, machine).map((splits) => {
+      const cluster = machine.clusters && clusterSizes.has(splits);
+      const microseconds = estimate({ ...plan, splits, cluster }, extents, bytes, tensorSpeed(bytes), machine);
+      return {
+        variant: stem ? 'stem' : 'tensor',
+        parameters: { ...tile, splits, ...(stem && { stem: 1 }), ...(cluster && { cluster: 1 }) },
+        ...layouts,
+        inputs,
+        estimate: padding + launchMicroseconds + slowness * (microseconds - launchMicroseconds),
+      };
+    });
   });
 }
 

@@ -32,6 +32,8 @@ export interface Described {
 
 export interface DescribeOptions {
   readonly splits: number;
+  /** Whether a tile's splits are a cluster. Default: no. */
+  readonly cluster?: boolean;
   /** How constants are laid out: which axis is innermost, and what its extent is rounded up to. */
   readonly inner: 'depth' | 'own';
   readonly multipleBytes: number;
@@ -57,7 +59,7 @@ export function describeContraction(
   const result = printResult({ group, problem, view, output: context.outputView(0)!, accumulator }, args);
   const pitch = mulDims(ceilDivDims(columns!, 4), 4);
   const accumulatorBytes = accumulator.endsWith('64') ? 8 : 4;
-  const split = options.splits > 1;
+  const split = options.splits > 1 && options.cluster !== true;
   const extent = (name: string, d: Dim): string =>
     `  TW_DEVICE static i32 ${name}(const Arguments& a) { return ${args.dim(d)}; }`;
   const text = [
@@ -71,6 +73,7 @@ export function describeContraction(
     '  using Right = ::Right;',
     '  using Result = ::Result;',
     `  static constexpr int splits = ${String(options.splits)};`,
+    `  static constexpr bool cluster = ${String(options.cluster ?? false)};`,
     extent('batches', batches!),
     extent('rows', rows!),
     extent('columns', columns!),

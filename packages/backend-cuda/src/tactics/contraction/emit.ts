@@ -32,6 +32,8 @@ interface Kernel extends Splits {
   readonly call: string;
   readonly threads: number;
   readonly sharedBytes: number;
+  /** Whether the splits of a tile are a cluster. Default: no. */
+  readonly cluster?: boolean;
   /** Blocks of a multiprocessor to leave registers for. */
   readonly blocks: number;
 }
@@ -39,7 +41,7 @@ interface Kernel extends Splits {
 export function emitTensor(
   group: GroupView,
   tile: TensorTile & Splits,
-  stem: boolean,
+  { stem, cluster }: { readonly stem: boolean; readonly cluster: boolean },
   context: EmitContext,
 ): Promise<EmittedStep> {
   const problem = stem ? stemProblem(group) : problemOf(group, context);
@@ -51,7 +53,8 @@ export function emitTensor(
     uses: 'gemm',
     call: `gemm_tensor_core<Contraction, ${list.join(', ')}>(a)`,
     threads: tensorThreads(tile),
-    sharedBytes: tensorTileBytes(tile),
+    sharedBytes: tensorTileBytes(tile, cluster),
+    cluster,
   };
   return emitProduct(group, problem, options, stem, context, kernel);
 }
@@ -86,10 +89,11 @@ function emitProduct(
   kernel: Kernel,
 ): Promise<EmittedStep> {
   const args = new Arguments();
-  const { splits } = kernel;
+  const { splits, cluster = false } = kernel;
+  const adds = splits > 1 && !cluster;
   const padding = stem ? printPadding(group, context, args) : undefined;
   const partialOffset = padding ? imageBytes(group) : 0;
-  const described = describeContraction(group, problem, { ...options, splits, partialOffset }, context, args);
+  const described = describeContraction(group, problem, { ...options, splits, cluster, partialOffset }, context, args);
   const { partialBytes } = described;
   // Loads of single elements are many at a time and hold many registers.
   const blocks = described.gathers && kernel.uses === 'gemm' ? 1 : kernel.blocks;
@@ -101,7 +105,7 @@ extern "C" __global__ void __launch_bounds__(${String(addThreads)}) add(const __
 extern "C" __global__ void __launch_bounds__(${String(kernel.threads)}, ${String(blocks)}) product(const __grid_constant__ Arguments a) {
   ${kernel.call};
 }
-${splits > 1 ? add : ''}`;
+${adds ? add : ''}`;
   const [batches, rows, columns] = [problem.batch, problem.rows, problem.columns].map(productOf) as [Dim, Dim, Dim];
   const tiles = productOf([batches, ceilDivDims(rows, kernel.rows), ceilDivDims(columns, kernel.columns)]);
   const vectors = productOf([batches, rows, ceilDivDims(columns, Math.min(mostAddWidth, described.width))]);
@@ -112,8 +116,14 @@ ${splits > 1 ? add : ''}`;
     arguments: args,
     launches: [
       ...(padding ? [padding.launch] : []),
-      { function: 'product', grid: [tiles, splits, 1], block: [kernel.threads, 1, 1], sharedBytes: kernel.sharedBytes },
-      ...(splits > 1
+      {
+        function: 'product',
+        grid: [tiles, splits, 1],
+        block: [kernel.threads, 1, 1],
+        sharedBytes: kernel.sharedBytes,
+        ...(cluster && { cluster: [1, splits, 1] as const }),
+      },
+      ...(adds
         ? [{ function: 'add', grid: [ceilDivDims(vectors, addThreads), 1, 1], block: [addThreads, 1, 1] } as const]
         : []),
     ],

@@ -43,10 +43,11 @@ export function tensorThreads(t: TensorTile): number {
   return t.warpsDown * t.warpsAcross * 32;
 }
 
-export function tensorTileBytes(t: TensorTile): number {
+/** Shared memory of a block; in clusters a whole tile of sums lies there. */
+export function tensorTileBytes(t: TensorTile, cluster = false): number {
   const ring = t.stages * (t.rows + t.columns) * t.depthBytes;
   const scratch = t.warpsDown * t.warpsAcross * 16 * (t.columns / t.warpsAcross + 8) * 4;
-  return Math.max(ring, scratch);
+  return Math.max(ring, scratch, cluster ? t.rows * (t.columns + 8) * 4 : 0);
 }
 
 /** A tile of the kernel in ordinary arithmetic. */
@@ -97,6 +98,8 @@ export interface Machine {
   readonly multiprocessors: number;
   /** Shared memory that a multiprocessor's blocks have together. */
   readonly sharedBytes: number;
+  /** Whether blocks can be clusters. */
+  readonly clusters: boolean;
 }
 
 /** What a kernel's inner loop does in a clock on one multiprocessor, and what it cannot be faster than. */
@@ -122,6 +125,7 @@ const memoryBytesPerMicrosecond = 3.9e6;
 /** Start, first loads, epilogue. */
 const fixedMicroseconds = 1.9;
 const secondLaunchMicroseconds = 1.2;
+const clusterMicroseconds = 0.5;
 
 export interface Plan {
   readonly rows: number;
@@ -129,6 +133,8 @@ export interface Plan {
   /** Elements of a step. */
   readonly depth: number;
   readonly splits: number;
+  /** Whether splits are added without leaving the chip. */
+  readonly cluster?: boolean;
   readonly threads: number;
   readonly sharedBytes: number;
 }
@@ -159,7 +165,7 @@ export function estimate(plan: Plan, extents: Extents, elementBytes: number, spe
   return (
     fixedMicroseconds +
     Math.max(clocks / clocksPerMicrosecond, memory) +
-    (splits > 1 ? secondLaunchMicroseconds + partial : 0)
+    (splits === 1 ? 0 : plan.cluster === true ? clusterMicroseconds : secondLaunchMicroseconds + partial)
   );
 }
 
