@@ -48,21 +48,28 @@ TW_DEVICE void project_tile(i32 m, i32 n, i32 depth, LoadX load_x, LoadW load_w,
     }
 }
 
-// sums[row] = Σ load(row, k) · vector[k] for rows [0, count): a warp to four rows at a time.
-template <int Threads, typename Real, typename Load>
+// sums[row] = Σ load(row, k) · vector[k] for rows [0, count): a warp to several rows at a time, so that many loads are
+// under way at once. `load` gives `Width` elements from k on.
+template <int Threads, int Width, typename Real, typename Load>
 TW_DEVICE void multiply_rows(i32 count, i32 size, const Real* vector, Real* sums, Load load) {
-  constexpr int rows = 4;
+  constexpr int rows = 8;
   for (i32 first = warp_index() * rows; first < count; first += Threads / warp_size * rows) {
     Real acc[rows] = {};
-    for (i32 k = lane_index(); k < size; k += warp_size) {
-      const Real v = vector[k];
+    for (i32 k = lane_index() * Width; k < size; k += warp_size * Width) {
+      decltype(load(0, 0)) weights[rows];
 #pragma unroll
-      for (int r = 0; r < rows; ++r) acc[r] += load(min(first + r, count - 1), k) * v;
+      for (int r = 0; r < rows; ++r) weights[r] = load(min(first + r, count - 1), k);
+#pragma unroll
+      for (int i = 0; i < Width; ++i) {
+        const Real v = vector[k + i];
+#pragma unroll
+        for (int r = 0; r < rows; ++r) acc[r] += convert<Real>(weights[r].v[i]) * v;
+      }
     }
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
       const Real sum = warp_reduce(acc[r], Sum());
-      if (lane_index() == 0 && first + r < count) sums[first + r] = sum;
+      if (lane_index() == r && first + r < count) sums[first + r] = sum;
     }
   }
 }

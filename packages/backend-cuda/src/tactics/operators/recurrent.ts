@@ -4,6 +4,7 @@ import {
   addDims,
   ceilDivDims,
   type Dim,
+  dtypeInfo,
   type EmitContext,
   type EmittedStep,
   type GroupView,
@@ -11,6 +12,7 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import { launchStep } from '../../launch/launch-step.js';
+import { isAligned } from '../../print/views.js';
 import type { Tactic } from '../../tactic.js';
 import { AnchorOperands, type TextOperand } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
@@ -144,6 +146,7 @@ function stepKernel(layer: Layer, group: GroupView): string {
   const y = operands.output(0);
   const hidden = operands.output(1);
   const lstm = op === 'lstm';
+  const width = String(rowVector(layer));
   return `
 extern "C" __global__ void __launch_bounds__(${String(threads)}) steps(const __grid_constant__ Arguments a) {
   TW_SHARED_BYTES(shared);
@@ -157,12 +160,12 @@ extern "C" __global__ void __launch_bounds__(${String(threads)}) steps(const __g
     h[i] = ${state(5)};
     ${lstm ? `cell[i] = ${state(6)};` : ''}
   }
-  const auto load = [&](i32 row, i32 k) { return convert<Real>(${r.at(['direction', 'row', 'k'])}); };
+  const auto load = [&](i32 row, i32 k) { return load_vec<${width}>(&${r.at(['direction', 'row', 'k'])}); };
   for (i32 s = 0; s < length; ++s) {
     const i32 t = ${reverse} ? length - 1 - s : s;
     const Real* const x = ${gates} + ((direction * i64(${args.dim(vectors)}) + i64(t) * ${batch} + b) * ${String(rows)});
     __syncthreads();
-    multiply_rows<${String(threads)}>(${String(earlyRows(layer, group))}, ${h}, h, sums, load);
+    multiply_rows<${String(threads)}, ${width}>(${String(earlyRows(layer, group))}, ${h}, h, sums, load);
     __syncthreads();
 ${cellText(layer, group)}
       h[i] = next;
@@ -178,6 +181,14 @@ ${cellText(layer, group)}
   }
 }
 `;
+}
+
+/** Elements of a row of R that a thread loads at once: 16 bytes where rows are aligned. */
+function rowVector({ r, size }: Layer): number {
+  let width = 128 / dtypeInfo(r.dtype).bits;
+  const fits = (): boolean => r.view.strides[2] === 1 && size % width === 0 && isAligned(r.view, 2, width);
+  while (width > 1 && !fits()) width /= 2;
+  return width;
 }
 
 /** A gru that resets before its last product needs the other gates first. */
@@ -226,7 +237,7 @@ function cellText(layer: Layer, group: GroupView): string {
       cell[i] = ${f(0, sum(1))} * h[i];
     }
     __syncthreads();
-    multiply_rows<${String(threads)}>(${String(size)}, ${String(size)}, cell, sums + ${String(2 * size)}, [&](i32 row, i32 k) {
+    multiply_rows<${String(threads)}, ${String(rowVector(layer))}>(${String(size)}, ${String(size)}, cell, sums + ${String(2 * size)}, [&](i32 row, i32 k) {
       return load(${String(2 * size)} + row, k);
     });
     __syncthreads();
