@@ -1,13 +1,14 @@
 #include "gemm/blocks.cuh"
 
-// Convolution of every channel with a filter of its own, on channels-last images. The generated text gives a type Window:
+// Convolution of every channel with a filter of its own, on channels-last images. The generated text gives a type
+// Window:
 //   Element, Weight, Accumulator
 //   width                                   channels of a thread, neighbours in memory
-//   taps_z, taps_y, taps_x                  the window, x being the innermost spatial axis; 1 where there are fewer axes
+//   taps_z, taps_y, taps_x                  the window, x being the innermost spatial axis; 1 where axes are fewer
 //   stride_x, dilation_x
 //   Position, position(a, i, run, at)       where thread i begins: `run` outputs along x; false beyond the image
 //   row_inside(a, at, z, y)                 whether that row of the window lies inside the image
-//   pixel(a, at, z, y, p)                   channels of the row's p-th pixel, from the first that the run reads; or zero
+//   pixel(a, at, z, y, p)                   channels of the row's p-th pixel, the run's first being 0; or zeros
 //   weights(a, at, z, y, x)
 //   store(a, at, r, sums)                   of the run's r-th output, where there is one
 

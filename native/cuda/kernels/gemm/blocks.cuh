@@ -64,7 +64,8 @@ struct PartialResult {
     return {};
   }
   template <int W>
-  TW_DEVICE static void store(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sum, const Sides<W>&) {
+  TW_DEVICE static void store(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sum,
+                              const Sides<W>&) {
     store_vec(Contraction::partial(a) + partial_index<Contraction>(a, blockIdx.y, batch, row, column), sum);
   }
 };

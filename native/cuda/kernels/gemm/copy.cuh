@@ -39,8 +39,8 @@ struct TileCopy {
   static constexpr int copy_bytes = Source::width * size < 16 ? Source::width * size : 16;
   static constexpr int width = copy_bytes / size;
   static constexpr bool async = copy_bytes >= 4;
-  // How the tile lies in shared memory: rows of depth, or, transposed, of operand rows, which ldmatrix turns for elements
-  // of 16 bits.
+  // How the tile lies in shared memory: rows of depth, or, transposed, of operand rows, which ldmatrix turns where
+  // elements have 16 bits.
   static constexpr bool along_depth = Source::along_depth || !async || Source::width == 1;
   static_assert(along_depth || size == 2, "only elements of 16 bits are turned");
   static constexpr int row_bytes = (along_depth ? Depth : Rows) * size;

@@ -1,5 +1,5 @@
-// The product of two tiles in ordinary arithmetic: true float32, float64 and integers of any width. Two tiles in shared
-// memory, both with neighbouring rows of the operand side by side, so that a thread reads vectors and forms outer products.
+// The product of two tiles in ordinary arithmetic: true float32, float64 and integers of any width. Both tiles lie in
+// shared memory with neighbouring rows of the operand side by side: a thread reads vectors and forms outer products.
 
 // One thread's share in copying tiles of Depth × Rows elements by way of registers: `start` loads, `finish` converts to
 // the type of the sums and writes them into the tile.
@@ -80,7 +80,8 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
   using Value = typename Contraction::Accumulator;
   using Result = typename ResultOf<Contraction, Contraction::splits>::Type;
   constexpr int widest = 16 / sizeof(Value);
-  constexpr int tall = widest < ThreadRows ? widest : ThreadRows, wide = widest < ThreadColumns ? widest : ThreadColumns;
+  constexpr int tall = widest < ThreadRows ? widest : ThreadRows;
+  constexpr int wide = widest < ThreadColumns ? widest : ThreadColumns;
   constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
   // More at once would not fit the registers of two blocks of the largest tile.
   constexpr int unrolled = ThreadRows * ThreadColumns < 64 ? Depth : 4;

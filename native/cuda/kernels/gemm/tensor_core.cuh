@@ -30,7 +30,8 @@ struct WarpSums {
   Accumulator c[Rows / 16][Columns / 8][4];
 };
 
-// How a warp stores its sums: by way of shared memory, 16 rows at a time, so that neighbouring threads write neighbours.
+// How a warp stores its sums: by way of shared memory, 16 rows at a time, so that neighbouring threads write
+// neighbours.
 template <typename Result, int Columns>
 struct WarpStore {
   static constexpr int pitch = Columns + 8;
@@ -52,7 +53,8 @@ struct WarpStore {
   }
 
   template <typename Accumulator>
-  TW_DEVICE void store(const Arguments& a, const Accumulator* scratch, const BlockTile& at, i32 rows, i32 columns) const {
+  TW_DEVICE void store(const Arguments& a, const Accumulator* scratch, const BlockTile& at, i32 rows,
+                       i32 columns) const {
     constexpr int load = width < 4 ? width : 4;
 #pragma unroll
     for (int v = 0; v < vectors; ++v) {
@@ -99,8 +101,8 @@ TW_DEVICE void store_warp(const Arguments& a, Accumulator* scratch, const WarpSu
 }
 
 #if __CUDA_ARCH__ >= 900
-// Adds the tiles of a cluster's blocks, each of which has a split of the depth, and stores the result: every block takes
-// a share of the tile and reads it from the others' shared memory, in the order of the splits.
+// Adds the tiles of a cluster's blocks, each of which has a split of the depth, and stores the result: every block
+// takes a share of the tile and reads it from the others' shared memory, in the order of the splits.
 template <typename Contraction, int Rows, int Columns, int Threads, int WarpRows, int WarpColumns>
 TW_DEVICE void store_cluster(const Arguments& a, typename Contraction::Accumulator* shared,
                              const WarpSums<typename Contraction::Accumulator, WarpRows, WarpColumns>& sums, int row,
@@ -259,8 +261,8 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
 #if __CUDA_ARCH__ >= 900
   if constexpr (Contraction::cluster) {
     __syncthreads();
-    store_cluster<Contraction, Rows, Columns, threads>(a, reinterpret_cast<Accumulator*>(shared), sums, row, column, tile,
-                                                       rows, columns);
+    store_cluster<Contraction, Rows, Columns, threads>(a, reinterpret_cast<Accumulator*>(shared), sums, row, column,
+                                                       tile, rows, columns);
   } else
 #endif
   {
