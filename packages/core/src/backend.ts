@@ -11,8 +11,11 @@ import type { PlanAttribute, PlanMemory, PlanProgram, PlanStep } from './plan.js
 import type { MemoryView } from './memory-view.js';
 import type { Tensor } from './tensor.js';
 
-/** Physical order of a value's axes. `rows`: row-major; `channelsLast`: axis 1 innermost (NHWC, NWC, NDHWC). */
-export type Layout = 'rows' | 'channelsLast';
+/**
+ * Physical order of a value's axes. `rows`: row-major; `channelsLast`: axis 1 innermost (NHWC, NWC, NDHWC);
+ * `headsInner`: axes 1 and 2 swapped, so that all heads of a position lie side by side.
+ */
+export type Layout = 'rows' | 'channelsLast' | 'headsInner';
 
 /** How a tactic takes an operand: dense in a layout, or through any strides. */
 export type Access = Layout | 'strided';

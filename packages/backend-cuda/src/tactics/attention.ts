@@ -9,6 +9,7 @@ import {
   type EmittedStep,
   exactQuotient,
   type GroupView,
+  type Layout,
   mulDims,
   type TensorType,
 } from '@tensorwright/core';
@@ -44,14 +45,19 @@ export const attention: Tactic = {
   candidates(group: GroupView): readonly CandidateOutline[] {
     const extents = extentsOf(group);
     const ranked = isSimt(group) ? simtShapes(extents) : mmaShapes(extents);
-    return ranked.map(({ shape, microseconds }) => ({
-      variant: isSimt(group) ? 'float32' : 'mma',
-      parameters: { ...shape },
-      inputs: group.node.inputs.map(() => 'strided'),
-      outputs: ['rows'],
-      stridedOutput: true,
-      estimate: microseconds,
-    }));
+    const { dims } = group.outputs[0]!.type as TensorType;
+    // The product that follows mostly takes all heads of a position as one row.
+    const layouts: readonly Layout[] = dims!.length === 4 ? ['rows', 'headsInner'] : ['rows'];
+    return ranked.flatMap(({ shape, microseconds }) =>
+      layouts.map((layout) => ({
+        variant: isSimt(group) ? 'float32' : 'mma',
+        parameters: { ...shape },
+        inputs: group.node.inputs.map(() => 'strided' as const),
+        outputs: [layout],
+        stridedOutput: true,
+        estimate: microseconds,
+      })),
+    );
   },
   emit(group: GroupView, candidate, context: EmitContext): Promise<EmittedStep> {
     const shape = candidate.parameters as AttentionShape;

@@ -6,6 +6,7 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  type Layout,
   type MemoryView,
   provablyEqual,
   type Scalar,
@@ -81,7 +82,7 @@ type Body = (args: Arguments, width: number, axes: readonly Axis[]) => string;
 export function emitElementwise(
   inputs: readonly Operand[],
   outputs: readonly Omit<Operand, 'index'>[],
-  layout: 'rows' | 'channelsLast',
+  layout: Layout,
   body: Body,
 ): Promise<EmittedStep> {
   const views = [...outputs, ...inputs].map((o) => o.view);

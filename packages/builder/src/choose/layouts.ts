@@ -15,7 +15,7 @@ import {
   usersOf,
   type Value,
 } from '@tensorwright/core';
-import { axisOrder, denseView, isDense, moveView } from '../plan/view.js';
+import { axisOrder, denseView, isDense, moveView, type View } from '../plan/view.js';
 
 const movement = new Set(['reshape', 'transpose', 'slice', 'expand']);
 const maxSweeps = 8;
@@ -91,6 +91,8 @@ function reformatBytes(
   ownLayout: Layout,
   labels: ReadonlyMap<Node, Layout>,
 ): number {
+  // Only tactics that read through any strides at one price write this layout.
+  if (access === 'strided' && ownLayout === 'headsInner') return 0;
   const wanted = access === 'strided' ? ownLayout : access;
   return readableAs(v, wanted, labels) ? 0 : access === 'strided' ? 0.5 * bytesOf(v) : bytesOf(v);
 }
@@ -109,14 +111,30 @@ function edgeBytes(
     const wanted = access === 'strided' ? userLayout : access;
     return layout === wanted || rankOf(v) < 3 ? 0 : access === 'strided' ? 0.5 * bytesOf(v) : bytesOf(v);
   }
-  // A movement costs nothing by itself; its readers say what they make of the moved view.
-  const moved = user.outputs[0]!;
-  const view = viewThrough(user, layout);
+  return movedBytes(user.outputs[0]!, viewThrough(user, layout), users, labels, options);
+}
+
+/** A movement costs nothing by itself; its readers, through further movements, say what they make of the moved view. */
+function movedBytes(
+  moved: Value,
+  view: View | undefined,
+  users: ReadonlyMap<Value, readonly Node[]>,
+  labels: ReadonlyMap<Node, Layout>,
+  options: ReadonlyMap<Node, readonly Candidate[]>,
+): number {
   let bytes = 0;
   for (const next of users.get(moved) ?? []) {
+    if (movement.has(next.op)) {
+      const out = next.outputs[0]!;
+      const dims = out.type.kind === 'tensor' ? out.type.dims : undefined;
+      const seen = view && dims && moveView(next.op, next.attributes, view, dims);
+      // What strides cannot say is copied first, and is dense from there on.
+      bytes += seen ? movedBytes(out, seen, users, labels, options) : bytesOf(moved);
+      continue;
+    }
     const wants = candidateFor(next, labels.get(next)!, options);
     next.inputs.forEach((u, i) => {
-      if (u !== moved || movement.has(next.op)) return;
+      if (u !== moved) return;
       const wanted = wants?.inputs[i] ?? 'rows';
       const target = wanted === 'strided' ? labels.get(next)! : wanted;
       const fits = view !== undefined && isDense(view, axisOrder(target, rankOf(moved)));

@@ -16,7 +16,8 @@ export type View = MemoryView;
 /** Physical order of the axes, outermost first. */
 export function axisOrder(layout: Layout, rank: number): number[] {
   const axes = Array.from({ length: rank }, (_, i) => i);
-  return layout === 'channelsLast' && rank >= 3 ? [0, ...axes.slice(2), 1] : axes;
+  if (rank < 3 || layout === 'rows') return axes;
+  return layout === 'channelsLast' ? [0, ...axes.slice(2), 1] : [0, 2, 1, ...axes.slice(3)];
 }
 
 /** The whole of a dense tensor stored in this axis order. */

@@ -3,7 +3,17 @@
  * each absorbing the map nodes that follow it; what is left of the maps forms clusters of their own.
  */
 
-import { dimsKey, finish, type Graph, type Node, operatorOf, type Steps, type Value } from '@tensorwright/core';
+import {
+  dimsKey,
+  dtypeInfo,
+  finish,
+  type Graph,
+  isFloat,
+  type Node,
+  operatorOf,
+  type Steps,
+  type Value,
+} from '@tensorwright/core';
 import type { Pass, PassContext } from '../../pass.js';
 import { type Cluster, Clustering } from './cluster.js';
 import { outlineClusters } from './outline.js';
@@ -39,13 +49,16 @@ function seedKind(node: Node): string | undefined {
 }
 
 /**
- * Follows the anchor's value through map nodes of the same extents and dtype. The group may end wherever exactly one
- * value leaves it; the longest such prefix is kept.
+ * Follows the anchor's value through map nodes of the same extents; what 16-bit products feed may be float32 in between
+ * and at the end. The group may end wherever exactly one value leaves it; the longest such prefix is kept.
  */
 function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node): void {
   const start = anchor.outputs[0]!;
   if (anchor.outputs.length !== 1 || start.type.kind !== 'tensor' || !start.type.dims) return;
   const shape = shapeKey(start);
+  const { dtype } = start.type;
+  const mayEndIn = (v: Value): boolean =>
+    v.type.kind === 'tensor' && (v.type.dtype === dtype || (isFloat(dtype) && dtypeInfo(dtype).bits < 32));
   const added: Node[] = [];
   let closed = 0;
   while (added.length < maxEpilogueNodes) {
@@ -53,7 +66,8 @@ function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node):
     if (!next) break;
     clustering.add(cluster, next);
     added.push(next);
-    if (clustering.escaping(cluster.nodes).length === 1 && operandCount(cluster) <= maxOperands) closed = added.length;
+    const escaping = clustering.escaping(cluster.nodes);
+    if (escaping.length === 1 && mayEndIn(escaping[0]!) && operandCount(cluster) <= maxOperands) closed = added.length;
   }
   for (const node of added.slice(closed)) clustering.remove(cluster, node);
 }
@@ -72,9 +86,11 @@ function nextMap(clustering: Clustering, cluster: Cluster, shape: string): Node 
   return undefined;
 }
 
-/** Extents and dtype: what an epilogue must keep. */
+/** Extents, and the dtype unless it is a float: what an epilogue must keep. */
 function shapeKey(v: Value): string {
-  return v.type.kind === 'tensor' && v.type.dims ? `${v.type.dtype}[${dimsKey(v.type.dims)}]` : '';
+  if (v.type.kind !== 'tensor' || !v.type.dims) return '';
+  const { dtype, dims } = v.type;
+  return `${isFloat(dtype) ? 'float' : dtype}[${dimsKey(dims)}]`;
 }
 
 function extentsKey(v: Value): string | undefined {
