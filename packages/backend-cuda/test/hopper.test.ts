@@ -1,7 +1,7 @@
 import { ConstantData, type DType, type GraphBuilder, tensorFromNumbers, type Value } from '@tensorwright/core';
 import { describe, it } from 'vitest';
-import { compare, hasDevice, type Input } from './compare.js';
 import { native } from '../src/native.js';
+import { compare, hasDevice, type Input } from './compare.js';
 
 function isHopper(): boolean {
   const status = native().cuda.status();
@@ -14,24 +14,18 @@ function constant(b: GraphBuilder, dtype: DType, dims: readonly number[]): Value
   return b.constant(ConstantData.of(tensorFromNumbers(dtype, values, dims)));
 }
 
-const usual = { together: 1, turns: 1, stages: 3, splits: 1, blocks: 1, swapped: 0, permuted: 1 };
+const usual = { together: 1, turns: 1, stages: 3, splits: 1, blocks: 1, swapped: 0, permuted: 1, span: 128 };
 type Shape = Partial<typeof usual> & { rows: number; columns: number };
+const swapped = { swapped: 1, permuted: 0 };
 
-interface Product {
-  readonly x: readonly number[];
-  readonly w: readonly number[];
-  readonly labels?: readonly [string, string, string];
-  readonly bias?: boolean;
+function run(shape: Shape, inputs: readonly Input[], graph: (b: GraphBuilder, ...v: Value[]) => Value): Promise<void> {
+  return compare({ inputs, graph, force: { tactic: 'cuda.hopper', parameters: { ...usual, ...shape } } });
 }
 
-function product(dtype: DType, shape: Shape, p: Product): Promise<void> {
-  const [lhs, rhs, out] = p.labels ?? ['mk', 'kn', 'mn'];
-  const inputs: Input[] = [{ dtype, dims: p.x }];
-  return compare({
-    inputs,
-    graph: (b, x) => b.op('dot', [x, constant(b, dtype, p.w)], { lhs, rhs, out }),
-    force: { tactic: 'cuda.hopper', parameters: { ...usual, ...shape } },
-  });
+function product(dtype: DType, shape: Shape, x: readonly number[], w: readonly number[]): Promise<void> {
+  return run(shape, [{ dtype, dims: x }], (b, v) =>
+    b.op('dot', [v, constant(b, dtype, w)], { lhs: 'mk', rhs: 'kn', out: 'mn' }),
+  );
 }
 
 const shapes: readonly Shape[] = [
@@ -42,11 +36,87 @@ const shapes: readonly Shape[] = [
   { rows: 256, columns: 32, together: 2, stages: 2 },
   { rows: 64, columns: 64, splits: 2 },
   { rows: 128, columns: 32, together: 2, splits: 4 },
-  { rows: 64, columns: 16, swapped: 1, permuted: 0 },
-  { rows: 128, columns: 24, together: 2, swapped: 1, permuted: 0, splits: 2 },
+  { rows: 64, columns: 16, ...swapped },
+  { rows: 128, columns: 24, together: 2, splits: 2, ...swapped },
+];
+
+interface Convolution {
+  readonly x: readonly number[];
+  readonly w: readonly number[];
+  readonly attributes?: Record<string, unknown>;
+  readonly shape?: Partial<Shape>;
+}
+
+const convolutions: readonly [string, Convolution][] = [
+  ['3 by 3', { x: [2, 64, 9, 7], w: [40, 64, 3, 3], attributes: { pads: [1, 1, 1, 1] } }],
+  ['with strides', { x: [2, 72, 11, 12], w: [48, 72, 3, 3], attributes: { pads: [1, 1, 0, 1], strides: [2, 3] } }],
+  ['with dilations', { x: [1, 80, 14, 12], w: [33, 80, 3, 2], attributes: { pads: [2, 0, 2, 1], dilations: [2, 3] } }],
+  ['1 by 1', { x: [2, 96, 7, 7], w: [64, 96, 1, 1], shape: { rows: 128, together: 2 } }],
+  ['1 by 1 with strides', { x: [3, 64, 9, 8], w: [64, 64, 1, 1], attributes: { strides: [2, 2] } }],
+  ['few channels', { x: [2, 24, 9, 9], w: [32, 24, 3, 3], shape: { span: 64 } }],
+  ['fewer channels', { x: [2, 8, 9, 9], w: [32, 8, 5, 5], attributes: { pads: [2, 2, 2, 2] }, shape: { span: 32 } }],
+  ['swapped', { x: [1, 128, 7, 7], w: [200, 128, 3, 3], shape: { columns: 56, ...swapped, splits: 4 } }],
+  ['one axis', { x: [2, 64, 50], w: [64, 64, 5], attributes: { pads: [2, 2], strides: [2], dilations: [1] } }],
+  [
+    'three axes',
+    {
+      x: [2, 64, 4, 5, 6],
+      w: [32, 64, 2, 3, 3],
+      attributes: { pads: [0, 1, 1, 1, 1, 0], strides: [1, 2, 1], dilations: [1, 1, 1] },
+      shape: { turns: 2 },
+    },
+  ],
 ];
 
 describe.skipIf(!hasDevice || !isHopper())('products of warpgroups', () => {
-  it.each(shapes)('float16, %j', (shape) => product('float16', shape, { x: [150, 456], w: [456, 104] }));
-  it('bfloat16', () => product('bfloat16', { rows: 64, columns: 64, turns: 2 }, { x: [70, 200], w: [200, 130] }));
+  it.each(shapes)('float16, %j', (shape) => product('float16', shape, [150, 456], [456, 104]));
+  it('bfloat16', () => product('bfloat16', { rows: 64, columns: 64, turns: 2 }, [70, 200], [200, 130]));
+  it('of one column', () => product('float16', { rows: 64, columns: 32 }, [70, 200], [200, 1]));
+  it('shallow', () => product('float16', { rows: 128, columns: 32, together: 2, stages: 8 }, [300, 8], [8, 70]));
+
+  it.each([
+    { rows: 64, columns: 32 },
+    { rows: 64, columns: 64, turns: 2 },
+    { rows: 64, columns: 32, splits: 2 },
+  ])('with a residual and a bias, %j', (shape) =>
+    run(
+      shape,
+      [
+        { dtype: 'float16', dims: [2, 50, 136] },
+        { dtype: 'float16', dims: [2, 50, 72] },
+      ],
+      (b, x, r) => {
+        const y = b.op('dot', [x, constant(b, 'float16', [136, 72])], { lhs: 'bmk', rhs: 'kn', out: 'bmn' });
+        return b.op('relu', [b.op('add', [b.op('add', [y, constant(b, 'float16', [72])]), r])]);
+      },
+    ),
+  );
+
+  it.each([
+    ['bmk', 'bnk', { rows: 64, columns: 24, permuted: 0 }],
+    ['mbk', 'nbk', { rows: 64, columns: 32, permuted: 0, splits: 2 }],
+  ])('batches of %s by %s', (lhs, rhs, shape) => {
+    const extents: Record<string, number> = { b: 3, m: 70, n: 40, k: 72 };
+    const dims = (labels: string): number[] => [...labels].map((l) => extents[l]!);
+    return run(
+      shape,
+      [
+        { dtype: 'float16', dims: dims(lhs) },
+        { dtype: 'float16', dims: dims(rhs) },
+      ],
+      (b, x, y) => b.op('dot', [x, y], { lhs, rhs, out: 'bmn' }),
+    );
+  });
+
+  it.each(convolutions)('convolution %s', (_, { x, w, attributes, shape }) =>
+    run({ rows: 64, columns: 64, ...shape }, [{ dtype: 'float16', dims: x }], (b, v) =>
+      b.op('conv', [v, constant(b, 'float16', w), constant(b, 'float16', [w[0]!])], {
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [0, 0, 0, 0],
+        group: 1,
+        ...attributes,
+      }),
+    ),
+  );
 });

@@ -2,9 +2,7 @@
 
 import {
   type Candidate,
-  constantOf,
   type Dim,
-  dtypeInfo,
   type EmitContext,
   type EmittedStep,
   type GroupView,
@@ -17,10 +15,10 @@ import type { CandidateOutline, Tactic } from '../tactic.js';
 import { contraction } from './contraction.js';
 import { likelyExtents, onTensorCores, operandLayouts, problemOf, refuseContraction } from './contraction/group.js';
 import { machineOf } from './contraction/machine.js';
-import type { Operand, Problem } from './contraction/problem.js';
 import { emitWarpgroups } from './hopper/emit.js';
-import { matrixOf } from './hopper/operand.js';
-import { estimateTile, span, tilesFor, type WarpgroupTile } from './hopper/tiles.js';
+import { stepsOf } from './hopper/depth.js';
+import { operandsOf } from './hopper/operands.js';
+import { estimateTile, tilesFor, type WarpgroupTile } from './hopper/tiles.js';
 
 export const hopper: Tactic = {
   name: 'hopper',
@@ -32,10 +30,9 @@ export const hopper: Tactic = {
     const problem = problemOf(group);
     const extents = likelyExtents(problem);
     const machine = machineOf();
-    const bytes = dtypeInfo(problem.left.dtype).bits / 8;
-    const steps = Math.ceil(extents.depth / (span / bytes));
-    const constant = constantOf(group.node.inputs[problem.right.input]) !== undefined;
-    return tilesFor(extents, steps, constant, machine)
+    const { depth, span, bytes, right } = operandsOf(group, problem, usualViews(group))!;
+    const steps = stepsOf(depth);
+    return tilesFor(extents, steps, span, right.constant, machine)
       .map((tile) => ({
         parameters: { ...tile },
         ...operandLayouts(group),
@@ -67,18 +64,11 @@ function refuseOperands(group: GroupView): string | undefined {
   if (!onTensorCores(group)) return 'not on tensor cores';
   const problem = problemOf(group);
   if (![problem.left, problem.right].every((o) => wholeTypes.has(o.dtype))) return 'not of 16 bits';
-  const fits =
-    hasMap(problem.left, problem.rows, problem, group) && hasMap(problem.right, problem.columns, problem, group);
-  return fits ? undefined : 'not as tensor maps describe it';
+  return operandsOf(group, problem, usualViews(group)) ? undefined : 'not as tensor maps describe it';
 }
 
-function hasMap(operand: Operand, own: readonly Dim[], problem: Problem, group: GroupView): boolean {
-  const value = group.node.inputs[operand.input]!;
-  if (constantOf(value)) return [...own, ...problem.depth, ...problem.batch].every((d) => typeof d === 'number');
-  const view = usualView((value.type as TensorType).dims!, group.anchor!.op !== 'dot');
-  const bytes = dtypeInfo(operand.dtype).bits / 8;
-  const { batch, depth } = problem;
-  return matrixOf({ axes: operand.axes(view), offset: 0, batch, own, depth, bytes }) !== undefined;
+function usualViews(group: GroupView): (input: number) => MemoryView {
+  return (input) => usualView((group.node.inputs[input]!.type as TensorType).dims!, group.anchor!.op !== 'dot');
 }
 
 function usualView(dims: readonly Dim[], channelsLast: boolean): MemoryView {

@@ -2,9 +2,7 @@
 
 import {
   ceilDivDims,
-  constantOf,
   type Dim,
-  dtypeInfo,
   type EmitContext,
   type EmittedStep,
   type GroupView,
@@ -19,12 +17,13 @@ import { cxxType } from '../../print/types.js';
 import { sumType } from '../contraction/dot-problem.js';
 import { problemOf } from '../contraction/group.js';
 import { machineOf } from '../contraction/machine.js';
-import { packConstant } from '../contraction/pack.js';
-import type { Operand, Problem } from '../contraction/problem.js';
+import type { Problem } from '../contraction/problem.js';
 import { printResult } from '../contraction/result.js';
-import { matrixOf, packedMatrix, printMatrix } from './operand.js';
+import { printImage } from './image.js';
+import { type Matrix, printMatrix } from './matrix.js';
+import { type MappedOperand, type Operands, operandsOf, packed } from './operands.js';
 import { permuteColumns } from './packed-columns.js';
-import { span, tileSharedBytes, tileThreads, type WarpgroupTile } from './tiles.js';
+import { tileSharedBytes, tileThreads, type WarpgroupTile } from './tiles.js';
 
 /** undefined where an operand lies as no tensor map can describe it. */
 export function emitWarpgroups(
@@ -33,30 +32,18 @@ export function emitWarpgroups(
   context: EmitContext,
 ): Promise<EmittedStep> | undefined {
   const problem = problemOf(group, context);
+  const view = (input: number): MemoryView => context.view(input)!;
+  const operands = operandsOf(group, problem, view);
+  if (operands?.span !== tile.span || (tile.permuted === 1 && !operands.right.constant)) return undefined;
   const args = new Arguments();
   const isSwapped = tile.swapped === 1;
-  const [leftRows, rightRows] = isSwapped ? [tile.columns, tile.rows] : [tile.rows, tile.columns];
-  const left = printOperand('Left', problem.left, problem.rows, leftRows, false, problem, group, context, args);
   const permuted = tile.permuted === 1;
-  const right = printOperand(
-    'Right',
-    problem.right,
-    problem.columns,
-    rightRows,
-    permuted,
-    problem,
-    group,
-    context,
-    args,
-  );
-  if (left === undefined || right === undefined) return undefined;
+  const [leftRows, rightRows] = isSwapped ? [tile.columns, tile.rows] : [tile.rows, tile.columns];
+  const left = printOperand('Left', operands.left, leftRows, false, operands, problem, group, args);
+  const right = printOperand('Right', operands.right, rightRows, permuted, operands, problem, group, args);
   const accumulator = sumType(problem.left.dtype);
-  const view = (input: number): MemoryView => context.view(input)!;
   const result = printResult({ group, problem, view, output: context.outputView(0)!, accumulator }, args);
-  const bytes = dtypeInfo(problem.left.dtype).bits / 8;
-  const [batches, rows, columns, depth] = [problem.batch, problem.rows, problem.columns, problem.depth].map(
-    productOf,
-  ) as [Dim, Dim, Dim, Dim];
+  const [batches, rows, columns] = [problem.batch, problem.rows, problem.columns].map(productOf) as [Dim, Dim, Dim];
   const [down, across] = isSwapped ? [columns, rows] : [rows, columns];
   const extent = (name: string, d: Dim): string =>
     `  TW_DEVICE static i32 ${name}(const Arguments& a) { return ${args.dim(d)}; }`;
@@ -72,11 +59,11 @@ export function emitWarpgroups(
     `  using Across = ::${isSwapped ? 'Left' : 'Right'};`,
     '  using Result = ::Result;',
     `  static constexpr bool swapped = ${String(isSwapped)}, permuted = ${String(permuted)};`,
-    `  static constexpr int splits = ${String(tile.splits)}, span = ${String(span)};`,
+    `  static constexpr int splits = ${String(tile.splits)}, span = ${String(tile.span)};`,
     extent('batches', batches),
     extent('rows', down),
     extent('columns', across),
-    extent('steps', ceilDivDims(depth, span / bytes)),
+    extent('steps', mulDims(operands.depth.slices, operands.depth.taps)),
     '};',
   ].join('\n');
   const list = [tile.rows, tile.columns, tile.together, tile.turns, tile.stages].map(String).join(', ');
@@ -107,36 +94,20 @@ extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(tile.b
 
 function printOperand(
   name: 'Left' | 'Right',
-  operand: Operand,
-  own: readonly Dim[],
+  { operand, matrix, image, constant }: MappedOperand,
   rows: number,
   permuted: boolean,
+  { depth, span, bytes }: Operands,
   problem: Problem,
   group: GroupView,
-  context: EmitContext,
   args: Arguments,
-): string | undefined {
-  if (operand.instead && typeof operand.instead !== 'function') return undefined;
-  const bytes = dtypeInfo(operand.dtype).bits / 8;
-  const { batch, depth } = problem;
-  const common = { batch, own, depth, bytes };
-  const loader = { name, type: cxxType(operand.dtype), bytes, rows };
-  const tensor = operand.instead?.() ?? constantOf(group.node.inputs[operand.input]);
-  const packed = tensor && packConstant(tensor, operand, problem, own, { inner: 'depth', multiple: 16 / bytes });
-  if (!packed) {
-    if (permuted) return undefined;
-    const view = context.view(operand.input)!;
-    const matrix = matrixOf({ ...common, axes: operand.axes(view), offset: view.offset });
-    const source = { kind: 'input', index: operand.input } as const;
-    return matrix && printMatrix(matrix, { ...loader, source, constant: false }, args);
-  }
-  const matrix = packedMatrix(batch, own, depth, bytes);
-  if (!permuted)
-    return printMatrix(
-      matrix,
-      { ...loader, source: { kind: 'constant', tensor: packed.tensor }, constant: true },
-      args,
-    );
-  const to = permuteColumns(packed, matrix, bytes);
-  return printMatrix(to.matrix, { ...loader, source: { kind: 'constant', tensor: to.tensor }, constant: true }, args);
+): string {
+  const loader = { name, type: cxxType(operand.dtype), bytes, rows, span, constant };
+  const input = { kind: 'input', index: operand.input } as const;
+  if (image) return printImage(image, depth, { ...loader, source: input }, args);
+  if (!constant) return printMatrix(matrix!, depth, { ...loader, source: input }, args);
+  const tensor = packed(group, problem, operand);
+  const made = permuted ? permuteColumns(tensor, matrix as Matrix<number>, bytes) : { tensor, matrix: matrix! };
+  const source = { kind: 'constant', tensor: made.tensor } as const;
+  return printMatrix(made.matrix, depth, { ...loader, source }, args);
 }

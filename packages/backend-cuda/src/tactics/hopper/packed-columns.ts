@@ -1,8 +1,7 @@
 /** Constant operands with their columns in the order in which a thread's sums are neighbours. */
 
 import { Tensor } from '@tensorwright/core';
-import type { Packed } from '../contraction/pack.js';
-import { batchesOf, type Matrix } from './operand.js';
+import { batchesOf, type Matrix } from './matrix.js';
 
 const period = 32;
 
@@ -19,8 +18,8 @@ interface PermutedColumns {
 const cache = new WeakMap<Tensor, PermutedColumns>();
 
 /** The rows of `matrix` are columns of the product; zeros fill the last period. */
-export function permuteColumns(packed: Packed, matrix: Matrix<number>, elementBytes: number): PermutedColumns {
-  const known = cache.get(packed.tensor);
+export function permuteColumns(packed: Tensor, matrix: Matrix<number>, elementBytes: number): PermutedColumns {
+  const known = cache.get(packed);
   if (known) return known;
   const columns = matrix.rows;
   const padded = Math.ceil(columns / period) * period;
@@ -32,12 +31,12 @@ export function permuteColumns(packed: Packed, matrix: Matrix<number>, elementBy
       const column = place - (place % period) + packedColumn(place % period);
       if (column >= columns) continue;
       const at = (b * columns + column) * pitch;
-      bytes.set(packed.tensor.bytes.subarray(at, at + pitch), (b * padded + place) * pitch);
+      bytes.set(packed.bytes.subarray(at, at + pitch), (b * padded + place) * pitch);
     }
   const result = {
     tensor: new Tensor('uint8', bytes, [bytes.length]),
     matrix: { ...matrix, rows: padded, batch: batchesOf(batches as number, padded * matrix.rowStride) },
   };
-  cache.set(packed.tensor, result);
+  cache.set(packed, result);
   return result;
 }

@@ -17,6 +17,7 @@ export interface WarpgroupTile {
   readonly blocks: number;
   /** 1: the constant operand takes wgmma's rows. */
   readonly swapped: number;
+  readonly span: Span;
   /** 1: columns are packed in the order in which a thread's sums are neighbours. */
   readonly permuted: number;
 }
@@ -27,8 +28,8 @@ const reservedBytes = 1024;
 const mostStages = 8;
 const barrierBytes = 16;
 
-/** Bytes of depth of a stage. */
-export const span = 128;
+/** Bytes of depth of a stage: a line of the swizzle. */
+export type Span = 32 | 64 | 128;
 
 export function tileThreads(t: WarpgroupTile): number {
   return 32 * (4 * t.together * t.turns + 1);
@@ -44,7 +45,7 @@ function sumBytes({ rows, columns, swapped }: WarpgroupTile): number {
 }
 
 export function tileSharedBytes(t: WarpgroupTile): number {
-  const ring = t.stages * ((t.rows + t.columns) * span + barrierBytes);
+  const ring = t.stages * ((t.rows + t.columns) * t.span + barrierBytes);
   return meetsInShared(t) ? Math.max(ring, sumBytes(t)) : ring;
 }
 
@@ -75,7 +76,7 @@ const swappedLimit = 64;
 
 function withStages(t: Omit<WarpgroupTile, 'stages'>, steps: number): WarpgroupTile | undefined {
   const room = Math.min(mostSharedBytes, Math.floor((mostSharedBytes + reservedBytes) / t.blocks) - reservedBytes);
-  const fits = Math.floor(room / ((t.rows + t.columns) * span + barrierBytes));
+  const fits = Math.floor(room / ((t.rows + t.columns) * t.span + barrierBytes));
   const stages = Math.min(mostStages, fits, Math.max(2, steps));
   const tile = { ...t, stages };
   return stages >= 2 && tileSharedBytes(tile) <= room ? tile : undefined;
@@ -86,14 +87,25 @@ function withStages(t: Omit<WarpgroupTile, 'stages'>, steps: number): WarpgroupT
  * @param constant whether the right operand is one: only then are its columns in the order that registers are stored in,
  *   and only then is it worth while to swap
  */
-export function tilesFor(extents: Extents, steps: number, constant: boolean, machine: Machine): WarpgroupTile[] {
+export function tilesFor(
+  extents: Extents,
+  steps: number,
+  span: Span,
+  constant: boolean,
+  machine: Machine,
+): WarpgroupTile[] {
   const found: WarpgroupTile[] = [];
-  const add = (t: Omit<WarpgroupTile, 'stages' | 'splits' | 'permuted'>, down: number, across: number): void => {
+  const add = (
+    t: Omit<WarpgroupTile, 'stages' | 'splits' | 'permuted' | 'span'>,
+    down: number,
+    across: number,
+  ): void => {
     const tiles = Math.ceil(down / t.rows) * Math.ceil(across / t.columns) * extents.batch;
+    const rounds = Math.ceil(tiles / (t.blocks * machine.multiprocessors));
     for (const splits of [1, 2, 4, 8]) {
       if (splits > 1 && (t.turns > 1 || tiles * splits > 1.1 * machine.multiprocessors || steps < 2 * splits)) continue;
       const permuted = constant && t.swapped === 0 ? 1 : 0;
-      const tile = withStages({ ...t, splits, permuted }, Math.ceil(steps / splits) * t.turns);
+      const tile = withStages({ ...t, splits, permuted, span }, Math.ceil(steps / splits) * rounds);
       if (tile) found.push(tile);
     }
   };
@@ -137,8 +149,8 @@ export function estimateTile(
   const ownSteps = Math.ceil(steps / t.splits);
   // Narrow instructions wait for shared memory: 64 rows and the columns, 32 bytes of depth each, at 128 bytes a clock.
   const instruction = Math.max(t.columns / 2, (64 + t.columns) / 4);
-  const math = ((span / 32) * (t.rows / 64) * instruction) / 0.88;
-  const traffic = ((t.rows + t.columns) * span) / l2BytesPerClock;
+  const math = ((t.span / 32) * (t.rows / 64) * instruction) / 0.88;
+  const traffic = ((t.rows + t.columns) * t.span) / l2BytesPerClock;
   const perTile = t.rows * t.columns;
   const store = (perTile / 256 / (4 * t.together)) * storeClocks + (t.splits > 1 ? exchangeClocks : 0);
   const resident = Math.min(t.blocks, Math.ceil(tiles / machine.multiprocessors)) * t.turns;

@@ -1,10 +1,10 @@
-/** Operands as tensor maps, and the text that loads a tile of one (native/cuda/kernels/gemm/wgmma.cuh). */
+/** Matrices as tensor maps, and the text that loads a tile of one (native/cuda/kernels/gemm/wgmma.cuh). */
 
 import { type Dim, dimBounds, elementCount, mulDims, provablyDivisible } from '@tensorwright/core';
-import type { Arguments, Source } from '../../launch/arguments.js';
+import type { Arguments } from '../../launch/arguments.js';
 import { mergeWalks, printDecode, type Walk, withoutPlainWindows } from '../contraction/source.js';
 import type { OperandAxes } from '../contraction/problem.js';
-import { span } from './tiles.js';
+import { type Depth, type LoaderOptions, printLoadHead } from './depth.js';
 
 /** A matrix, or a batch of them, that runs densely along the depth. */
 export interface Matrix<D extends Dim = Dim> {
@@ -76,27 +76,22 @@ export function batchesOf(extent: number, stride: number): readonly Walk[] {
   return extent > 1 ? [{ extent, stride, windows: [] }] : [];
 }
 
-export interface LoaderOptions {
-  readonly name: string;
-  /** C++ type of the elements, and their size in bytes. */
-  readonly type: string;
-  readonly bytes: number;
-  readonly source: Source;
-  readonly constant: boolean;
-  /** Rows of a load. */
-  readonly rows: number;
-}
-
-export function printMatrix(m: Matrix, o: LoaderOptions, args: Arguments): string {
+export function printMatrix(m: Matrix, depth: Depth, o: LoaderOptions, args: Arguments): string {
   const moving = m.batch.flatMap((b, i) => (b.stride === 0 ? [] : [{ ...b, name: `b${String(i)}` }]));
-  const inBytes = (d: Dim): Dim => mulDims(d, o.bytes);
+  const { taps } = depth;
+  const channels = taps === 1 ? m.depth : (m.depth as number) / taps;
+  const outer = [
+    ...(taps === 1 ? [] : [{ extent: taps, stride: channels, name: 'tap', box: 1 }]),
+    { extent: m.rows, stride: m.rowStride, name: 'at.row', box: o.rows },
+    ...moving.map((b) => ({ ...b, name: `at.${b.name}`, box: 1 })),
+  ];
   const map = args.tensorMap({
     operand: o.source,
     elementBytes: o.bytes,
-    dims: [m.depth, m.rows, ...moving.map((b) => b.extent)],
-    strides: [m.rowStride, ...moving.map((b) => b.stride)].map(inBytes),
-    box: [span / o.bytes, o.rows, ...moving.map(() => 1)],
-    swizzle: span,
+    dims: [channels, ...outer.map((x) => x.extent)],
+    strides: outer.map((x) => mulDims(x.stride, o.bytes)),
+    box: [o.span / o.bytes, ...outer.map((x) => x.box)],
+    swizzle: o.span,
   });
   const at = ['row', ...moving.map((b) => b.name)];
   return [
@@ -108,8 +103,8 @@ export function printMatrix(m: Matrix, o: LoaderOptions, args: Arguments): strin
     ...printDecode(m.batch, 'batch', 'b', args).map((l) => `    ${l}`),
     `    return {${at.join(', ')}};`,
     '  }',
-    '  TW_DEVICE static void load(const Arguments& a, void* shared, u64* barrier, const Place& at, i32 step) {',
-    `    tma_load(shared, &${map}, barrier, cache_normal, step * ${String(span / o.bytes)}, ${at.map((c) => `at.${c}`).join(', ')});`,
+    ...printLoadHead(depth, args),
+    `    tma_load(shared, &${map}, barrier, cache_normal, channel, ${outer.map((x) => x.name).join(', ')});`,
     '  }',
     '};',
   ].join('\n');
