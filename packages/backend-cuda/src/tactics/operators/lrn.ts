@@ -12,6 +12,7 @@ export const lrn: Tactic = operatorTactic({
   name: 'lrn',
   operators: ['lrn'],
   layouts: (group) => layoutsFor(group.outputs[0]!),
+  dense: true,
   emit(group: GroupView, context: EmitContext, layout: Layout): Promise<EmittedStep> {
     const args = new Arguments();
     const operands = new AnchorOperands(group, context, args);

@@ -34,6 +34,7 @@ export const pool: Tactic = operatorTactic({
   name: 'pool',
   operators: ['pool'],
   layouts: (group) => layoutsFor(group.outputs[0]!),
+  dense: true,
   emit: emitPool,
 });
 

@@ -29,6 +29,7 @@ export const resize: Tactic = operatorTactic({
   name: 'resize',
   operators: ['resize'],
   layouts: (group) => layoutsFor(group.outputs[0]!),
+  dense: true,
   refuses: (group) => {
     const plan = planOf(group);
     if (typeof plan === 'string') return plan;
