@@ -12,7 +12,13 @@ import { integerRange } from './saturate.js';
 export type Monoid = 'sum' | 'prod' | 'max' | 'min' | 'any' | 'all';
 
 /** Floats are accumulated in double and rounded once; integers wrap. An empty set gives the neutral element. */
-export function reduceTensor(x: Tensor, monoid: Monoid, axes: readonly number[], keepdims: boolean): Tensor {
+export function reduceTensor(
+  x: Tensor,
+  monoid: Monoid,
+  axes: readonly number[],
+  keepdims: boolean,
+  to: DType = x.dtype,
+): Tensor {
   const reduced = new Set(axes);
   const kept = x.dims.map((d, axis) => (reduced.has(axis) ? 1 : d));
   const dims = keepdims ? kept : x.dims.filter((_, axis) => !reduced.has(axis));
@@ -41,7 +47,7 @@ export function reduceTensor(x: Tensor, monoid: Monoid, axes: readonly number[],
     const at = offsets ? offsets.next() : i;
     out[at] = combine(out[at]!, source[i]!);
   }
-  return tensorFromNumbers(x.dtype, out, dims);
+  return tensorFromNumbers(to, out, dims);
 }
 
 function neutral(monoid: Monoid, dtype: DType): number {
@@ -106,7 +112,10 @@ function checkDType(c: InferContext): DType {
   const { class: kind } = dtypeInfo(dtype);
   const fits =
     monoid === 'any' || monoid === 'all' ? kind === 'bool' : kind === 'float' || kind === 'int' || kind === 'uint';
-  return fits ? dtype : c.fail(`'${monoid}' does not reduce ${dtype}`);
+  if (!fits) c.fail(`'${monoid}' does not reduce ${dtype}`);
+  const to = (c.attributes['to'] as DType | undefined) ?? dtype;
+  if (to !== dtype && !(isFloat(dtype) && isFloat(to))) c.fail(`the result of ${dtype} cannot be ${to}`);
+  return to;
 }
 
 /** The axes with negative ones counted from the back, ascending, without repetition. */
@@ -156,13 +165,15 @@ export const reduceOperators: readonly Operator[] = [
     name: 'reduce',
     kind: 'reduce',
     inputs: ['x'],
-    attributes: { monoid: undefined, axes: undefined, keepdims: true },
+    /** `to`: a float dtype of the result, which is not rounded to the operand's. Default: the operand's dtype. */
+    attributes: { monoid: undefined, axes: undefined, keepdims: true, to: undefined },
     infer: inferReduce,
     facts: (c) => [reduceFacts(c)],
     evaluate: (c) => {
       const x = c.tensor(0);
       const axes = normalizeAxes(c.attributes['axes'] as readonly number[], x.dims.length, (m) => c.fail(m));
-      return [reduceTensor(x, c.attributes['monoid'] as Monoid, axes, c.attributes['keepdims'] === true)];
+      const { monoid, keepdims, to } = c.attributes;
+      return [reduceTensor(x, monoid as Monoid, axes, keepdims === true, to as DType | undefined)];
     },
     numerics: { safeIn16Bit: false },
   }),

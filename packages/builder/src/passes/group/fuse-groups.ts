@@ -57,8 +57,10 @@ function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node):
   if (anchor.outputs.length !== 1 || start.type.kind !== 'tensor' || !start.type.dims) return;
   const shape = shapeKey(start);
   const { dtype } = start.type;
-  const mayEndIn = (v: Value): boolean =>
-    v.type.kind === 'tensor' && (v.type.dtype === dtype || (isFloat(dtype) && dtypeInfo(dtype).bits < 32));
+  const narrow = anchor.inputs.some(
+    (v) => v?.type.kind === 'tensor' && isFloat(v.type.dtype) && dtypeInfo(v.type.dtype).bits < 32,
+  );
+  const mayEndIn = (v: Value): boolean => v.type.kind === 'tensor' && (v.type.dtype === dtype || narrow);
   const added: Node[] = [];
   let closed = 0;
   while (added.length < maxEpilogueNodes) {

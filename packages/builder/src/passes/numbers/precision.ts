@@ -86,6 +86,12 @@ function* narrow(
     if (node.op === 'input') continue;
     yield;
     builder.origin = builder.provenance.of(node);
+    const [operand] = node.inputs;
+    if (node.op === 'reduce' && operand && low.has(operand) && !isFloat32(asLow(operand)) && !kept(builder.origin)) {
+      // Read in 16 bits, accumulated and handed on in float32: sums of 16-bit numbers overflow early.
+      rebuilder.set(node, [builder.op('reduce', [asLow(operand)], { ...node.attributes, to: 'float32' })]);
+      continue;
+    }
     const narrows = runsNarrow(node, low) && !kept(builder.origin);
     const inputs = node.inputs.map((v) => v && (narrows && isFloat32(v) ? asLow(v) : asFull(v)));
     const { outputs } = rebuilder.rebuildOn(node, inputs);
