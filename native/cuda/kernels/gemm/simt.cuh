@@ -84,7 +84,7 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
   constexpr int wide = widest < ThreadColumns ? widest : ThreadColumns;
   constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
   // More at once would not fit the registers of two blocks of the largest tile.
-  constexpr int unrolled = ThreadRows * ThreadColumns < 64 ? Depth : 4;
+  constexpr int unrolled = ThreadRows * ThreadColumns < 64 ? Depth : 2;
   using LeftCopy = ConvertingCopy<Left, Value, Rows, Depth, threads>;
   using RightCopy = ConvertingCopy<Right, Value, Columns, Depth, threads>;
 

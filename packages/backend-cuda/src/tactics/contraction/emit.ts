@@ -71,7 +71,7 @@ export function emitSimt(group: GroupView, tile: SimtTile & Splits, context: Emi
     call: `gemm_simt<Contraction, ${list.join(', ')}>(a)`,
     threads,
     sharedBytes: simtTileBytes(tile, valueBytes),
-    blocks: tile.threadRows * tile.threadColumns >= 64 ? Math.floor(512 / threads) : 1,
+    blocks: tile.threadRows * tile.threadColumns < 64 ? 1 : threads < 256 ? 3 : 2,
   };
   return emitProduct(group, problem, options, false, context, kernel);
 }
