@@ -104,12 +104,3 @@ TW_DEVICE void add_splits(const Arguments& a) {
   }
   Result::template store<width>(a, batch, row, column, sum, sides);
 }
-
-// Elements `stride` apart.
-template <int Width, typename T>
-TW_DEVICE Vec<T, Width> load_strided(const T* pointer, i64 stride) {
-  Vec<T, Width> result;
-#pragma unroll
-  for (int i = 0; i < Width; ++i) result.v[i] = pointer[i * stride];
-  return result;
-}

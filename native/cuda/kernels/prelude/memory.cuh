@@ -34,6 +34,15 @@ TW_DEVICE void store_vec(T* pointer, const Vec<T, N>& value) {
   *reinterpret_cast<Vec<T, N>*>(pointer) = value;
 }
 
+// Elements `stride` apart.
+template <int Width, typename T>
+TW_DEVICE Vec<T, Width> load_strided(const T* pointer, i64 stride) {
+  Vec<T, Width> result;
+#pragma unroll
+  for (int i = 0; i < Width; ++i) result.v[i] = pointer[i * stride];
+  return result;
+}
+
 // As load_vec, for global memory that nothing writes during the launch and that is read once: skips the L1 cache.
 template <int N, typename T>
 TW_DEVICE Vec<T, N> load_streaming(const T* pointer) {
