@@ -1,4 +1,4 @@
-/** gather, gatherElements, gatherND: vectors along what lies dense in data and result, addresses by one index or more. */
+/** gather, gatherElements, gatherND: vectors along what lies dense in data and result, found by one index or more. */
 
 import {
   ceilDivDims,

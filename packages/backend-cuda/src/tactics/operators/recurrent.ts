@@ -1,4 +1,4 @@
-/** lstm, gru, rnn: one kernel multiplies the inputs of all steps, in a second one a block steps through each sequence. */
+/** lstm, gru, rnn: a kernel multiplies the inputs of all steps, in a second one a block steps through each sequence. */
 
 import {
   addDims,
