@@ -30,8 +30,8 @@ export function emulated(): Record<string, string> {
 /** Vitest calls it before the tests. */
 export default function setup(): void {
   if (!isChosen && !isBuilt)
-    console.warn(
+    process.stderr.write(
       'backend-cuda: no device, and the emulator is not built: tests of kernels are skipped. ' +
-        'Build it with native/cuda/emulator/build.sh, or with the native tests.',
+        'Build it with native/cuda/emulator/build.sh, or with the native tests.\n',
     );
 }

@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 import { type Command, Option } from 'commander';
-import type { CudaStatus } from '@tensorwright/native';
 import { CommandError, exitCodes } from '../exit-codes.js';
 import { addCommonOptions } from '../options/build-options.js';
 import { formatBytes } from '../output/format.js';
@@ -156,13 +155,15 @@ async function probeBackends(): Promise<Check[]> {
 /** What kernels of a GPU are compiled with, and the libraries that tactics may call. Nothing to say without a GPU. */
 async function probeCuda(): Promise<Check[]> {
   const { loadNative } = await import('@tensorwright/native');
-  let status: CudaStatus;
-  try {
-    status = loadNative().cuda.status();
-  } catch {
-    return [];
-  }
-  if (!status.available) return [];
+  const load = (): ReturnType<typeof loadNative> | undefined => {
+    try {
+      return loadNative();
+    } catch {
+      return undefined;
+    }
+  };
+  const status = load()?.cuda.status();
+  if (status?.available !== true) return [];
   const check = (name: string, version: string | undefined, reason: string | undefined): Check => ({
     name,
     status: version === undefined ? 'note' : 'ok',

@@ -1,0 +1,127 @@
+/**
+ * Kernel texts through the real compiler, where it is installed: every architecture takes them, no register is spilled
+ * and no matrix instruction waits for another without need.
+ */
+
+import {
+  type Candidate,
+  type Dim,
+  type EmitContext,
+  type MemoryView,
+  mulDims,
+  type TensorType,
+  viewGroup,
+} from '@tensorwright/core';
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it, vi } from 'vitest';
+import { type Sample, samples } from './support/samples.js';
+
+// The tactics offer what a device of capability 9.0 can do.
+vi.hoisted(() => {
+  process.env['TENSORWRIGHT_EMULATOR_CAPABILITY'] = '9.0';
+});
+const texts: string[] = [];
+vi.mock('../src/compile/compile.js', () => ({
+  compile: (text: string) => {
+    texts.push(text);
+    return Promise.resolve(new Uint8Array(8));
+  },
+}));
+const { tactics } = await import('../src/tactics/index.js');
+
+const compiler = process.env['NVCC'] ?? 'nvcc';
+const hasCompiler = spawnSync(compiler, ['--version']).status === 0;
+if (!hasCompiler) process.stderr.write(`backend-cuda: no ${compiler}: kernel texts are not compiled for devices.\n`);
+
+const folder = mkdtempSync(join(tmpdir(), 'tensorwright-kernels-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function denseView({ dims }: TensorType, access: string | undefined): MemoryView {
+  const axes = dims!.map((_, i) => i);
+  const order = access === 'channelsLast' && axes.length > 2 ? [1, ...axes.slice(2).reverse(), 0] : axes.reverse();
+  const strides: Dim[] = [];
+  let stride: Dim = 1;
+  for (const i of order) {
+    strides[i] = stride;
+    stride = mulDims(stride, dims![i]!);
+  }
+  return { offset: 0, dims: dims!, strides };
+}
+
+/** Operands with strides lie as the result does. */
+function accessOf({ inputs, outputs }: Pick<Candidate, 'inputs' | 'outputs'>, i: number): string | undefined {
+  return inputs[i] === 'strided' ? outputs[0] : inputs[i];
+}
+
+/** The text of each tactic's first candidate for the group. */
+async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<string, string>> {
+  const group = viewGroup(result.node);
+  const found = new Map<string, string>();
+  for (const tactic of tactics.filter((t) => names.includes(t.name))) {
+    if (tactic.refuses(group) !== undefined) continue;
+    const first = tactic.candidates(group)[0]!;
+    const candidate: Candidate = { ...first, tactic: tactic.name, producer: '' };
+    const context: EmitContext = {
+      view: (i) => denseView(group.node.inputs[i]!.type as TensorType, accessOf(first, i)),
+      outputView: (i) => denseView(group.outputs[i]!.type as TensorType, first.outputs[i]),
+      symbol: () => 0,
+      constant: () => ({ offset: 0, bytes: 0 }),
+    };
+    texts.length = 0;
+    await tactic.emit(group, candidate, context);
+    for (const text of texts) found.set(tactic.name, text);
+  }
+  return found;
+}
+
+const everywhere = ['80', '86', '89', '90a', '120'];
+/** Of one architecture alone. */
+const special: Readonly<Record<string, readonly string[]>> = { hopper: ['90a'] };
+/** Their widest tiles spill in the epilogue, which time shows where it matters. */
+const spilling: ReadonlySet<string> = new Set(['hopper']);
+
+/** What is wrong with a text; empty when nothing is. */
+async function complaints(name: string, text: string): Promise<string> {
+  const file = join(folder, `${name}.cu`);
+  writeFileSync(file, text);
+  const architectures = special[name] ?? everywhere;
+  const options = [
+    '-x',
+    'cu',
+    '-std=c++17',
+    '-fatbin',
+    '--threads',
+    '2',
+    '-Xptxas',
+    '-v',
+    '-o',
+    `${file}.fatbin`,
+    file,
+  ];
+  const targets = architectures.flatMap((a) => ['-gencode', `arch=compute_${a},code=sm_${a}`]);
+  const { stdout, stderr } = await promisify(execFile)(compiler, [...targets, ...options]);
+  const serialised = /Potential Performance Loss|C75\d\d/;
+  const spilled = spilling.has(name) ? /(?!)/ : /[1-9]\d* bytes spill/;
+  let target = '';
+  return `${stdout}${stderr}`
+    .split('\n')
+    .flatMap((line) => {
+      target = /for '(sm_\w+)'/.exec(line)?.[1] ?? target;
+      return serialised.test(line) || spilled.test(line) ? [`${target}: ${line.trim()}`] : [];
+    })
+    .join('\n');
+}
+
+describe.skipIf(!hasCompiler)('kernel texts compile', { timeout: 120_000 }, () => {
+  it.each(Object.keys(samples))('%s', async (name) => {
+    const made = await textsOf(samples[name]!);
+    expect(made.size).toBeGreaterThan(0);
+    for (const [tactic, text] of made) expect.soft(await complaints(tactic, text), tactic).toBe('');
+  });
+});

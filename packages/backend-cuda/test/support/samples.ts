@@ -1,0 +1,99 @@
+/** Groups of usual sizes, and the tactics whose texts for them are worth a look. */
+
+import {
+  ConstantData,
+  type Dim,
+  type DType,
+  dtypeInfo,
+  elementCount,
+  GraphBuilder,
+  Tensor,
+  tensorType,
+  type Value,
+} from '@tensorwright/core';
+
+const b = new GraphBuilder();
+
+const input = (dtype: DType, dims: readonly Dim[]): Value => b.input('x', tensorType(dtype, dims));
+const weights = (dtype: DType, dims: readonly number[]): Value => {
+  const bytes = new Uint8Array((elementCount(dims) * dtypeInfo(dtype).bits) / 8);
+  return b.constant(ConstantData.of(Tensor.fromBytes(dtype, bytes, dims)));
+};
+/** Operators after an anchor, as the builder groups them. */
+const group = (inputs: readonly Value[], body: (region: GraphBuilder, ...x: Value[]) => Value): Value => {
+  const own = inputs.map((v, i) => b.input(`g${String(i)}`, v.type));
+  const region = { inputs: own, outputs: [body(b, ...own)] };
+  return b.node('group', [...inputs], { kind: 'sample' }, [region])[0]!;
+};
+
+const labels = { lhs: 'mk', rhs: 'kn', out: 'mn' };
+const conv = { strides: [1, 1], dilations: [1, 1], pads: [1, 1, 1, 1], group: 1 };
+const f16 = 'float16';
+
+export interface Sample {
+  readonly tactics: readonly string[];
+  readonly result: Value;
+}
+
+const sample = (tactics: readonly string[], result: Value): Sample => ({ tactics, result });
+
+export const samples: Readonly<Record<string, Sample>> = {
+  'product of float16 with bias and gelu': sample(
+    ['contraction', 'hopper'],
+    group([input(f16, [512, 768]), weights(f16, [768, 3072]), input(f16, [3072])], (r, x, w, bias) =>
+      r.op('gelu', [r.op('add', [r.op('dot', [x, w], labels), bias])]),
+    ),
+  ),
+  'product of bfloat16, batched': sample(
+    ['contraction'],
+    b.op('dot', [input('bfloat16', [12, 128, 64]), input('bfloat16', [12, 128, 64])], {
+      lhs: 'bqd',
+      rhs: 'bkd',
+      out: 'bqk',
+    }),
+  ),
+  'product of float32': sample(
+    ['contraction'],
+    b.op('dot', [input('float32', [256, 512]), weights('float32', [512, 512])], labels),
+  ),
+  'product of int8': sample(
+    ['contraction'],
+    b.op('dot', [input('int8', [512, 512]), weights('int8', [512, 512])], labels),
+  ),
+  'product of a vector': sample(['gemv'], b.op('dot', [input(f16, [1, 4096]), weights(f16, [4096, 4096])], labels)),
+  convolution: sample(
+    ['contraction', 'hopper'],
+    group(
+      [input(f16, [8, 128, 28, 28]), weights(f16, [128, 128, 3, 3]), weights(f16, [128]), input(f16, [8, 128, 28, 28])],
+      (r, x, w, bias, y) => r.op('relu', [r.op('add', [r.op('conv', [x, w, bias], conv), y])]),
+    ),
+  ),
+  'depthwise convolution': sample(
+    ['depthwise'],
+    b.op('conv', [input(f16, [1, 96, 56, 56]), weights(f16, [96, 1, 3, 3])], { ...conv, group: 96 }),
+  ),
+  map: sample(
+    ['map'],
+    group([input('float32', [64, 1000]), input('float32', [1000])], (r, x, y) =>
+      r.op('mul', [r.op('erf', [x]), r.op('add', [x, y])]),
+    ),
+  ),
+  softmax: sample(['softmax'], b.op('softmax', [input(f16, [96, 384])], { axis: -1 })),
+  'layer normalization': sample(
+    ['norm'],
+    b.op('layerNorm', [input(f16, [512, 768]), weights(f16, [768]), weights(f16, [768])], {}),
+  ),
+  reduction: sample(
+    ['reduce'],
+    b.op('reduce', [input('float32', [64, 2048])], { monoid: 'sum', axes: [1], keepdims: false }),
+  ),
+  attention: sample(
+    ['attention'],
+    b.op(
+      'attention',
+      Array.from({ length: 3 }, () => input(f16, [1, 12, 384, 64])),
+      {},
+    ),
+  ),
+  gather: sample(['gather'], b.op('gather', [input('float32', [30000, 768]), input('int64', [384])], { axis: 0 })),
+};
