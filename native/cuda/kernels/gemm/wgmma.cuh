@@ -40,7 +40,9 @@ struct RingPlace {
 // Tiles of Rows × Columns. `Together` warpgroups share a tile; with `Turns` = 2 there are two such teams, and one stores
 // its tile while the other multiplies. The splits of a tile's depth are the blocks of a cluster. Blocks take every
 // gridDim.x-th tile, where sums go to the result straight from registers; else there is a block for each.
-template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages>
+// `Resident` blocks are to share a multiprocessor; where that is one with two warpgroups, these take over the registers
+// that the loading thread has no use for.
+template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages, int Resident>
 struct WarpgroupProduct {
   using Down = typename Contraction::Down;
   using Across = typename Contraction::Across;
@@ -48,7 +50,13 @@ struct WarpgroupProduct {
   using Operand = typename WgmmaType<typename Down::Element>::Type;
   using Tile = SharedSums<Contraction, Rows, Columns>;
   static constexpr int splits = Contraction::splits, span = Contraction::span;
-  static constexpr int consumers = 4 * Together * Turns, threads = 32 * (consumers + 1);
+  static constexpr int consumers = 4 * Together * Turns;
+  static constexpr bool moves_registers = consumers == 8 && Resident == 1;
+  static constexpr int warps = consumers + (moves_registers ? 4 : 1), threads = 32 * warps;
+  static constexpr int few_registers = 40, many_registers = 232;
+  // A quarter of the multiprocessor holds every fourth warp.
+  static constexpr int share = 65536 / 128 / ((warps * Resident + 3) / 4) / 8 * 8;
+  static constexpr int registers = moves_registers ? many_registers : share < 255 ? share : 255;
   static constexpr int blocks = Rows / Together / 64;
   static constexpr int down_bytes = Rows * span, stage_bytes = down_bytes + Columns * span;
   static constexpr bool from_registers = splits == 1 && Contraction::permuted;
@@ -172,6 +180,7 @@ struct WarpgroupProduct {
   }
 
   TW_DEVICE void consume(int warp) const {
+    using Store = RegisterStore<Contraction, Columns, registers - blocks * Columns / 2 - 64>;
     const int team = warp / (4 * Together), group = warp / 4 % Together;
     const DepthRange depth = range();
     RingPlace<Stages> at;
@@ -183,10 +192,7 @@ struct WarpgroupProduct {
       const BlockTile here = tile(index);
 #pragma unroll
       for (int b = 0; b < blocks; ++b)
-        RegisterStore<Contraction, Columns>{a,
-                                            {here.batch, here.row + (group * blocks + b) * 64, here.column},
-                                            Contraction::rows(a),
-                                            Contraction::columns(a)}
+        Store{a, {here.batch, here.row + (group * blocks + b) * 64, here.column}, Contraction::rows(a), Contraction::columns(a)}
             .store(d[b]);
       if (Turns > 1) at.skip(depth.count);
     }
@@ -214,21 +220,21 @@ struct WarpgroupProduct {
   }
 };
 
-template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages>
+template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages, int Resident>
 TW_DEVICE void gemm_wgmma(const Arguments& a) {
-  using Product = WarpgroupProduct<Contraction, Rows, Columns, Together, Turns, Stages>;
+  using Product = WarpgroupProduct<Contraction, Rows, Columns, Together, Turns, Stages, Resident>;
   TW_SHARED_BYTES(shared);
   const Product product(a, shared);
   product.make_barriers();
   // The same for the warp, and known to be.
   const int warp = shuffle(warp_index(), 0);
-  if (warp == Product::consumers) {
-    if (elect_one()) product.produce();
+  if (warp >= Product::consumers) {
+    if constexpr (Product::moves_registers) registers_decrease<Product::few_registers>();
+    if (warp == Product::consumers && elect_one()) product.produce();
     __syncwarp();
-  }
-  if constexpr (Product::from_registers) {
-    if (warp < Product::consumers) product.consume(warp);
   } else {
-    product.consume_shared(warp);
+    if constexpr (Product::moves_registers) registers_increase<Product::many_registers>();
+    if constexpr (Product::from_registers) product.consume(warp);
   }
+  if constexpr (!Product::from_registers) product.consume_shared(warp);
 }

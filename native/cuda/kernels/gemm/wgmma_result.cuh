@@ -28,15 +28,17 @@ template <typename Contraction>
 constexpr int result_width = Contraction::Result::width < 8 ? Contraction::Result::width : 8;
 
 // Stores 64 × Columns sums of a warpgroup from registers: 8 neighbours of a row to a thread, 64 bytes or more of a row to
-// four threads. What the results need besides the sums is loaded some pieces ahead.
-template <typename Contraction, int Columns>
+// four threads. What the results need besides the sums is loaded some pieces ahead, in up to `Registers` registers.
+template <typename Contraction, int Columns, int Registers>
 struct RegisterStore {
   static_assert(Contraction::permuted && !Contraction::swapped && Columns % 32 == 0, "columns in the packed order");
   using T = typename Contraction::Accumulator;
   static constexpr int width = result_width<Contraction>, parts = 8 / width;
   using Result = OrientedResult<Contraction, width>;
   // A piece is `width` sums of a thread: pieces of 32 columns and eight rows, then the other eight, then the next columns.
-  static constexpr int pieces = Columns / 32 * 2 * parts, ahead = Columns == 32 ? pieces : 4 * parts;
+  static constexpr int pieces = Columns / 32 * 2 * parts;
+  static constexpr int room = Registers * 4 / static_cast<int>(sizeof(typename Result::Sides));
+  static constexpr int ahead = room < 1 ? 1 : room < pieces ? room : pieces;
 
   const Arguments& a;
   const BlockTile at;
@@ -51,30 +53,24 @@ struct RegisterStore {
   TW_DEVICE bool inside(int piece) const { return row(piece) < rows && column(piece) < columns; }
 
   TW_DEVICE void store(const T (&d)[Columns / 2]) const {
-    typename Result::Sides sides[2][ahead];
+    typename Result::Sides sides[ahead];
 #pragma unroll
     for (int i = 0; i < ahead; ++i)
-      if (inside(i)) sides[0][i] = Result::load(a, at.batch, row(i), column(i));
+      if (inside(i)) sides[i] = Result::load(a, at.batch, row(i), column(i));
 #pragma unroll
-    for (int first = 0; first < pieces; first += ahead) {
-#pragma unroll
-      for (int i = 0; i < ahead; ++i) {
-        const int next = first + ahead + i;
-        if (next < pieces && inside(next))
-          sides[(first / ahead + 1) % 2][i] = Result::load(a, at.batch, row(next), column(next));
-      }
-#pragma unroll
-      for (int i = 0; i < ahead; ++i) {
-        const int piece = first + i, half = piece / parts % 2, part = piece % parts;
-        if (piece >= pieces || !inside(piece)) continue;
+    for (int i = 0; i < pieces; ++i) {
+      if (inside(i)) {
+        const int half = i / parts % 2, part = i % parts;
         Vec<T, width> sums;
 #pragma unroll
         for (int k = 0; k < width; ++k) {
           const int place = part * width + k;
-          sums.v[k] = d[(piece / (2 * parts) * 4 + place / 2) * 4 + half * 2 + place % 2];
+          sums.v[k] = d[(i / (2 * parts) * 4 + place / 2) * 4 + half * 2 + place % 2];
         }
-        Result::store(a, at.batch, row(piece), column(piece), sums, sides[first / ahead % 2][i]);
+        Result::store(a, at.batch, row(i), column(i), sums, sides[i % ahead]);
       }
+      const int next = i + ahead;
+      if (next < pieces && inside(next)) sides[i % ahead] = Result::load(a, at.batch, row(next), column(next));
     }
   }
 };

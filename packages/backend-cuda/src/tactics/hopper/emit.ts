@@ -66,7 +66,7 @@ export function emitWarpgroups(
     extent('steps', mulDims(operands.depth.slices, operands.depth.taps)),
     '};',
   ].join('\n');
-  const list = [tile.rows, tile.columns, tile.together, tile.turns, tile.stages].map(String).join(', ');
+  const list = [tile.rows, tile.columns, tile.together, tile.turns, tile.stages, tile.blocks].map(String).join(', ');
   const threads = tileThreads(tile);
   const tiles = productOf([batches, ceilDivDims(down, tile.rows), ceilDivDims(across, tile.columns)]);
   const persistent = tile.splits === 1 && permuted;

@@ -32,7 +32,8 @@ const barrierBytes = 16;
 export type Span = 32 | 64 | 128;
 
 export function tileThreads(t: WarpgroupTile): number {
-  return 32 * (4 * t.together * t.turns + 1);
+  const consumers = 4 * t.together * t.turns;
+  return 32 * (consumers + (consumers === 8 && t.blocks === 1 ? 4 : 1));
 }
 
 /** Whether sums go to the result by way of shared memory. */
