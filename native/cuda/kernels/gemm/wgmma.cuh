@@ -6,6 +6,7 @@
 //   Element
 //   constant              whether it may be read before the preceding kernel has ended
 //   Place, place(a, batch, row)                 what is the same for all steps of a tile that begins at `row`
+//   prefetch(a)                                 fetches the tensor map
 //   load(a, shared, barrier, place, step)       starts a load of the tile's rows, `span` bytes of depth each, swizzled
 // The contraction, besides blocks.cuh and wgmma_result.cuh: operands Down (64 rows to a wgmma) and Across, steps(a), span.
 
@@ -40,8 +41,8 @@ struct RingPlace {
 // Tiles of Rows × Columns. `Together` warpgroups share a tile; with `Turns` = 2 there are two such teams, and one stores
 // its tile while the other multiplies. The splits of a tile's depth are the blocks of a cluster. Blocks take every
 // gridDim.x-th tile, where sums go to the result straight from registers; else there is a block for each.
-// `Resident` blocks are to share a multiprocessor; where that is one with two warpgroups, these take over the registers
-// that the loading thread has no use for.
+// `Resident` blocks are to share a multiprocessor; where that is one with two warpgroups that store from registers, these
+// take over what the loading thread has no use for.
 template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages, int Resident>
 struct WarpgroupProduct {
   using Down = typename Contraction::Down;
@@ -50,8 +51,9 @@ struct WarpgroupProduct {
   using Operand = typename WgmmaType<typename Down::Element>::Type;
   using Tile = SharedSums<Contraction, Rows, Columns>;
   static constexpr int splits = Contraction::splits, span = Contraction::span;
+  static constexpr bool from_registers = splits == 1 && Contraction::permuted;
   static constexpr int consumers = 4 * Together * Turns;
-  static constexpr bool moves_registers = consumers == 8 && Resident == 1;
+  static constexpr bool moves_registers = from_registers && consumers == 8 && Resident == 1;
   static constexpr int warps = consumers + (moves_registers ? 4 : 1), threads = 32 * warps;
   static constexpr int few_registers = 40, many_registers = 232;
   // A quarter of the multiprocessor holds every fourth warp.
@@ -59,8 +61,7 @@ struct WarpgroupProduct {
   static constexpr int registers = moves_registers ? many_registers : share < 255 ? share : 255;
   static constexpr int blocks = Rows / Together / 64;
   static constexpr int down_bytes = Rows * span, stage_bytes = down_bytes + Columns * span;
-  static constexpr bool from_registers = splits == 1 && Contraction::permuted;
-  static_assert(Rows == 64 * Together * blocks && Columns % 8 == 0 && stage_bytes % (8 * span) == 0, "whole instructions");
+  static_assert(Rows == 64 * Together * blocks && Columns % 8 == 0, "whole instructions");
   static_assert(from_registers || Turns == 1, "by turns only without shared memory");
 
   const Arguments& a;
@@ -75,7 +76,8 @@ struct WarpgroupProduct {
         full(reinterpret_cast<u64*>(memory + Stages * stage_bytes)),
         empty(full + Stages),
         tiles(static_cast<u32>(ceil_div(Contraction::rows(a), Rows)) *
-              static_cast<u32>(ceil_div(Contraction::columns(a), Columns)) * static_cast<u32>(Contraction::batches(a))) {}
+              static_cast<u32>(ceil_div(Contraction::columns(a), Columns)) *
+              static_cast<u32>(Contraction::batches(a))) {}
 
   TW_DEVICE BlockTile tile(u32 index) const {
     return tile_at<Rows, Columns>(index, Contraction::rows(a), Contraction::columns(a));
@@ -108,6 +110,8 @@ struct WarpgroupProduct {
 
   // By one thread. Constants of the first stages are on their way before the preceding kernel has ended.
   TW_DEVICE void produce() const {
+    Down::prefetch(a);
+    Across::prefetch(a);
     const DepthRange depth = range();
     RingPlace<Stages> at;
     i32 begun = 0;
@@ -191,9 +195,10 @@ struct WarpgroupProduct {
       if (index < Turns * gridDim.x) wait_for_predecessor();
       const BlockTile here = tile(index);
 #pragma unroll
-      for (int b = 0; b < blocks; ++b)
-        Store{a, {here.batch, here.row + (group * blocks + b) * 64, here.column}, Contraction::rows(a), Contraction::columns(a)}
-            .store(d[b]);
+      for (int b = 0; b < blocks; ++b) {
+        const BlockTile part{here.batch, here.row + (group * blocks + b) * 64, here.column};
+        Store{a, part, Contraction::rows(a), Contraction::columns(a)}.store(d[b]);
+      }
       if (Turns > 1) at.skip(depth.count);
     }
   }

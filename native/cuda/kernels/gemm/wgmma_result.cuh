@@ -18,7 +18,8 @@ struct OrientedResult {
     else return Result::template load<W>(a, batch, row, column);
   }
   template <typename T>
-  TW_DEVICE static void store(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sums, const Sides& sides) {
+  TW_DEVICE static void store(const Arguments& a, i32 batch, i32 row, i32 column, const Vec<T, W>& sums,
+                              const Sides& sides) {
     if constexpr (Contraction::swapped) Result::template store<W>(a, batch, column, row, sums, sides);
     else Result::template store<W>(a, batch, row, column, sums, sides);
   }

@@ -36,9 +36,10 @@ export interface LoaderOptions {
   readonly span: Span;
 }
 
-/** The beginning of load(): the tap, and the channel that a step begins with. */
-export function printLoadHead({ taps, slices, elements }: Depth, args: Arguments): string[] {
+/** prefetch(), and the beginning of load(): the tap, and the channel that a step begins with. */
+export function printLoadHead({ taps, slices, elements }: Depth, map: string, args: Arguments): string[] {
   return [
+    `  TW_DEVICE static void prefetch(const Arguments& a) { prefetch_tensor_map(&${map}); }`,
     '  TW_DEVICE static void load(const Arguments& a, void* shared, u64* barrier, const Place& at, i32 step) {',
     ...(taps === 1
       ? [`    const i32 channel = step * ${String(elements)};`]

@@ -103,7 +103,7 @@ export function printMatrix(m: Matrix, depth: Depth, o: LoaderOptions, args: Arg
     ...printDecode(m.batch, 'batch', 'b', args).map((l) => `    ${l}`),
     `    return {${at.join(', ')}};`,
     '  }',
-    ...printLoadHead(depth, args),
+    ...printLoadHead(depth, map, args),
     `    tma_load(shared, &${map}, barrier, cache_normal, channel, ${outer.map((x) => x.name).join(', ')});`,
     '  }',
     '};',

@@ -33,7 +33,8 @@ export type Span = 32 | 64 | 128;
 
 export function tileThreads(t: WarpgroupTile): number {
   const consumers = 4 * t.together * t.turns;
-  return 32 * (consumers + (consumers === 8 && t.blocks === 1 ? 4 : 1));
+  // Where registers change hands, the loading warp is one of a whole warpgroup.
+  return 32 * (consumers + (consumers === 8 && t.blocks === 1 && !meetsInShared(t) ? 4 : 1));
 }
 
 /** Whether sums go to the result by way of shared memory. */
