@@ -5,7 +5,15 @@ struct ResizeAxis {
   f64 input, extent, scale, begin, end;
 };
 
-enum ResizeCoordinates { half_pixel, align_corners, asymmetric, tf_crop_and_resize, pytorch_half_pixel, half_pixel_symmetric, tf_half_pixel_for_nn };
+enum ResizeCoordinates {
+  half_pixel,
+  align_corners,
+  asymmetric,
+  tf_crop_and_resize,
+  pytorch_half_pixel,
+  half_pixel_symmetric,
+  tf_half_pixel_for_nn
+};
 enum ResizeRounding { round_prefer_floor, round_prefer_ceil, round_floor, round_ceil };
 
 template <ResizeCoordinates Mode>
