@@ -18,7 +18,7 @@ struct Float8 {
       return not_a_number;
     f32 value;
     if (Kind == Specials::ieee && magnitude == infinity) value = bit_cast<f32>(0x7F800000u);
-    else if (exponent == 0) value = static_cast<f32>(fraction) * bit_cast<f32>(static_cast<u32>(128 - Bias - Mantissa) << 23);
+    else if (exponent == 0) value = fraction * bit_cast<f32>(static_cast<u32>(128 - Bias - Mantissa) << 23);
     else value = bit_cast<f32>((exponent + 127 - Bias) << 23 | fraction << (23 - Mantissa));
     return bits & 128u ? -value : value;
   }
@@ -36,7 +36,7 @@ struct Float8 {
       const int exponent = leading < 1 - Bias ? 1 - Bias : leading;
       const f64 unit = bit_cast<f64>(static_cast<u64>(Mantissa - exponent + 1023) << 52);
       // A carry out of the fraction moves into the exponent by itself.
-      if (exponent < 64) result = static_cast<u32>((exponent - 1 + Bias) << Mantissa) + static_cast<u32>(rint(magnitude * unit));
+      result = static_cast<u32>((exponent - 1 + Bias) << Mantissa) + static_cast<u32>(rint(magnitude * unit));
     }
     if (result > largest) {
       if (Saturate) result = largest;
