@@ -36,7 +36,7 @@ export const hopper: Tactic = {
       .map((tile) => ({
         parameters: { ...tile },
         ...operandLayouts(group),
-        estimate: estimateTile(tile, extents, steps, bytes, machine),
+        estimate: estimateTile(tile, extents, steps, bytes, depth.taps, machine),
       }))
       .sort((a, b) => a.estimate - b.estimate)
       .slice(0, mostCandidates);

@@ -61,6 +61,8 @@ const shapes: readonly (readonly [number, number, number, number, number])[] = [
   [128, 128, 1, 2, 1],
   [128, 128, 2, 1, 2],
   [128, 96, 2, 1, 2],
+  [256, 64, 2, 1, 1],
+  [128, 64, 1, 2, 2],
   [128, 64, 2, 1, 2],
   [64, 256, 1, 2, 1],
   [64, 192, 1, 2, 1],
@@ -112,7 +114,7 @@ export function tilesFor(
     }
   };
   for (const [rows, columns, together, turns, blocks] of shapes)
-    if (constant || turns === 1)
+    if ((constant || turns === 1) && columns <= Math.max(32, 32 * Math.ceil(extents.columns / 32)))
       add({ rows, columns, together, turns, blocks, swapped: 0 }, extents.rows, extents.columns);
   if (constant && extents.rows <= swappedLimit) {
     const columns = swappedWidths.find((w) => w >= extents.rows)!;
@@ -138,12 +140,13 @@ const startMicroseconds = 1.1;
 const storeClocks = 90;
 const exchangeClocks = 1500;
 
-/** Microseconds of a launch. */
+/** Microseconds of a launch. @param taps how often an image is read */
 export function estimateTile(
   t: WarpgroupTile,
   extents: Extents,
   steps: number,
   elementBytes: number,
+  taps: number,
   machine: Machine,
 ): number {
   const [down, across] = t.swapped === 1 ? [extents.columns, extents.rows] : [extents.rows, extents.columns];
@@ -168,8 +171,10 @@ export function estimateTile(
   const clocks =
     firstLatency + full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / machine.multiprocessors)) : 0);
   const { batch, rows, columns, depth } = extents;
-  const elements = batch * (rows * depth + columns * depth + rows * columns);
+  const elements = batch * ((rows * depth) / taps + columns * depth + rows * columns);
   const memory = (elements * elementBytes) / memoryBytesPerMicrosecond;
   const compute = (batch * rows * columns * depth * elementBytes) / 2 / (peakRate * machine.multiprocessors);
-  return startMicroseconds + Math.max(Math.max(clocks, compute) / clocksPerMicrosecond, memory);
+  const busy = Math.max(clocks, compute) / clocksPerMicrosecond;
+  // Neither hides the other altogether.
+  return startMicroseconds + Math.max(busy, memory) + Math.min(busy, memory) / 10;
 }
