@@ -1,7 +1,12 @@
 import { ConstantData, type DType, type GraphBuilder, tensorFromNumbers, type Value } from '@tensorwright/core';
-import { describe, it } from 'vitest';
+import { describe, it, vi } from 'vitest';
 import { native } from '../src/native.js';
 import { compare, hasDevice, type Input } from './compare.js';
+
+// Read when the emulator starts.
+vi.hoisted(() => {
+  process.env['TENSORWRIGHT_EMULATOR_CAPABILITY'] = '9.0';
+});
 
 function isHopper(): boolean {
   const status = native().cuda.status();

@@ -23,7 +23,8 @@ export function emulated(): Record<string, string> {
     ...Object.fromEntries(Object.entries(libraries).map(([variable, library]) => [variable, fileOf(library)])),
     // The emulator keeps what it compiled; the user's cache is for devices.
     TENSORWRIGHT_KERNEL_CACHE: '',
-    TENSORWRIGHT_EMULATOR_CACHE: fileURLToPath(new URL('.cache/emulator', root)),
+    TENSORWRIGHT_EMULATOR_CACHE:
+      process.env['TENSORWRIGHT_EMULATOR_CACHE'] ?? fileURLToPath(new URL('.cache/emulator', root)),
   };
 }
 
