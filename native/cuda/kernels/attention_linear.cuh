@@ -19,8 +19,12 @@ TW_DEVICE void attention_linear(const P& p) {
   f32* const own = state + thread;
   wait_for_predecessor();
   let_successor_start();
-  for (int d = 0; d < P::key_size; ++d)
-    own[d * Columns] = P::has_past && inside ? p.past(batch, head, d, column) : 0.0f;
+  for (int d = 0; d < P::key_size; ++d) {
+    own[d * Columns] = 0.0f;
+    if constexpr (P::has_past) {
+      if (inside) own[d * Columns] = p.past(batch, head, d, column);
+    }
+  }
   for (int step = 0; step < p.steps(); ++step) {
     __syncthreads();
     for (int d = thread; d < P::key_size; d += Columns) {

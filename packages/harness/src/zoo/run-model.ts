@@ -72,6 +72,9 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
       precision: Object.fromEntries(job.precision.map((p) => [p, true])),
       optimizationLevel: job.level,
       threads: job.threads,
+      logger: ({ level, message }) => {
+        if (level === 'warn') process.stderr.write(`${job.name}: ${message}\n`);
+      },
       ...(job.timingCache !== undefined && { timingCache: job.timingCache }),
     };
     const plan = await new Builder().build(network, options);
