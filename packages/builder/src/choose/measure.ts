@@ -145,7 +145,10 @@ async function timeOne(
 function refused(error: unknown, candidate: Candidate, context: PassContext): undefined {
   context.options.signal?.throwIfAborted();
   if (!TensorwrightError.is(error) && !('code' in (error as object))) throw error;
-  context.log({ level: 'warn', message: `tactic ${candidate.tactic} cannot run: ${(error as Error).message}` });
+  context.log({
+    level: 'warn',
+    message: `tactic ${candidate.tactic} ${canonicalJson(candidate.parameters)} cannot run: ${(error as Error).message}`,
+  });
   return undefined;
 }
 
