@@ -1,7 +1,13 @@
 import type { UserProjectConfigExport } from 'vitest/config';
 
+/** What a package's tests want besides. */
+interface Extras {
+  readonly env?: Record<string, string>;
+  readonly globalSetup?: string[];
+}
+
 /** The part of a package's vitest configuration that is the same everywhere: siblings resolve to their sources. */
-export function project(name: string): UserProjectConfigExport {
+export function project(name: string, extras: Extras = {}): UserProjectConfigExport {
   return {
     ssr: { resolve: { conditions: ['@tensorwright/source', 'module', 'node', 'import', 'default'] } },
     test: {
@@ -9,6 +15,7 @@ export function project(name: string): UserProjectConfigExport {
       include: ['test/**/*.test.ts'],
       // `vmThreads` breaks `await using`; forks keep a crash of the addon inside one test file.
       pool: 'forks',
+      ...extras,
     },
   };
 }

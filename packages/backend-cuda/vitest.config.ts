@@ -1,8 +1,5 @@
-import { defineProject, mergeConfig } from 'vitest/config';
+import { defineProject } from 'vitest/config';
 import { project } from '../../scripts/vitest-project.ts';
 import { emulated } from './test/support/emulator.ts';
 
-export default mergeConfig(
-  project('backend-cuda'),
-  defineProject({ test: { env: emulated(), globalSetup: ['test/support/emulator.ts'] } }),
-);
+export default defineProject(project('backend-cuda', { env: emulated(), globalSetup: ['test/support/emulator.ts'] }));
