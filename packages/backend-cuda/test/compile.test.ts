@@ -83,8 +83,6 @@ async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<
 const everywhere = ['80', '86', '89', '90a', '120'];
 /** Of one architecture alone. */
 const special: Readonly<Record<string, readonly string[]>> = { hopper: ['90a'] };
-/** Their widest tiles spill in the epilogue, which time shows where it matters. */
-const spilling: ReadonlySet<string> = new Set(['hopper']);
 
 /** What is wrong with a text; empty when nothing is. */
 async function complaints(name: string, text: string): Promise<string> {
@@ -106,14 +104,13 @@ async function complaints(name: string, text: string): Promise<string> {
   ];
   const targets = architectures.flatMap((a) => ['-gencode', `arch=compute_${a},code=sm_${a}`]);
   const { stdout, stderr } = await promisify(execFile)(compiler, [...targets, ...options]);
-  const serialised = /Potential Performance Loss|C75\d\d/;
-  const spilled = spilling.has(name) ? /(?!)/ : /[1-9]\d* bytes spill/;
+  const suspicious = /[1-9]\d* bytes spill|Potential Performance Loss|C75\d\d/;
   let target = '';
   return `${stdout}${stderr}`
     .split('\n')
     .flatMap((line) => {
       target = /for '(sm_\w+)'/.exec(line)?.[1] ?? target;
-      return serialised.test(line) || spilled.test(line) ? [`${target}: ${line.trim()}`] : [];
+      return suspicious.test(line) ? [`${target}: ${line.trim()}`] : [];
     })
     .join('\n');
 }
