@@ -3,7 +3,8 @@ reduce-overhead. Prints one JSON object per network and batch: milliseconds, the
 
     python3 bench/pytorch.py resnet50:1,8 bert_base:1 …     NAME:BATCH[,BATCH][@SEQUENCE]
 
-Compilation of all networks runs at once, in processes of their own; then each is timed alone.
+Compilation of all networks runs at once, in processes of their own; then each is timed alone: once the file that
+START_FILE names exists, where that is set.
 """
 
 import json
@@ -139,6 +140,10 @@ def main():
             compiled.get(timeout=max(1, limit - time.time()))
         except Exception:  # noqa: BLE001 - those that are late are timed without it
             break
+    # Others may be timed first on the same device.
+    start = os.environ.get("START_FILE")
+    while start and not os.path.exists(start):
+        time.sleep(0.2)
     turn.release()
     for _ in jobs:
         print(json.dumps(results.get(timeout=300)), flush=True)

@@ -68,6 +68,7 @@ struct WarpgroupProduct {
   u8* const shared;
   u64* const full;
   u64* const empty;
+  u64* const turn;  // of each team: the other one is through with its products
   const u32 tiles;
 
   TW_DEVICE WarpgroupProduct(const Arguments& arguments, u8* memory)
@@ -75,6 +76,7 @@ struct WarpgroupProduct {
         shared(memory),
         full(reinterpret_cast<u64*>(memory + Stages * stage_bytes)),
         empty(full + Stages),
+        turn(empty + Stages),
         tiles(static_cast<u32>(ceil_div(Contraction::rows(a), Rows)) *
               static_cast<u32>(ceil_div(Contraction::columns(a), Columns)) *
               static_cast<u32>(Contraction::batches(a))) {}
@@ -96,6 +98,7 @@ struct WarpgroupProduct {
         barrier_init(&full[s], 1);
         barrier_init(&empty[s], 4 * Together);
       }
+      for (int team = 0; Turns > 1 && team < Turns; ++team) barrier_init(&turn[team], 4 * Together);
       barrier_init_fence();
     }
     __syncthreads();
@@ -190,8 +193,17 @@ struct WarpgroupProduct {
     RingPlace<Stages> at;
     if (Turns > 1 && team > 0) at.skip(depth.count);
     T d[blocks][Columns / 2];
+    u32 parity = team > 0 ? 0 : 1;
     for (u32 index = blockIdx.x + team * gridDim.x; index < tiles; index += Turns * gridDim.x) {
+      if constexpr (Turns > 1) {
+        // A parity tells a stage's last round from the one before it, no more: teams must not run ahead of each other.
+        barrier_wait(&turn[team], parity);
+        parity ^= 1;
+      }
       multiply(at, depth.count, group, d);
+      if constexpr (Turns > 1) {
+        if (lane_index() == 0) barrier_arrive(&turn[1 - team]);
+      }
       if (index < Turns * gridDim.x) wait_for_predecessor();
       const BlockTile here = tile(index);
 #pragma unroll

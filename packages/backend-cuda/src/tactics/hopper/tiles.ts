@@ -27,6 +27,8 @@ const mostSharedBytes = 227 * 1024;
 const reservedBytes = 1024;
 const mostStages = 8;
 const barrierBytes = 16;
+/** Of the barriers by which two teams take turns. */
+const orderBytes = (t: Pick<WarpgroupTile, 'turns'>): number => (t.turns > 1 ? 16 : 0);
 
 /** Bytes of depth of a stage: a line of the swizzle. */
 export type Span = 32 | 64 | 128;
@@ -47,7 +49,7 @@ function sumBytes({ rows, columns, swapped }: WarpgroupTile): number {
 }
 
 export function tileSharedBytes(t: WarpgroupTile): number {
-  const ring = t.stages * ((t.rows + t.columns) * t.span + barrierBytes);
+  const ring = t.stages * ((t.rows + t.columns) * t.span + barrierBytes) + orderBytes(t);
   return meetsInShared(t) ? Math.max(ring, sumBytes(t)) : ring;
 }
 
@@ -80,7 +82,7 @@ const swappedLimit = 64;
 
 function withStages(t: Omit<WarpgroupTile, 'stages'>, steps: number): WarpgroupTile | undefined {
   const room = Math.min(mostSharedBytes, Math.floor((mostSharedBytes + reservedBytes) / t.blocks) - reservedBytes);
-  const fits = Math.floor(room / ((t.rows + t.columns) * t.span + barrierBytes));
+  const fits = Math.floor((room - orderBytes(t)) / ((t.rows + t.columns) * t.span + barrierBytes));
   const stages = Math.min(mostStages, fits, Math.max(2, steps));
   const tile = { ...t, stages };
   return stages >= 2 && tileSharedBytes(tile) <= room ? tile : undefined;
