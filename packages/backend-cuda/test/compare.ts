@@ -2,6 +2,7 @@
 
 import { Builder } from '@tensorwright/builder';
 import {
+  type Candidate,
   createSymbol,
   type Dim,
   type DType,
@@ -43,6 +44,8 @@ export interface Comparison {
   /** Of the largest element of the expected output. Default: by the output's dtype. */
   readonly tolerance?: number;
   /** Parameters that replace those of the tactic `tactic`. */
+  /** Which candidates may be chosen. Default: all. */
+  readonly pick?: (candidate: Candidate) => boolean;
   readonly force?: { readonly tactic: string; readonly parameters: Readonly<Record<string, number>> };
 }
 
@@ -50,11 +53,14 @@ const tolerances: Partial<Record<DType, number>> = { float32: 2e-6, float16: 1e-
 
 let forced: Comparison['force'];
 let forcedAny = false;
+let picked: Comparison['pick'];
 
 registerBackend({
   ...cudaBackend,
   candidates: (node) => {
-    const all = cudaBackend.candidates(node);
+    const offered = cudaBackend.candidates(node);
+    const wanted = picked ? offered.filter(picked) : offered;
+    const all = wanted.length > 0 ? wanted : offered;
     const [first] = all.filter((c) => forced && c.tactic.startsWith(forced.tactic));
     if (!first || !forced) return all;
     forcedAny = true;
@@ -66,9 +72,11 @@ registerBackend({
 export async function compare(comparison: Comparison): Promise<void> {
   const wanted = await run(comparison, 'reference');
   forced = comparison.force;
+  picked = comparison.pick;
   forcedAny = false;
   const got = await run(comparison, 'cuda');
   forced = undefined;
+  picked = undefined;
   expect(forcedAny, 'a candidate to change').toBe(comparison.force !== undefined);
   wanted.forEach((w, i) => {
     expectClose(got[i]!, w, comparison.tolerance ?? tolerances[w.dtype] ?? 0);

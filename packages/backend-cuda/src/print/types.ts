@@ -35,7 +35,3 @@ export function cxxType(dtype: DType): string {
   return name;
 }
 
-/** What values of a domain are computed in. */
-export function cxxDomain(domain: ScalarDomain): string {
-  return domain;
-}
