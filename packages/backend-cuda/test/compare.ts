@@ -43,9 +43,9 @@ export interface Comparison {
   readonly graph: (b: GraphBuilder, ...inputs: Value[]) => Value | readonly Value[];
   /** Of the largest element of the expected output. Default: by the output's dtype. */
   readonly tolerance?: number;
-  /** Parameters that replace those of the tactic `tactic`. */
   /** Which candidates may be chosen. Default: all. */
   readonly pick?: (candidate: Candidate) => boolean;
+  /** Parameters that replace those of the tactic `tactic`. */
   readonly force?: { readonly tactic: string; readonly parameters: Readonly<Record<string, number>> };
 }
 
