@@ -113,7 +113,7 @@ def work(name, batch, sequence, compiled, turn, results):
             report["eager"] = milliseconds(lambda: model(*inputs))
             graph = graph_of(model, inputs)
             report["graph"] = milliseconds(graph.replay)
-            if fast:
+            if fast is not None:
                 report["compile"] = milliseconds(lambda: fast(*inputs))
         except Exception as error:  # noqa: BLE001
             report["error"] = str(error)[:500]

@@ -151,8 +151,9 @@ Napi::Value create_program(const Napi::CallbackInfo& info) {
   auto weights = info[1].IsNull() ? nullptr : handle<const Weights>(info[1]);
   const int64_t threads = argument(info, 2, "threads").integer();
   if (threads < 0 || threads > INT32_MAX) argument(info, 2, "threads").fail("a number of threads");
-  const int64_t device = argument(info, 3, "device").integer();
-  if (device < 0 || device > INT32_MAX) argument(info, 3, "device").fail("the index of a device");
+  const Reader index = argument(info, 3, "device");
+  const int64_t device = index.absent() ? 0 : index.integer();
+  if (device < 0 || device > INT32_MAX) index.fail("the index of a device");
   auto program = Program::create(std::move(description), std::move(weights), static_cast<int>(device));
   return make_handle(info.Env(), std::make_shared<LoadedProgram>(
                                      LoadedProgram{std::move(program), shared_pool(static_cast<int>(threads))}));

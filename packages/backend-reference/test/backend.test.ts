@@ -26,6 +26,8 @@ async function planStep(node: Node): Promise<{ step: PlanStep; executor: StepExe
   let weights = new Uint8Array(0);
   const [candidate] = referenceBackend.candidates(node);
   const emitted = await referenceBackend.emit(node, candidate!, {
+    view: () => undefined,
+    outputView: () => undefined,
     symbol: (s) => (symbols.includes(s) ? symbols.indexOf(s) : symbols.push(s) - 1),
     constant: ({ tensor }) => {
       const offset = weights.length;

@@ -1,6 +1,6 @@
 /** The prelude's names of element types. */
 
-import type { DType, ScalarDomain } from '@tensorwright/core';
+import type { DType } from '@tensorwright/core';
 
 const names: Partial<Record<DType, string>> = {
   float32: 'f32',
@@ -34,4 +34,3 @@ export function cxxType(dtype: DType): string {
   if (name === undefined) throw new TypeError(`kernels do not store ${dtype}`);
   return name;
 }
-

@@ -63,8 +63,7 @@ export class ValueTable {
         value.dims = dims.map((d) => this.#table.index(d));
         // Extents of 1 can make both layouts the same bytes: then it is row-major.
         const order = axisOrder(layout, dims.length);
-        if (layout !== 'rows' && !isDense(denseView(dims, order), axisOrder('rows', dims.length)))
-          value.order = order;
+        if (layout !== 'rows' && !isDense(denseView(dims, order), axisOrder('rows', dims.length))) value.order = order;
         const binds = this.#newBindings(v, dims);
         if (binds.length > 0) value.binds = binds;
       }

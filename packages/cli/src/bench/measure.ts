@@ -65,7 +65,13 @@ export async function measure(
   const [context] = contexts;
   const { arena, heap, workspace } = context!.memory();
   const device = await context!.deviceTimes(devicePlays);
-  return { latencies, wallMs, device, ...(await profile(context!, inputs, signal)), contextBytes: arena + heap + workspace };
+  return {
+    latencies,
+    wallMs,
+    device,
+    ...(await profile(context!, inputs, signal)),
+    contextBytes: arena + heap + workspace,
+  };
 }
 
 async function runFor(
