@@ -82,6 +82,8 @@ class Lowering {
   /** The same values in the other memory, and dense copies in other layouts, by memory and layout. */
   readonly #copies = new Map<Value, Map<string, Placement>>();
   readonly #pendingSteps: PendingStep[] = [];
+  /** Values of the host and all of them on the device. */
+  readonly #twins = new Map<number, number>();
   #slots: ReadonlyMap<Value, ConcatSlot> = new Map();
   /** Operands of concats that were copied into their place: longer concats that begin with it need no second copy. */
   readonly #copied = new Map<Value, ConcatSlot>();
@@ -291,6 +293,8 @@ class Lowering {
     if (this.#values.memoryOf(home) === memory) return home;
     return this.#copyOnce(v, memory ?? 'host', () => {
       if (v.node.op === 'constant') return this.#addConstant(v, memory);
+      const twin = memory && home.view && this.#twinOf(home, memory);
+      if (twin) return { value: twin, view: home.view };
       const from = this.#denseAtHome(v, home);
       const rank = from.view?.dims.length ?? 0;
       const layout = !from.view || isDense(from.view, axisOrder('rows', rank)) ? 'rows' : 'channelsLast';
@@ -298,6 +302,22 @@ class Lowering {
       this.#pushStep(v, 'transfer', 'transfer', from, carried, this.#context.deviceBackend!.name);
       return carried;
     });
+  }
+
+  /** A view of an input or a constant becomes the same view of all of it on the device. */
+  #twinOf({ value, view }: Placement, memory: Memory): number | undefined {
+    if (!view || this.#values.isWhole({ value, view })) return undefined;
+    const known = this.#twins.get(value);
+    if (known !== undefined) return known;
+    const { storage } = this.#values.values[value]!;
+    // Other values may still be in the making: a concat fills its memory bit by bit.
+    if (storage.kind !== 'input' && storage.kind !== 'constant') return undefined;
+    const twin = this.#values.addTwin(value, memory);
+    if (!twin) return undefined;
+    this.#twins.set(value, twin.to.value);
+    if (storage.kind === 'input')
+      this.#pushStep(twin.v, 'transfer', 'transfer', twin.from, twin.to, this.#context.deviceBackend!.name);
+    return twin.to.value;
   }
 
   #denseAtHome(v: Value, home: Placement): Placement {

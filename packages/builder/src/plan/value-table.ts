@@ -40,6 +40,8 @@ export interface ValueOptions {
 
 export class ValueTable {
   readonly values: PlanValue[] = [];
+  /** What each value that `add` made is of, and its layout. */
+  readonly #madeFor = new Map<number, { readonly v: Value; readonly layout: Layout }>();
   readonly #table: ExpressionTable;
   readonly #bound = new Set<DimSymbol>();
 
@@ -72,7 +74,22 @@ export class ValueTable {
     }
     if (memory) value.memory = memory;
     if (names.length > 0) value.names = names;
-    return { value: this.push(value), view: wholeView(v, layout) };
+    const id = this.push(value);
+    this.#madeFor.set(id, { v, layout });
+    return { value: id, view: wholeView(v, layout) };
+  }
+
+  /** All of a value in another memory, for a transfer to fill unless it is a constant; undefined where `add` did not make it. */
+  addTwin(
+    id: number,
+    memory: Memory,
+  ): { readonly v: Value; readonly from: Placement; readonly to: Placement } | undefined {
+    const made = this.#madeFor.get(id);
+    if (!made) return undefined;
+    const { v, layout } = made;
+    const { storage } = this.values[id]!;
+    const to = this.add(v, { layout, memory, ...(storage.kind === 'constant' && { storage }) });
+    return { v, from: { value: id, view: wholeView(v, layout) }, to };
   }
 
   push(value: PlanValue): number {
