@@ -1,11 +1,10 @@
 #include "cuda/compiler.h"
 
 #include <memory>
-#include <mutex>
-#include <optional>
 
 #include "base/error.h"
 #include "cuda/library.h"
+#include "cuda/once.h"
 
 namespace tw::cuda {
 namespace {
@@ -52,18 +51,8 @@ Nvrtc load() {
 }
 
 const Nvrtc& nvrtc() {
-  static std::once_flag once;
-  static std::optional<Nvrtc> loaded;
-  static std::optional<Error> failure;
-  std::call_once(once, [] {
-    try {
-      loaded = load();
-    } catch (const Error& e) {
-      failure.emplace(e);
-    }
-  });
-  if (failure) throw *failure;
-  return *loaded;
+  static Once<Nvrtc> once;
+  return once.get(load);
 }
 
 void check(int result, const char* call) {

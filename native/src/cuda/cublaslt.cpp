@@ -2,10 +2,10 @@
 
 #include <map>
 #include <mutex>
-#include <optional>
 
 #include "cuda/compiler.h"
 #include "cuda/library.h"
+#include "cuda/once.h"
 
 namespace tw::cuda::cublaslt {
 namespace {
@@ -59,18 +59,8 @@ void Library::check(Status status, const char* call) const {
 }
 
 const Library& library() {
-  static std::once_flag once;
-  static std::optional<Library> loaded;
-  static std::optional<Error> failure;
-  std::call_once(once, [] {
-    try {
-      loaded = load();
-    } catch (const Error& e) {
-      failure.emplace(e);
-    }
-  });
-  if (failure) throw *failure;
-  return *loaded;
+  static Once<Library> once;
+  return once.get(load);
 }
 
 HandlePointer handle(const CudaDevice& device) {

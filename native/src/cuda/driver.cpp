@@ -1,9 +1,8 @@
 #include "cuda/driver.h"
 
-#include <mutex>
-#include <optional>
 
 #include "cuda/library.h"
+#include "cuda/once.h"
 
 namespace tw::cuda {
 namespace {
@@ -60,19 +59,8 @@ void Driver::fail(Result result, const char* call, const std::string& detail) co
 }
 
 const Driver& driver() {
-  // A failure is remembered as well: what is missing now stays missing for this process.
-  static std::once_flag once;
-  static std::optional<Driver> loaded;
-  static std::optional<Error> failure;
-  std::call_once(once, [] {
-    try {
-      loaded = load();
-    } catch (const Error& e) {
-      failure.emplace(e);
-    }
-  });
-  if (failure) throw *failure;
-  return *loaded;
+  static Once<Driver> once;
+  return once.get(load);
 }
 
 }  // namespace tw::cuda

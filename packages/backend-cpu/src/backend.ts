@@ -10,7 +10,6 @@ import {
   type Node,
   registerBackend,
   TensorwrightError,
-  type GroupView,
   viewGroup,
 } from '@tensorwright/core';
 import { native } from './native.js';
@@ -18,20 +17,12 @@ import type { Tactic } from './tactic.js';
 import { tactics } from './tactics/index.js';
 import { version } from './version.js';
 
-const views = new WeakMap<Node, GroupView>();
-
-function viewOf(node: Node): GroupView {
-  let view = views.get(node);
-  if (!view) views.set(node, (view = viewGroup(node)));
-  return view;
-}
-
 function tacticFor(node: Node): Tactic | undefined {
-  return tactics.find((t) => t.refuses(viewOf(node)) === undefined);
+  return tactics.find((t) => t.refuses(viewGroup(node)) === undefined);
 }
 
 function refuses(node: Node): string | undefined {
-  const view = viewOf(node);
+  const view = viewGroup(node);
   const reasons = new Set<string>();
   for (const tactic of tactics) {
     const reason = tactic.refuses(view);
@@ -64,7 +55,7 @@ export const cpuBackend: Backend = {
   candidates(node: Node): readonly Candidate[] {
     const tactic = tacticFor(node);
     if (!tactic) return [];
-    return tactic.candidates(viewOf(node)).map(({ variant, ...outline }) => ({
+    return tactic.candidates(viewGroup(node)).map(({ variant, ...outline }) => ({
       ...outline,
       tactic: variant === undefined ? `cpu.${tactic.name}` : `cpu.${tactic.name}.${variant}`,
       producer: `@tensorwright/backend-cpu ${version}`,
@@ -74,7 +65,7 @@ export const cpuBackend: Backend = {
     const tactic = tacticFor(node);
     if (!tactic)
       throw new TensorwrightError('ERR_INTERNAL', `the cpu backend was asked to emit ${node.op}, which it refuses`);
-    return tactic.emit(viewOf(node), candidate, context);
+    return tactic.emit(viewGroup(node), candidate, context);
   },
   async measure(work: Measurable): Promise<number[]> {
     const n = native();

@@ -6,7 +6,6 @@ import {
   type DeviceDescription,
   type EmitContext,
   type EmittedStep,
-  type GroupView,
   type Measurable,
   type Node,
   registerBackend,
@@ -20,16 +19,8 @@ import { librariesOf } from './tactics/cublaslt.js';
 import { tactics } from './tactics/index.js';
 import { version } from './version.js';
 
-const views = new WeakMap<Node, GroupView>();
-
-function viewOf(node: Node): GroupView {
-  let view = views.get(node);
-  if (!view) views.set(node, (view = viewGroup(node)));
-  return view;
-}
-
 function refuses(node: Node): string | undefined {
-  const view = viewOf(node);
+  const view = viewGroup(node);
   const reasons = new Set<string>();
   for (const tactic of tactics) {
     const reason = tactic.refuses(view);
@@ -75,7 +66,7 @@ export const cudaBackend: Backend = {
   unavailable,
   refuses,
   candidates(node: Node): readonly Candidate[] {
-    const view = viewOf(node);
+    const view = viewGroup(node);
     return tactics
       .filter((t) => t.refuses(view) === undefined)
       .flatMap((tactic) =>
@@ -93,7 +84,7 @@ export const cudaBackend: Backend = {
         'ERR_INTERNAL',
         `the cuda backend has no tactic '${candidate.tactic}' for ${node.op}`,
       );
-    return tactic.emit(viewOf(node), candidate, context);
+    return tactic.emit(viewGroup(node), candidate, context);
   },
   emitCopy,
   needs: librariesOf,

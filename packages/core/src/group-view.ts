@@ -26,7 +26,16 @@ export function anchorArg(group: GroupView, output = 0): number {
   return group.node.inputs.length + output;
 }
 
+const views = new WeakMap<Node, GroupView>();
+
+/** Made once for each node: a backend asks again for every question about it. */
 export function viewGroup(node: Node): GroupView {
+  let view = views.get(node);
+  if (!view) views.set(node, (view = makeView(node)));
+  return view;
+}
+
+function makeView(node: Node): GroupView {
   const region = node.op === 'group' ? node.regions[0]! : undefined;
   const inner = region ? topologicalOrder(region).filter((n) => n.op !== 'input') : [node];
   const anchors = inner.filter((n) => operatorOf(n.op).kind !== 'map');
