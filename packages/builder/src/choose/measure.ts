@@ -65,13 +65,18 @@ export class TacticTimer {
     known: Readonly<Record<string, number>>,
     record: (candidate: string, nanoseconds: number) => Promise<void>,
   ): Promise<void> {
-    const missing = candidates.filter((c) => known[candidateKey(c)] === undefined && this.#mayMeasure());
-    const prepared = missing.map(async (candidate) => ({
-      candidate,
-      work: await prepare(alone, backend, candidate, this.#context),
-    }));
-    for (const next of prepared) {
-      const { candidate, work } = await next;
+    const missing = candidates.filter((c) => known[candidateKey(c)] === undefined);
+    const make = (candidate: Candidate): Promise<Measurable | undefined> => {
+      const work = prepare(alone, backend, candidate, this.#context);
+      // An aborted build awaits only the first of them.
+      work.catch(() => undefined);
+      return work;
+    };
+    // A device's kernels compile while others are timed; on the processor both would disturb each other.
+    const ahead = backend.memory !== undefined && this.#mayMeasure() ? missing.map(make) : [];
+    for (const [i, candidate] of missing.entries()) {
+      if (!this.#mayMeasure()) return;
+      const work = await (ahead[i] ?? make(candidate));
       const nanoseconds = work && (await this.#inTurn(() => timeOne(backend, candidate, work, this.#context)));
       if (nanoseconds !== undefined) await record(candidateKey(candidate), nanoseconds);
       await this.#context.breathe();
