@@ -59,10 +59,24 @@ function accessOf({ inputs, outputs }: Pick<Candidate, 'inputs' | 'outputs'>, i:
   return inputs[i] === 'strided' ? outputs[0] : inputs[i];
 }
 
+const everywhere = ['80', '86', '89', '90a', '120'];
+const withClusters = ['90a', '120'];
+
+/** Those that can run a candidate. */
+function architecturesOf({ tactic, parameters }: Candidate): readonly string[] {
+  if (tactic === 'hopper') return ['90a'];
+  return parameters['cluster'] === 1 ? withClusters : everywhere;
+}
+
+interface Made {
+  readonly text: string;
+  readonly architectures: readonly string[];
+}
+
 /** The text of each tactic's first candidate for the group. */
-async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<string, string>> {
+async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<string, Made>> {
   const group = viewGroup(result.node);
-  const found = new Map<string, string>();
+  const found = new Map<string, Made>();
   for (const tactic of tactics.filter((t) => names.includes(t.name))) {
     if (tactic.refuses(group) !== undefined) continue;
     const first = tactic.candidates(group)[0]!;
@@ -75,20 +89,15 @@ async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<
     };
     texts.length = 0;
     await tactic.emit(group, candidate, context);
-    for (const text of texts) found.set(tactic.name, text);
+    for (const text of texts) found.set(tactic.name, { text, architectures: architecturesOf(candidate) });
   }
   return found;
 }
 
-const everywhere = ['80', '86', '89', '90a', '120'];
-/** Of one architecture alone. */
-const special: Readonly<Record<string, readonly string[]>> = { hopper: ['90a'] };
-
 /** What is wrong with a text; empty when nothing is. */
-async function complaints(name: string, text: string): Promise<string> {
+async function complaints(name: string, { text, architectures }: Made): Promise<string> {
   const file = join(folder, `${name}.cu`);
   writeFileSync(file, text);
-  const architectures = special[name] ?? everywhere;
   const options = [
     '-x',
     'cu',
@@ -119,6 +128,6 @@ describe.skipIf(!hasCompiler)('kernel texts compile', { timeout: 120_000 }, () =
   it.each(Object.keys(samples))('%s', async (name) => {
     const made = await textsOf(samples[name]!);
     expect(made.size).toBeGreaterThan(0);
-    for (const [tactic, text] of made) expect.soft(await complaints(tactic, text), tactic).toBe('');
+    for (const [tactic, one] of made) expect.soft(await complaints(tactic, one), tactic).toBe('');
   });
 });
