@@ -1,6 +1,7 @@
 /** What the addon exports, as it is. Only this package calls it. */
 
-import type { CudaLibraryStatus, CudaStatus } from './cuda.js';
+import type { MemoryUse } from './context.js';
+import type { CudaLibraryStatus, CudaStatus, DeviceMemoryState } from './cuda.js';
 import type { NativeErrorCode } from './errors.js';
 import type { PlanAttribute, PlanOperand, PlanProgram } from './plan.js';
 import type { NativeTensor } from './tensor.js';
@@ -32,10 +33,13 @@ export interface Binding {
   mapWeights(path: string, offset: number, bytes: number): Handle;
   copyWeights(bytes: Uint8Array): Handle;
   createProgram(program: PlanProgram, weights: Handle | null, threads: number, device: number): Handle;
+  /** Bytes of the device's memory that hold the program's constants. */
+  deviceConstantBytes(program: Handle): number;
   deviceAllocate(bytes: number, device: number): Handle;
+  deviceMemory(device: number): DeviceMemoryState;
   deviceWrite(memory: Handle, data: ArrayBufferView): Promise<void>;
   deviceRead(memory: Handle, data: ArrayBufferView): Promise<void>;
-  createContext(program: Handle, poison: boolean): Handle;
+  createContext(program: Handle, poison: boolean, recordings: boolean): Handle;
   close(handle: Handle): void;
   run(
     context: Handle,
@@ -72,14 +76,16 @@ export interface Binding {
     plays: number,
   ): Promise<{ device: number[]; enqueue: number[]; complete: boolean }>;
   symbols(context: Handle): (number | null)[];
-  memory(context: Handle): { arenaBytes: number; heapBytes: number; workspaceBytes: number };
-  time(
+  memory(context: Handle): MemoryUse;
+  /** Runs on random inputs; `maxRuns` 0: without measuring; `outputs`: gives what the last step computes. */
+  try(
     program: Handle,
     inputsDims: readonly (readonly number[])[],
     minNanoseconds: number,
     maxRuns: number,
+    outputs: boolean,
     token: Handle | undefined,
-  ): Promise<number[]>;
+  ): Promise<{ nanoseconds: number[]; outputs: (NativeTensor | null)[] }>;
   cudaStatus(): Omit<CudaStatus, 'cublasLt'>;
   cudaCublasLtStatus(): CudaLibraryStatus;
   cudaCompile(text: string, options: readonly string[]): Promise<Uint8Array>;

@@ -35,6 +35,10 @@ export interface MemoryUse {
   readonly arenaBytes: number;
   readonly heapBytes: number;
   readonly workspaceBytes: number;
+  /** What of these lies in a device's memory. */
+  readonly deviceBytes: number;
+  /** Page-locked memory of the host that copies to and from a device pass through. */
+  readonly stagingBytes: number;
 }
 
 /** Output memory that a native thread may write to, and where its bytes belong in the end. */

@@ -17,6 +17,15 @@ export interface CudaDevice {
   readonly sharedBytes: number;
 }
 
+/** Bytes of a device's memory. */
+export interface DeviceMemoryState {
+  /** Left for everybody. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  /** Allocated by this process: constants, contexts and buffers. Code and streams, which the driver keeps, are not in it. */
+  readonly ownBytes: number;
+}
+
 /** A library that tactics may use: its version ('13.0.2'), or why it cannot be used. */
 export type CudaLibraryStatus =
   { readonly version: string; readonly reason?: undefined } | { readonly version?: undefined; readonly reason: string };
@@ -42,6 +51,11 @@ export class Cuda {
   /** @throws ERR_OUT_OF_MEMORY naming the device; ERR_BACKEND_UNAVAILABLE where there is none */
   allocate(bytes: number, device = 0): DeviceMemory {
     return new DeviceMemory(this.#binding, bytes, device);
+  }
+
+  /** @throws ERR_BACKEND_UNAVAILABLE where there is no such device, ERR_DEVICE once it is lost */
+  memory(device = 0): DeviceMemoryState {
+    return this.#binding.deviceMemory(device);
   }
 
   /** @internal */

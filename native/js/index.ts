@@ -7,7 +7,7 @@ export {
   type SegmentOptions,
   type StepTiming,
 } from './context.js';
-export { Cuda, type CudaDevice, type CudaLibraryStatus, type CudaStatus } from './cuda.js';
+export { Cuda, type CudaDevice, type CudaLibraryStatus, type CudaStatus, type DeviceMemoryState } from './cuda.js';
 export { DeviceMemory } from './device-memory.js';
 export { cudaKernelFile } from './kernel-files.js';
 export { NativeError, type NativeErrorCode, NativeLoadError } from './errors.js';

@@ -8,7 +8,7 @@ import type { Binding } from './binding.js';
 import { NativeError, NativeLoadError } from './errors.js';
 
 /** The addon's interface this package speaks. */
-const interfaceNumber = 1;
+const interfaceNumber = 2;
 
 /** 'linux-x64-gnu' and the like; undefined where there is no libc to tell. */
 function platformName(): string {

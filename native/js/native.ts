@@ -115,7 +115,8 @@ export class Native {
     options: TimeOptions = {},
   ): Promise<number[]> {
     const { minNanoseconds = 10_000_000, maxRuns = 1000, cancel } = options;
-    return this.#binding.time(program.handle, inputsDims, minNanoseconds, maxRuns, cancel?.handle);
+    const trial = await this.#binding.try(program.handle, inputsDims, minNanoseconds, maxRuns, false, cancel?.handle);
+    return trial.nanoseconds;
   }
 
   createCancelToken(): CancelToken {

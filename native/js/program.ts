@@ -15,6 +15,8 @@ export class Weights extends Resource {
 export interface ContextOptions {
   /** Fill memory with NaN bytes as soon as nobody may read it any more: for tests of memory plans. Default: false. */
   readonly poison?: boolean;
+  /** Record the steps of a device when they have run once, and play the recording from then on. Default: true. */
+  readonly recordings?: boolean;
 }
 
 /** A checked plan program with its kernels. Contexts run it; they may outlive it. */
@@ -26,7 +28,13 @@ export class Program extends Resource {
 
   /** A context of its own memory. Contexts of one program run in parallel, the runs of one context in order. */
   createContext(options: ContextOptions = {}): Context {
-    return new Context(this.binding, this.binding.createContext(this.handle, options.poison ?? false));
+    const { poison = false, recordings = true } = options;
+    return new Context(this.binding, this.binding.createContext(this.handle, poison, recordings));
+  }
+
+  /** Bytes of the device's memory that hold the constants, which all contexts share. */
+  get deviceConstantBytes(): number {
+    return this.binding.deviceConstantBytes(this.handle);
   }
 }
 

@@ -14,7 +14,7 @@ struct Tensor {
   int rank = 0;
   int64_t dims[kMaxRank] = {};
   int64_t strides[kMaxRank] = {};  // in elements; sub-byte tensors are always dense row-major
-  bool on_device = false;          // of a run's inputs: the caller's memory is a device's
+  bool on_device = false;          // the memory is a device's
 
   template <typename T> T* as() const { return static_cast<T*>(data); }
 

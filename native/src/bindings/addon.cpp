@@ -5,6 +5,7 @@
 #include "base/kernel.h"
 #include "bindings/cuda.h"
 #include "bindings/environment.h"
+#include "bindings/measure.h"
 #include "bindings/objects.h"
 #include "bindings/packing.h"
 #include "bindings/tensors.h"
@@ -22,7 +23,7 @@ namespace tw {
 namespace {
 
 // Raised with every change of what these functions take or mean. The loader wants exactly its own number.
-constexpr int kInterfaceNumber = 1;
+constexpr int kInterfaceNumber = 2;
 
 // Threads of ours outlive the worker that loaded the addon first, and with it Node.js's hold on the library.
 void stay_loaded() {
@@ -107,6 +108,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("defaultThreads", guarded<threads>);
   add("digest", guarded<start_digest>);
   export_objects(env, exports);
+  export_measure(env, exports);
   export_packing(env, exports);
   export_cuda(env, exports);
   export_device_memory(env, exports);

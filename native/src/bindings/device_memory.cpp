@@ -39,6 +39,17 @@ Napi::Value allocate(const Napi::CallbackInfo& info) {
   return make_handle(info.Env(), std::move(memory));
 }
 
+Napi::Value memory_state(const Napi::CallbackInfo& info) {
+  const Reader index(info[0], "device", Code::kInvalidArgument);
+  if (index.integer() < 0 || index.integer() > INT32_MAX) index.fail("the index of a device");
+  const DeviceMemoryState state = open_device(static_cast<int>(index.integer()))->memory();
+  Napi::Object o = Napi::Object::New(info.Env());
+  o.Set("freeBytes", Napi::Number::New(info.Env(), static_cast<double>(state.free)));
+  o.Set("totalBytes", Napi::Number::New(info.Env(), static_cast<double>(state.total)));
+  o.Set("ownBytes", Napi::Number::New(info.Env(), static_cast<double>(state.own)));
+  return o;
+}
+
 template <bool Up>
 Napi::Value copy(const Napi::CallbackInfo& info) {
   auto job = std::make_unique<CopyJob>(handle<DeviceMemory>(info[0]),
@@ -51,6 +62,7 @@ Napi::Value copy(const Napi::CallbackInfo& info) {
 
 void export_device_memory(Napi::Env env, Napi::Object exports) {
   exports.Set("deviceAllocate", Napi::Function::New(env, guarded<allocate>, "deviceAllocate"));
+  exports.Set("deviceMemory", Napi::Function::New(env, guarded<memory_state>, "deviceMemory"));
   exports.Set("deviceWrite", Napi::Function::New(env, guarded<copy<true>>, "deviceWrite"));
   exports.Set("deviceRead", Napi::Function::New(env, guarded<copy<false>>, "deviceRead"));
 }

@@ -1,23 +1,15 @@
 // Weights, programs and contexts, and the jobs that run on them.
 #include "bindings/objects.h"
 
+#include "bindings/arguments.h"
 #include "bindings/environment.h"
 #include "bindings/handle.h"
 #include "bindings/plan.h"
 #include "bindings/tensors.h"
 #include "executor/layout.h"
-#include "executor/timing.h"
 
 namespace tw {
 namespace {
-
-Reader argument(const Napi::CallbackInfo& info, size_t i, const char* name) {
-  return {info[i], name, Code::kInvalidArgument};
-}
-
-std::shared_ptr<Flag> token(const Napi::Value& value) {
-  return value.IsExternal() ? handle<Flag>(value) : std::make_shared<Flag>(false);
-}
 
 int64_t iterations(const Reader& r) {
   if (r.absent()) return kDefaultIterations;
@@ -37,6 +29,7 @@ class RunJob : public Job {
  public:
   RunJob(const Napi::CallbackInfo& info)
       : context_(handle<Context>(info[0])), inputs_(read_tensors(argument(info, 1, "inputs"))) {
+    for (const auto& memory : inputs_.memories) check_device(context_->program(), *memory);
     outputs_ = read_output_slots(argument(info, 2, "outputs"), context_->program().outputs().size(), inputs_.data);
     cancelled = token(info[3]);
     max_iterations_ = iterations(argument(info, 4, "maxIterations"));
@@ -77,62 +70,6 @@ class SegmentJob : public Job {
   int64_t max_iterations_;
 };
 
-class TimeJob : public Job {
- public:
-  TimeJob(std::shared_ptr<LoadedProgram> program, std::vector<std::vector<int64_t>> dims, TimingOptions options)
-      : program_(std::move(program)), dims_(std::move(dims)), options_(options) {}
-  void execute() override { times_ = time_program(program_->program, dims_, program_->pool, options_, *cancelled); }
-  Napi::Value result(Napi::Env env) override {
-    Napi::Array list = Napi::Array::New(env, times_.size());
-    for (size_t i = 0; i < times_.size(); ++i) list.Set(static_cast<uint32_t>(i), Napi::Number::New(env, times_[i]));
-    return list;
-  }
-
- private:
-  std::shared_ptr<LoadedProgram> program_;
-  std::vector<std::vector<int64_t>> dims_;
-  TimingOptions options_;
-  std::vector<double> times_;
-};
-
-class DeviceTimeJob : public Job {
- public:
-  DeviceTimeJob(std::shared_ptr<Context> context, int repeats, int plays)
-      : context_(std::move(context)), repeats_(repeats), plays_(plays) {}
-  void execute() override {
-    times_ = context_->frame().device_times(repeats_, plays_, {*cancelled, kDefaultIterations});
-  }
-  Napi::Value result(Napi::Env env) override {
-    Napi::Object o = Napi::Object::New(env);
-    o.Set("device", list(env, times_.device));
-    o.Set("enqueue", list(env, times_.enqueue));
-    o.Set("complete", Napi::Boolean::New(env, times_.complete));
-    return o;
-  }
-
- private:
-  static Napi::Array list(Napi::Env env, const std::vector<double>& values) {
-    Napi::Array array = Napi::Array::New(env, values.size());
-    for (size_t i = 0; i < values.size(); ++i) array.Set(static_cast<uint32_t>(i), Napi::Number::New(env, values[i]));
-    return array;
-  }
-
-  std::shared_ptr<Context> context_;
-  int repeats_, plays_;
-  DeviceTimes times_;
-};
-
-Napi::Value device_times(const Napi::CallbackInfo& info) {
-  const auto context = handle<Context>(info[0]);
-  const auto count = [&](size_t i, const char* name) {
-    const int64_t n = argument(info, i, name).integer();
-    if (n < 1 || n > INT32_MAX) argument(info, i, name).fail("a positive number");
-    return static_cast<int>(n);
-  };
-  auto job = std::make_unique<DeviceTimeJob>(context, count(1, "repeats"), count(2, "plays"));
-  return Environment::of(info.Env()).submit(std::move(job), &context->queue());
-}
-
 Napi::Value map_weights(const Napi::CallbackInfo& info) {
   const Reader offset = argument(info, 1, "offset"), bytes = argument(info, 2, "bytes");
   if (offset.integer() < 0) offset.fail("a position in the file");
@@ -161,7 +98,9 @@ Napi::Value create_program(const Napi::CallbackInfo& info) {
 
 Napi::Value create_context(const Napi::CallbackInfo& info) {
   const auto loaded = handle<LoadedProgram>(info[0]);
-  return make_handle(info.Env(), std::make_shared<Context>(loaded->program, loaded->pool, info[1].ToBoolean()));
+  return make_handle(info.Env(), std::make_shared<Context>(loaded->program, loaded->pool,
+                                                         FrameOptions{.poison = info[1].ToBoolean(),
+                                                                      .recordings = info[2].ToBoolean()}));
 }
 
 Napi::Value close_handle(const Napi::CallbackInfo& info) {
@@ -265,17 +204,14 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   object.Set("arenaBytes", Napi::Number::New(info.Env(), static_cast<double>(use.arena)));
   object.Set("heapBytes", Napi::Number::New(info.Env(), static_cast<double>(use.heap)));
   object.Set("workspaceBytes", Napi::Number::New(info.Env(), static_cast<double>(use.workspace)));
+  object.Set("deviceBytes", Napi::Number::New(info.Env(), static_cast<double>(use.device)));
+  object.Set("stagingBytes", Napi::Number::New(info.Env(), static_cast<double>(use.staging)));
   return object;
 }
 
-Napi::Value time(const Napi::CallbackInfo& info) {
-  auto dims = argument(info, 1, "inputsDims").list([](const Reader& r) { return r.integers(); });
-  TimingOptions options;
-  options.min_nanoseconds = argument(info, 2, "minNanoseconds").integer();
-  options.max_runs = argument(info, 3, "maxRuns").integer();
-  auto job = std::make_unique<TimeJob>(handle<LoadedProgram>(info[0]), std::move(dims), options);
-  job->cancelled = token(info[4]);
-  return Environment::of(info.Env()).submit(std::move(job));
+Napi::Value device_constant_bytes(const Napi::CallbackInfo& info) {
+  const size_t bytes = handle<LoadedProgram>(info[0])->program->device_constant_bytes();
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
 Napi::Value create_token(const Napi::CallbackInfo& info) {
@@ -308,10 +244,9 @@ void export_objects(Napi::Env env, Napi::Object exports) {
   add("abandon", guarded<abandon>);
   add("setProfiling", guarded<set_profiling>);
   add("profile", guarded<profile>);
-  add("deviceTimes", guarded<device_times>);
   add("symbols", guarded<symbols>);
   add("memory", guarded<memory>);
-  add("time", guarded<time>);
+  add("deviceConstantBytes", guarded<device_constant_bytes>);
   add("createToken", guarded<create_token>);
   add("cancel", guarded<cancel>);
 }

@@ -1,5 +1,7 @@
 #include "cuda/device.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <mutex>
 
@@ -40,6 +42,13 @@ DeviceProperties describe(int ordinal) {
   return p;
 }
 
+// Results after which the driver refuses all work of the process on the device: broken memory or links, and kernels
+// that trapped (CUDA driver API, "the process must be terminated and relaunched").
+bool is_final(Result result) {
+  constexpr Result kFinal[] = {4, 214, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 999};
+  return std::find(std::begin(kFinal), std::end(kFinal), result) != std::end(kFinal);
+}
+
 }  // namespace
 
 std::vector<DeviceProperties> list_devices() {
@@ -75,29 +84,59 @@ std::shared_ptr<CudaDevice> CudaDevice::open(int ordinal) {
   return device;
 }
 
+void CudaDevice::fail(Result result, const char* call, const std::string& detail) {
+  if (is_final(result)) {
+    const std::lock_guard lock(reason_mutex_);
+    if (reason_.empty()) reason_ = std::string(call) + ": " + driver().describe(result);
+    lost_.store(true, std::memory_order_release);
+  }
+  driver().fail(result, call, detail);
+}
+
+void CudaDevice::fail_lost() {
+  const std::lock_guard lock(reason_mutex_);
+  throw Error(Code::kDevice, properties_.name + " (device " + std::to_string(properties_.ordinal) +
+                                 ") cannot be used by this process any more, since " + reason_);
+}
+
 std::byte* CudaDevice::allocate(size_t bytes) {
   make_current();
   DevicePointer pointer = 0;
-  if (const Result result = driver().cuMemAlloc_v2(&pointer, bytes); result != kSuccess)
-    driver().fail(result, "cuMemAlloc", std::to_string(bytes) + " bytes on " + properties_.name);
+  if (const Result result = driver().cuMemAlloc_v2(&pointer, bytes); result != kSuccess) {
+    std::string detail = std::to_string(bytes) + " bytes on " + properties_.name;
+    DeviceMemoryState state;
+    if (driver().cuMemGetInfo_v2(&state.free, &state.total) == kSuccess)
+      detail += ", which has " + std::to_string(state.free) + " free of " + std::to_string(state.total) +
+                "; this process holds " + std::to_string(allocated_.load());
+    fail(result, "cuMemAlloc", detail);
+  }
+  allocated_ += bytes;
   return reinterpret_cast<std::byte*>(pointer);
 }
 
-void CudaDevice::release(std::byte* data) noexcept {
-  // Fails only when the device is lost, and then its memory is too.
-  if (driver().cuCtxSetCurrent(context_) == kSuccess) driver().cuMemFree_v2(reinterpret_cast<DevicePointer>(data));
+void CudaDevice::release(std::byte* data, size_t bytes) noexcept {
+  allocated_ -= bytes;
+  if (try_current()) driver().cuMemFree_v2(reinterpret_cast<DevicePointer>(data));
+}
+
+DeviceMemoryState CudaDevice::memory() {
+  make_current();
+  DeviceMemoryState state;
+  check(driver().cuMemGetInfo_v2(&state.free, &state.total), "cuMemGetInfo");
+  state.own = allocated_.load();
+  return state;
 }
 
 void CudaDevice::upload(std::byte* to, const std::byte* from, size_t bytes) {
   if (bytes == 0) return;
   make_current();
-  driver().check(driver().cuMemcpyHtoD_v2(reinterpret_cast<DevicePointer>(to), from, bytes), "cuMemcpyHtoD");
+  check(driver().cuMemcpyHtoD_v2(reinterpret_cast<DevicePointer>(to), from, bytes), "cuMemcpyHtoD");
 }
 
 void CudaDevice::download(std::byte* to, const std::byte* from, size_t bytes) {
   if (bytes == 0) return;
   make_current();
-  driver().check(driver().cuMemcpyDtoH_v2(to, reinterpret_cast<DevicePointer>(from), bytes), "cuMemcpyDtoH");
+  check(driver().cuMemcpyDtoH_v2(to, reinterpret_cast<DevicePointer>(from), bytes), "cuMemcpyDtoH");
 }
 
 std::unique_ptr<DeviceQueue> CudaDevice::make_queue() {

@@ -1,6 +1,5 @@
 #include "cuda/driver.h"
 
-
 #include "cuda/library.h"
 #include "cuda/once.h"
 
@@ -49,13 +48,16 @@ Driver load() {
 
 }  // namespace
 
-void Driver::fail(Result result, const char* call, const std::string& detail) const {
+std::string Driver::describe(Result result) const {
   const char *name = nullptr, *text = nullptr;
   cuGetErrorName(result, &name);
   cuGetErrorString(result, &text);
+  return (name ? name : "error " + std::to_string(result)) + (text ? std::string(", ") + text : "");
+}
+
+void Driver::fail(Result result, const char* call, const std::string& detail) const {
   throw Error(result == kErrorOutOfMemory ? Code::kOutOfMemory : Code::kDevice,
-              std::string(call) + (detail.empty() ? "" : " (" + detail + ")") + ": " +
-                  (name ? name : std::to_string(result)) + (text ? std::string(", ") + text : ""));
+              std::string(call) + (detail.empty() ? "" : " (" + detail + ")") + ": " + describe(result));
 }
 
 const Driver& driver() {

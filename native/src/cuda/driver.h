@@ -63,6 +63,7 @@ struct LaunchConfig {
   F(cuCtxSetCurrent, Result (*)(ContextHandle))                                                                \
   F(cuMemAlloc_v2, Result (*)(DevicePointer*, size_t))                                                         \
   F(cuMemFree_v2, Result (*)(DevicePointer))                                                                   \
+  F(cuMemGetInfo_v2, Result (*)(size_t*, size_t*))                                                             \
   F(cuMemHostAlloc, Result (*)(void**, size_t, unsigned))                                                      \
   F(cuMemFreeHost, Result (*)(void*))                                                                          \
   F(cuMemcpyAsync, Result (*)(DevicePointer, DevicePointer, size_t, StreamHandle))                             \
@@ -116,6 +117,8 @@ struct Driver {
     if (result != kSuccess) fail(result, call);
   }
   [[noreturn]] void fail(Result result, const char* call, const std::string& detail = {}) const;
+  // 'CUDA_ERROR_NAME, what it means'
+  std::string describe(Result result) const;
 };
 
 // Opened by the first call. Throws kBackendUnavailable saying what is missing.

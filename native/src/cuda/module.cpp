@@ -1,9 +1,10 @@
 #include "cuda/module.h"
 
+#include <map>
 #include <mutex>
-#include <string_view>
-#include <unordered_map>
-#include <vector>
+#include <utility>
+
+#include "executor/digest.h"
 
 namespace tw::cuda {
 namespace {
@@ -11,52 +12,42 @@ namespace {
 constexpr int kMaxDynamicSharedBytes = 8;
 constexpr size_t kSharedBytesWithoutAsking = 48 * 1024;
 
-struct Cached {
-  std::vector<std::byte> code;
-  std::weak_ptr<Module> module;
-};
-
 }  // namespace
 
 std::shared_ptr<Module> Module::load(std::shared_ptr<CudaDevice> device, std::span<const std::byte> code) {
+  // By device and digest of the code: a process that builds many engines must not keep every kernel twice.
   static std::mutex mutex;
-  static std::unordered_multimap<size_t, Cached> cache;
-  const std::string_view text(reinterpret_cast<const char*>(code.data()), code.size());
-  const size_t hash = std::hash<std::string_view>{}(text) ^ static_cast<size_t>(device->properties().ordinal);
+  static std::map<std::pair<int, std::string>, std::weak_ptr<Module>> cache;
+  const std::pair<int, std::string> key{device->properties().ordinal, digest(code)};
   std::lock_guard lock(mutex);
-  for (auto [it, end] = cache.equal_range(hash); it != end;) {
-    if (auto module = it->second.module.lock()) {
-      if (module->device_ == device && std::equal(code.begin(), code.end(), it->second.code.begin(), it->second.code.end()))
-        return module;
-      ++it;
-    } else {
-      it = cache.erase(it);
-    }
-  }
+  if (const auto it = cache.find(key); it != cache.end())
+    if (auto module = it->second.lock()) return module;
+  std::erase_if(cache, [](const auto& entry) { return entry.second.expired(); });
   std::shared_ptr<Module> module(new Module(std::move(device), code));
-  cache.emplace(hash, Cached{{code.begin(), code.end()}, module});
+  cache[key] = module;
   return module;
 }
 
 Module::Module(std::shared_ptr<CudaDevice> device, std::span<const std::byte> code) : device_(std::move(device)) {
   device_->make_current();
-  if (const Result result = driver().cuModuleLoadData(&handle_, code.data()); result != kSuccess)
-    driver().fail(result, "cuModuleLoadData", "a kernel of the plan on " + device_->properties().name);
+  device_->check(driver().cuModuleLoadData(&handle_, code.data()), "cuModuleLoadData",
+                 "a kernel of the plan on " + device_->properties().name);
 }
 
-Module::~Module() { driver().cuModuleUnload(handle_); }
+Module::~Module() {
+  if (device_->try_current()) driver().cuModuleUnload(handle_);
+}
 
 FunctionHandle Module::function(const std::string& name, size_t shared_bytes) const {
   FunctionHandle function = nullptr;
-  if (const Result result = driver().cuModuleGetFunction(&function, handle_, name.c_str()); result != kSuccess)
-    driver().fail(result, "cuModuleGetFunction", name);
+  device_->check(driver().cuModuleGetFunction(&function, handle_, name.c_str()), "cuModuleGetFunction", name);
   if (shared_bytes > device_->properties().shared_bytes)
     throw Error(Code::kInvalidPlan, name + " wants " + std::to_string(shared_bytes) + " bytes of shared memory, " +
                                         device_->properties().name + " has " +
                                         std::to_string(device_->properties().shared_bytes));
   if (shared_bytes > kSharedBytesWithoutAsking)
-    driver().check(driver().cuFuncSetAttribute(function, kMaxDynamicSharedBytes, static_cast<int>(shared_bytes)),
-                   "cuFuncSetAttribute");
+    device_->check(driver().cuFuncSetAttribute(function, kMaxDynamicSharedBytes, static_cast<int>(shared_bytes)),
+                   "cuFuncSetAttribute", name);
   return function;
 }
 

@@ -1,21 +1,26 @@
 #include "cuda/queue.h"
 
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
 namespace tw::cuda {
 namespace {
 
 constexpr unsigned kNonBlocking = 1;
 constexpr int kThreadLocalCapture = 1;
 constexpr int kFirstWithDependentLaunch = 90;
+constexpr size_t kPiece = size_t{512} << 10;
 
 class Graph : public Recording {
  public:
   Graph(std::shared_ptr<CudaDevice> device, GraphHandle graph) : device_(std::move(device)) {
     const Result result = driver().cuGraphInstantiateWithFlags(&exec_, graph, 0);
     driver().cuGraphDestroy(graph);
-    driver().check(result, "cuGraphInstantiate");
+    device_->check(result, "cuGraphInstantiate");
   }
   ~Graph() override {
-    if (exec_) driver().cuGraphExecDestroy(exec_);
+    if (exec_ && device_->try_current()) driver().cuGraphExecDestroy(exec_);
   }
   GraphExecHandle exec() const { return exec_; }
 
@@ -30,22 +35,30 @@ DevicePointer address(const void* pointer) { return reinterpret_cast<DevicePoint
 
 Queue::Queue(std::shared_ptr<CudaDevice> device) : device_(std::move(device)) {
   device_->make_current();
-  driver().check(driver().cuStreamCreate(&stream_, kNonBlocking), "cuStreamCreate");
+  device_->check(driver().cuStreamCreate(&stream_, kNonBlocking), "cuStreamCreate");
 }
 
 Queue::~Queue() {
+  if (!device_->try_current()) return;
+  // Copies that a failed run has left may still read what is about to go.
+  driver().cuStreamSynchronize(stream_);
   for (EventHandle mark : marks_)
     if (mark) driver().cuEventDestroy_v2(mark);
   driver().cuStreamDestroy_v2(stream_);
 }
 
 void Queue::synchronize() {
-  driver().check(driver().cuStreamSynchronize(stream_), "cuStreamSynchronize");
   after_kernel_ = false;
+  const Result result = driver().cuStreamSynchronize(stream_);
+  const auto arrived = std::exchange(arriving_, {});
+  if (result == kSuccess)
+    for (const Arriving& a : arrived) std::memcpy(a.to, a.staged, a.bytes);
+  staging_.reset();
+  device_->check(result, "cuStreamSynchronize");
 }
 
 std::unique_ptr<Recording> Queue::record(const std::function<void()>& work) {
-  driver().check(driver().cuStreamBeginCapture_v2(stream_, kThreadLocalCapture), "cuStreamBeginCapture");
+  device_->check(driver().cuStreamBeginCapture_v2(stream_, kThreadLocalCapture), "cuStreamBeginCapture");
   after_kernel_ = false;
   GraphHandle graph = nullptr;
   try {
@@ -57,38 +70,72 @@ std::unique_ptr<Recording> Queue::record(const std::function<void()>& work) {
     throw;
   }
   after_kernel_ = false;
-  driver().check(driver().cuStreamEndCapture(stream_, &graph), "cuStreamEndCapture");
+  device_->check(driver().cuStreamEndCapture(stream_, &graph), "cuStreamEndCapture");
   auto recording = std::make_unique<Graph>(device_, graph);
-  driver().check(driver().cuGraphUpload(recording->exec(), stream_), "cuGraphUpload");
+  device_->check(driver().cuGraphUpload(recording->exec(), stream_), "cuGraphUpload");
   return recording;
 }
 
 void Queue::play(Recording& recording) {
   after_kernel_ = false;
-  driver().check(driver().cuGraphLaunch(static_cast<Graph&>(recording).exec(), stream_), "cuGraphLaunch");
+  device_->check(driver().cuGraphLaunch(static_cast<Graph&>(recording).exec(), stream_), "cuGraphLaunch");
 }
 
 void Queue::fill(std::byte* data, size_t bytes, unsigned char value) {
   after_kernel_ = false;
-  if (bytes) driver().check(driver().cuMemsetD8Async(address(data), value, bytes, stream_), "cuMemsetD8Async");
+  if (bytes) device_->check(driver().cuMemsetD8Async(address(data), value, bytes, stream_), "cuMemsetD8Async");
 }
 
 void Queue::mark(size_t slot) {
   if (marks_.size() <= slot) marks_.resize(slot + 1);
-  if (!marks_[slot]) driver().check(driver().cuEventCreate(&marks_[slot], 0), "cuEventCreate");
-  driver().check(driver().cuEventRecord(marks_[slot], stream_), "cuEventRecord");
+  if (!marks_[slot]) device_->check(driver().cuEventCreate(&marks_[slot], 0), "cuEventCreate");
+  device_->check(driver().cuEventRecord(marks_[slot], stream_), "cuEventRecord");
   after_kernel_ = false;
 }
 
 double Queue::nanoseconds(size_t from, size_t to) {
   float milliseconds = 0;
-  driver().check(driver().cuEventElapsedTime(&milliseconds, marks_[from], marks_[to]), "cuEventElapsedTime");
+  device_->check(driver().cuEventElapsedTime(&milliseconds, marks_[from], marks_[to]), "cuEventElapsedTime");
   return static_cast<double>(milliseconds) * 1e6;
 }
 
 void Queue::copy(void* to, const void* from, size_t bytes) {
   after_kernel_ = false;
-  if (bytes) driver().check(driver().cuMemcpyAsync(address(to), address(from), bytes, stream_), "cuMemcpyAsync");
+  if (bytes) device_->check(driver().cuMemcpyAsync(address(to), address(from), bytes, stream_), "cuMemcpyAsync");
+}
+
+// In pieces, so that the device copies one while the host stages the next.
+void Queue::upload(void* to, const void* from, size_t bytes) {
+  after_kernel_ = false;
+  const auto overlaps = [&](const Arriving& a) {
+    const auto *begin = static_cast<const std::byte*>(a.to), *source = static_cast<const std::byte*>(from);
+    return source < begin + a.bytes && begin < source + bytes;
+  };
+  // What comes from the device only to go back has to be here first.
+  if (std::any_of(arriving_.begin(), arriving_.end(), overlaps)) synchronize();
+  auto* target = static_cast<std::byte*>(to);
+  const auto* source = static_cast<const std::byte*>(from);
+  while (bytes > 0) {
+    const size_t piece = std::min(bytes, kPiece);
+    std::byte* const staged = staging_.take(piece);
+    if (!staged) break;
+    std::memcpy(staged, source, piece);
+    device_->check(driver().cuMemcpyHtoDAsync_v2(address(target), staged, piece, stream_), "cuMemcpyHtoDAsync");
+    target += piece;
+    source += piece;
+    bytes -= piece;
+  }
+  if (bytes)
+    device_->check(driver().cuMemcpyHtoDAsync_v2(address(target), source, bytes, stream_), "cuMemcpyHtoDAsync");
+}
+
+void Queue::download(void* to, const void* from, size_t bytes) {
+  after_kernel_ = false;
+  if (bytes == 0) return;
+  std::byte* const staged = staging_.take(bytes);
+  device_->check(driver().cuMemcpyDtoHAsync_v2(staged ? staged : to, address(from), bytes, stream_),
+                 "cuMemcpyDtoHAsync");
+  if (staged) arriving_.push_back({to, staged, bytes});
 }
 
 void Queue::launch(FunctionHandle function, LaunchConfig& config, void* arguments) {
@@ -103,7 +150,7 @@ void Queue::launch(FunctionHandle function, LaunchConfig& config, void* argument
   config.attributes = attributes;
   config.attribute_count = count;
   void* parameters[] = {arguments};
-  driver().check(driver().cuLaunchKernelEx(&config, function, parameters, nullptr), "cuLaunchKernelEx");
+  device_->check(driver().cuLaunchKernelEx(&config, function, parameters, nullptr), "cuLaunchKernelEx");
   after_kernel_ = true;
 }
 

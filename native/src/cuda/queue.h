@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cuda/device.h"
+#include "cuda/staging.h"
 
 namespace tw::cuda {
 
@@ -19,8 +20,13 @@ class Queue : public DeviceQueue {
   void mark(size_t slot) override;
   double nanoseconds(size_t from, size_t to) override;
 
-  // Between any two memories.
+  // Within the device's memory.
   void copy(void* to, const void* from, size_t bytes);
+  // From the host's memory, which the caller may change at once.
+  void upload(void* to, const void* from, size_t bytes);
+  // To the host's memory, where the bytes are after synchronize().
+  void download(void* to, const void* from, size_t bytes);
+  size_t staging_bytes() const override { return staging_.bytes(); }
   void launch(FunctionHandle function, LaunchConfig& config, void* arguments);
   // The stream, for what libraries queue on it.
   StreamHandle lend() {
@@ -32,6 +38,13 @@ class Queue : public DeviceQueue {
   std::shared_ptr<CudaDevice> device_;
   StreamHandle stream_ = nullptr;
   std::vector<EventHandle> marks_;
+  Staging staging_;
+  struct Arriving {
+    void* to;
+    const std::byte* staged;
+    size_t bytes;
+  };
+  std::vector<Arriving> arriving_;  // downloads that are queued
   // A kernel may begin while the one before it ends; after anything else it begins in order.
   bool after_kernel_ = false;
 };

@@ -17,7 +17,10 @@ class TransferKernel : public Kernel {
     const size_t bytes = dense_bytes(from);
     if (outputs[0].dtype != from.dtype || dense_bytes(outputs[0]) != bytes)
       throw Error(tw::Code::kInvalidPlan, "a transfer changes neither type nor size");
-    static_cast<Queue&>(*context.queue).copy(outputs[0].data, from.data, bytes);
+    auto& queue = static_cast<Queue&>(*context.queue);
+    if (from.on_device && outputs[0].on_device) queue.copy(outputs[0].data, from.data, bytes);
+    else if (outputs[0].on_device) queue.upload(outputs[0].data, from.data, bytes);
+    else queue.download(outputs[0].data, from.data, bytes);
   }
 };
 

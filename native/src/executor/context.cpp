@@ -36,6 +36,11 @@ class SlotSink : public OutputSink {
     return slot.tensor.as<std::byte>();
   }
 
+  const DeviceMemory* device_memory(size_t output) const override {
+    const OutputSlot& slot = slots_[output];
+    return slot.fixed && !slot.deferred ? slot.device_memory.get() : nullptr;
+  }
+
   void deliver() {
     for (OutputSlot& slot : slots_) {
       if (!slot.deferred || slot.tensor.rank < 0) continue;
@@ -51,12 +56,23 @@ class SlotSink : public OutputSink {
   std::shared_ptr<SpareBlocks> spare_;
 };
 
+}  // namespace
+
+void check_device(const Program& program, const DeviceMemory& memory) {
+  if (program.device() && memory.device != program.device())
+    throw Error(Code::kInvalidArgument, "a device buffer lies on device " + std::to_string(memory.device->index()) +
+                                            ", the engine runs on device " + std::to_string(program.device()->index()));
+}
+
+namespace {
+
 void prepare(const Program& program, std::span<const Tensor> inputs, std::span<OutputSlot> outputs) {
   if (outputs.size() != program.outputs().size())
     throw Error(Code::kInvalidArgument, "expected " + std::to_string(program.outputs().size()) + " outputs, received " +
                                             std::to_string(outputs.size()));
   for (OutputSlot& slot : outputs) {
     slot.tensor.rank = -1;
+    if (slot.device_memory) check_device(program, *slot.device_memory);
     for (const Tensor& t : inputs) {
       if (!slot.fixed || t.rank < 0) continue;
       const auto* begin = t.as<std::byte>();
@@ -80,10 +96,10 @@ struct Context::Session {
   SlotSink sink;
 };
 
-Context::Context(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool, bool poison)
+Context::Context(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool, FrameOptions options)
     : program_(std::move(program)),
       pool_(std::move(pool)),
-      frame_(program_, *pool_, poison),
+      frame_(program_, *pool_, options),
       session_(nullptr, [](Session* s) { delete s; }) {}
 
 void Context::run(std::span<const Tensor> inputs, std::span<OutputSlot> outputs, const std::atomic<bool>& cancelled,
@@ -117,7 +133,7 @@ void Context::run_segment(size_t segment, const std::atomic<bool>& cancelled, in
   if (segment >= program_->segments().size())
     throw Error(Code::kInvalidArgument, "there is no segment " + std::to_string(segment));
   const SegmentDescription& s = program_->segments()[segment];
-  if (s.backend != kNativeBackend)
+  if (s.backend != kNativeBackend && s.backend != kDeviceBackend)
     throw Error(Code::kInvalidArgument, "segment " + std::to_string(segment) + " runs on '" + s.backend + "'");
   frame_.run_steps(static_cast<size_t>(s.begin), static_cast<size_t>(s.end), {cancelled, max_iterations});
 }

@@ -24,11 +24,14 @@ struct OutputSlot {
   std::shared_ptr<SpareBlocks> spare;  // where `block` goes when it has been read
 };
 
+// Throws kInvalidArgument unless the memory is of the device that the program runs on.
+void check_device(const Program& program, const DeviceMemory& memory);
+
 constexpr int64_t kDefaultIterations = int64_t{1} << 31;
 
 class Context {
  public:
-  Context(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool, bool poison);
+  Context(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool, FrameOptions options);
 
   // Inputs are dense in their value's order; rank -1: not given. One slot for each output.
   void run(std::span<const Tensor> inputs, std::span<OutputSlot> outputs, const std::atomic<bool>& cancelled,

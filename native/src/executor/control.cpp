@@ -111,7 +111,8 @@ ControlState::ControlState(const ProgramStep& step, Frame& parent)
 
 Frame& ControlState::body(size_t program) {
   if (!bodies_[program])
-    bodies_[program] = std::make_unique<Frame>(step_.programs[program], parent_.pool(), parent_.poison());
+    bodies_[program] = std::make_unique<Frame>(step_.programs[program], parent_.pool(),
+                                                parent_.frame_options());
   return *bodies_[program];
 }
 

@@ -54,17 +54,26 @@ class DeviceQueue {
   virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
   virtual void play(Recording& recording) = 0;
   virtual void fill(std::byte* data, size_t bytes, unsigned char value) = 0;
+  // Host memory that copies pass through, in bytes.
+  virtual size_t staging_bytes() const = 0;
   // A point in the queue, to be measured from.
   virtual void mark(size_t slot) = 0;
   // Nanoseconds of device time between two marks, after synchronize().
   virtual double nanoseconds(size_t from, size_t to) = 0;
 };
 
+// Bytes of a device's memory: what is left for everybody, all there is, and what this process has allocated.
+struct DeviceMemoryState {
+  size_t free = 0, total = 0, own = 0;
+};
+
 class Device : public std::enable_shared_from_this<Device> {
  public:
   virtual ~Device() = default;
+  virtual int index() const = 0;
   virtual std::byte* allocate(size_t bytes) = 0;
-  virtual void release(std::byte* data) noexcept = 0;
+  virtual void release(std::byte* data, size_t bytes) noexcept = 0;
+  virtual DeviceMemoryState memory() = 0;
   // Return when the copy is done.
   virtual void upload(std::byte* to, const std::byte* from, size_t bytes) = 0;
   virtual void download(std::byte* to, const std::byte* from, size_t bytes) = 0;
@@ -90,7 +99,7 @@ inline bool DeviceBlock::reserve(size_t bytes) {
 }
 
 inline void DeviceBlock::reset() {
-  if (data_) device_->release(data_);
+  if (data_) device_->release(data_, capacity_);
   data_ = nullptr;
   capacity_ = 0;
 }

@@ -79,16 +79,16 @@ void blake2b(std::span<const std::byte> content, std::byte* out) {
   }
 }
 
-}  // namespace
+size_t pieces_of(std::span<const std::byte> content) {
+  return std::max<size_t>(1, (content.size() + kPiece - 1) / kPiece);
+}
 
-std::string digest(std::span<const std::byte> content, ThreadPool& pool) {
-  const size_t pieces = std::max<size_t>(1, (content.size() + kPiece - 1) / kPiece);
-  std::vector<std::byte> digests(pieces * kDigest);
-  pool.parallel_for(static_cast<int64_t>(pieces), [&](int64_t i, int) {
-    const auto piece = static_cast<size_t>(i);
-    const size_t begin = piece * kPiece;
-    blake2b(content.subspan(begin, std::min(kPiece, content.size() - begin)), digests.data() + piece * kDigest);
-  });
+void digest_piece(std::span<const std::byte> content, size_t piece, std::vector<std::byte>& digests) {
+  const size_t begin = piece * kPiece;
+  blake2b(content.subspan(begin, std::min(kPiece, content.size() - begin)), digests.data() + piece * kDigest);
+}
+
+std::string digest_of(const std::vector<std::byte>& digests) {
   std::byte whole[kDigest];
   blake2b(digests, whole);
   std::string text;
@@ -98,6 +98,21 @@ std::string digest(std::span<const std::byte> content, ThreadPool& pool) {
     text += kHex[std::to_integer<size_t>(whole[i] & std::byte{15})];
   }
   return text;
+}
+
+}  // namespace
+
+std::string digest(std::span<const std::byte> content, ThreadPool& pool) {
+  std::vector<std::byte> digests(pieces_of(content) * kDigest);
+  pool.parallel_for(static_cast<int64_t>(pieces_of(content)),
+                    [&](int64_t i, int) { digest_piece(content, static_cast<size_t>(i), digests); });
+  return digest_of(digests);
+}
+
+std::string digest(std::span<const std::byte> content) {
+  std::vector<std::byte> digests(pieces_of(content) * kDigest);
+  for (size_t i = 0; i < pieces_of(content); ++i) digest_piece(content, i, digests);
+  return digest_of(digests);
 }
 
 }  // namespace tw

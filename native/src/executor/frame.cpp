@@ -11,8 +11,8 @@
 
 namespace tw {
 
-Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, bool poison)
-    : program_(std::move(program)), pool_(pool), poison_(poison) {
+Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOptions options)
+    : program_(std::move(program)), pool_(pool), frame_options_(options) {
   const Program& p = *program_;
   expressions_.resize(p.expressions().size());
   dims_elements_.resize(p.dims_elements());
@@ -28,12 +28,15 @@ Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, bool pois
     if (p.values()[i].dynamic) dynamic_values_.push_back(i);
   for (size_t i = 0; i < p.symbols().size(); ++i)
     if (!p.start_symbol(static_cast<int>(i))) late_symbols_.push_back(i);
-  if (poison) poison_ranges_ = poison_ranges(p, false);
+  if (options.poison) poison_ranges_ = poison_ranges(p, false);
   if (!p.device()) return;
   queue_ = p.device()->make_queue();
   for (DeviceBlock* block : {&device_arena_, &device_static_heap_, &device_workspace_}) *block = DeviceBlock(p.device());
   device_blocks_.resize(p.values().size());
-  if (poison) device_poison_ranges_ = poison_ranges(p, true);
+  if (options.poison) device_poison_ranges_ = poison_ranges(p, true);
+  exchanged_.resize(p.exchanges().size());
+  homes_.resize(p.exchanges().size());
+  skipped_.resize(p.steps().size());
 }
 
 Frame::~Frame() = default;
@@ -57,14 +60,21 @@ void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclo
     for (const size_t s : late_symbols_) symbols_[s] = kUnbound;
     for (const size_t v : dynamic_values_) known_[v] = 0;
   }
-  for (size_t i = 0; i < inputs.size(); ++i)
-    values_[static_cast<size_t>(p.inputs()[i])].data = inputs[i].data ? inputs[i].data : no_elements();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Tensor& value = values_[static_cast<size_t>(p.inputs()[i])];
+    value.data = inputs[i].data ? inputs[i].data : no_elements();
+    value.on_device = inputs[i].on_device || p.values()[static_cast<size_t>(p.inputs()[i])].on_device;
+  }
   for (const int v : p.outputs()) {
     const ProgramValue& value = p.values()[static_cast<size_t>(v)];
     if (value.direct_output >= 0 && !value.dynamic && !placed_[static_cast<size_t>(value.direct_output)])
       values_[static_cast<size_t>(v)].data = memory_for(static_cast<size_t>(v));
   }
-  for (const Patch& patch : patches_) tensors_[patch.tensor].data = values_[patch.value].as<std::byte>() + patch.offset;
+  if (!p.exchanges().empty()) exchange(inputs);
+  for (const Patch& patch : patches_) {
+    tensors_[patch.tensor].data = values_[patch.value].as<std::byte>() + patch.offset;
+    tensors_[patch.tensor].on_device = values_[patch.value].on_device;
+  }
   if (!again) {
     for (const ProgramStep& step : p.steps()) {
       if (step.dynamic) continue;
@@ -85,11 +95,10 @@ void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
   try {
     for (size_t s = begin; s < end;) {
       if (options.cancelled.load(std::memory_order_relaxed)) throw Error(Code::kAborted, "the run was cancelled");
-      const auto ranges = program_->recordable();
-      const auto range = std::find_if(ranges.begin(), ranges.end(), [&](const RecordableSteps& r) { return r.begin == s; });
-      if (range != ranges.end() && range->end <= end &&
-          run_recorded(static_cast<size_t>(range - ranges.begin()), context)) {
-        s = range->end;
+      const int range = program_->steps()[s].range;
+      const size_t range_end = range < 0 ? 0 : program_->recordable()[static_cast<size_t>(range)].end;
+      if (range >= 0 && range_end <= end && run_recorded(static_cast<size_t>(range), context)) {
+        s = range_end;
       } else {
         run_named(s++, context);
       }
@@ -109,6 +118,7 @@ void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
 
 // Errors carry the step's name.
 void Frame::run_named(size_t s, KernelContext& context) {
+  if (!skipped_.empty() && skipped_[s]) return;
   const ProgramStep& step = program_->steps()[s];
   step_ = s;
   try {
@@ -142,7 +152,7 @@ void Frame::run_step(const ProgramStep& step, KernelContext& context) {
     prepare_kernel(step);
   }
   context.workspace = step.on_device ? device_workspace_.data() : workspace_.data();
-  if (poison_ && workspace_.data()) std::fill_n(workspace_.data(), workspace_.capacity(), std::byte{0xFF});
+  if (frame_options_.poison && workspace_.data()) std::fill_n(workspace_.data(), workspace_.capacity(), std::byte{0xFF});
   if (step.kind == StepKind::kKernel) {
     device_busy_ = device_busy_ || step.on_device;
     step.kernel->run(context, inputs_of(step), outputs_of(step));
@@ -161,16 +171,7 @@ void Frame::run_step(const ProgramStep& step, KernelContext& context) {
     for (const int v : step.dying_heap) heap_.give(std::move(blocks_[static_cast<size_t>(v)]));
     discarded_.clear();
   }
-  if (poison_) poison_dead();
-}
-
-void Frame::poison_dead() {
-  constexpr unsigned char kPoison = 0xFF;
-  for (const auto& [begin, end] : poison_ranges_[step_])
-    std::fill(arena_.data() + begin, arena_.data() + end, std::byte{kPoison});
-  if (!queue_) return;
-  for (const auto& [begin, end] : device_poison_ranges_[step_])
-    queue_->fill(device_arena_.data() + begin, end - begin, kPoison);
+  if (frame_options_.poison) poison_dead();
 }
 
 void Frame::finish() {
@@ -276,8 +277,13 @@ void Frame::set_profiling(bool on) {
 MemoryUse Frame::memory() const {
   MemoryUse use{arena_.capacity() + device_arena_.capacity(),
                 static_heap_.capacity() + device_static_heap_.capacity() + heap_.bytes(),
-                workspace_.capacity() + device_workspace_.capacity()};
-  for (const DeviceBlock& block : device_blocks_) use.heap += block.capacity();
+                workspace_.capacity() + device_workspace_.capacity(),
+                device_arena_.capacity() + device_static_heap_.capacity() + device_workspace_.capacity(),
+                queue_ ? queue_->staging_bytes() : 0};
+  for (const DeviceBlock& block : device_blocks_) {
+    use.heap += block.capacity();
+    use.device += block.capacity();
+  }
   for (const Block& block : blocks_) use.heap += block.capacity();
   for (const auto& state : control_)
     if (state) state->add_memory(use);

@@ -25,6 +25,11 @@ class OutputSink {
   virtual ~OutputSink() = default;
   // Memory for dense row-major `output`, asked for once in a run, as soon as its dims are known.
   virtual std::byte* place(size_t output, DType dtype, std::span<const int64_t> dims, size_t bytes) = 0;
+  // What place() gives is this memory of a device; null: of the host.
+  virtual const DeviceMemory* device_memory(size_t output) const {
+    (void)output;
+    return nullptr;
+  }
 };
 
 struct StepProfile {
@@ -33,6 +38,13 @@ struct StepProfile {
 
 struct MemoryUse {
   size_t arena = 0, heap = 0, workspace = 0;  // of both memories
+  size_t device = 0;                          // what of it is a device's
+  size_t staging = 0;                         // of the host, for copies to and from the device
+};
+
+struct FrameOptions {
+  bool poison = false;     // memory nobody may read any more is filled with NaN bytes
+  bool recordings = true;  // steps of a device are recorded, and played again
 };
 
 struct DeviceTimes {
@@ -45,8 +57,7 @@ class ControlState;
 
 class Frame : private OutputAllocator {
  public:
-  // `poison`: memory nobody may read any more is filled with NaN bytes.
-  Frame(std::shared_ptr<const Program> program, ThreadPool& pool, bool poison);
+  Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOptions options);
   ~Frame() override;
 
   // Binds the inputs, which must be dense in the order their values have (rank -1: not given), and resolves all that
@@ -73,13 +84,15 @@ class Frame : private OutputAllocator {
   std::span<const int64_t> symbols() const { return symbols_; }
   // Times all recordable steps, as one recording of them `repeats` times over, played `plays` times. After a run.
   DeviceTimes device_times(int repeats, int plays, const RunOptions& options);
+  // Fills all memory that steps compute in with NaN bytes, between runs.
+  void poison_all();
   void set_profiling(bool on);
   std::span<const StepProfile> profile() const { return profile_; }
   MemoryUse memory() const;
 
   // For control steps.
   ThreadPool& pool() const { return pool_; }
-  bool poison() const { return poison_; }
+  const FrameOptions& frame_options() const { return frame_options_; }
   const RunOptions& options() const { return *options_; }
   // Memory for an output of the running step: where the plan has it, or the allocator's. Not contiguous in general.
   Tensor& place_output(size_t index, std::span<const int64_t> dims);
@@ -88,9 +101,10 @@ class Frame : private OutputAllocator {
   int64_t planned_extent(const ProgramOperand& operand, size_t axis) const;
 
  private:
-  // What was recorded for these dims of the inputs.
+  // What was recorded for these dims of the inputs, with these exchanges.
   struct Recorded {
     std::vector<int64_t> input_dims;
+    std::vector<std::byte*> exchanged;
     int runs = 0;
     std::vector<std::unique_ptr<Recording>> ranges;
   };
@@ -123,6 +137,10 @@ class Frame : private OutputAllocator {
   void run_step(const ProgramStep& step, KernelContext& context);
   void run_named(size_t step, KernelContext& context);
   void poison_dead();
+  // exchange.cpp
+  void exchange(std::span<const Tensor> inputs);
+  std::vector<std::byte*> wanted_exchanges(std::span<const Tensor> inputs) const;
+
   Recorded& recorded();
   bool run_recorded(size_t range, KernelContext& context);
   void wait_for_device();
@@ -130,7 +148,7 @@ class Frame : private OutputAllocator {
 
   std::shared_ptr<const Program> program_;
   ThreadPool& pool_;
-  const bool poison_;
+  const FrameOptions frame_options_;
 
   // Of the last start(), to see whether the next one is the same.
   bool resolved_ = false;
@@ -153,6 +171,11 @@ class Frame : private OutputAllocator {
   std::vector<DeviceBlock> device_blocks_;  // the one each dynamic heap value has
   bool device_busy_ = false;
   std::vector<Recorded> recorded_;  // the ones used last come last
+  // By exchange of the program: memory of the caller's that now takes the value's place; null for none.
+  std::vector<std::byte*> exchanged_;
+  std::vector<std::byte*> homes_;  // and where the value lies otherwise
+  std::vector<std::vector<std::byte*>> seen_exchanges_;  // of late
+  std::vector<char> skipped_;      // transfers that an exchange makes needless
 
   Block arena_, static_heap_, workspace_;
   HeapPool heap_;                 // of dynamic values

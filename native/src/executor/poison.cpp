@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include "executor/frame.h"
+
 namespace tw {
 namespace {
+
+constexpr unsigned char kPoison = 0xFF;
 
 using Range = std::pair<size_t, size_t>;
 
@@ -33,6 +37,24 @@ std::vector<std::vector<Range>> poison_ranges(const Program& program, bool on_de
     into.insert(into.end(), left.begin(), left.end());
   }
   return ranges;
+}
+
+void Frame::poison_dead() {
+  for (const auto& [begin, end] : poison_ranges_[step_])
+    std::fill(arena_.data() + begin, arena_.data() + end, std::byte{kPoison});
+  if (!queue_) return;
+  for (const auto& [begin, end] : device_poison_ranges_[step_])
+    queue_->fill(device_arena_.data() + begin, end - begin, kPoison);
+}
+
+void Frame::poison_all() {
+  for (Block* block : {&arena_, &static_heap_, &workspace_})
+    if (block->data()) std::fill_n(block->data(), block->capacity(), std::byte{kPoison});
+  if (!queue_) return;
+  queue_->enter();
+  for (DeviceBlock* block : {&device_arena_, &device_static_heap_, &device_workspace_})
+    queue_->fill(block->data(), block->capacity(), kPoison);
+  queue_->synchronize();
 }
 
 }  // namespace tw

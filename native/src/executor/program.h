@@ -40,6 +40,7 @@ struct ProgramValue {
   int first_step = -1, last_step = -1;  // that touch it; an output of the program is touched after the last one
   // The program output computed in place, in memory of whoever wants it; -1 for none.
   int direct_output = -1;
+  bool exchangeable = false;  // an Exchange names it
 };
 
 struct ProgramOperand {
@@ -65,11 +66,19 @@ struct ProgramStep {
   bool dynamic = false;
   bool binds = false;
   std::vector<int> dying_heap;  // dynamic heap values nobody reads after this step
+  int range = -1;               // of the recordable ones, that begins here
 };
 
 // Steps of the device in a row whose operands stay where they are from run to run: they are recorded as one piece.
 struct RecordableSteps {
   size_t begin, end;
+};
+
+// A transfer that carries a whole value of the device from an input or to an output. Where the caller's memory for that
+// is the device's own, it can take the place of the value's, and nothing needs to be carried.
+struct Exchange {
+  size_t step, value;
+  int input, output;  // one of them -1
 };
 
 class Program {
@@ -92,6 +101,9 @@ class Program {
   bool native() const { return native_; }  // nothing is left to other backends
   const std::shared_ptr<Device>& device() const { return device_; }  // null: all runs on the processor
   std::span<const RecordableSteps> recordable() const { return recordable_; }
+  std::span<const Exchange> exchanges() const { return exchanges_; }
+  // Of the device's memory: constants, which all frames share.
+  size_t device_constant_bytes() const { return device_constants_.capacity(); }
   size_t arena_bytes() const { return arena_bytes_; }
   size_t device_arena_bytes() const { return device_arena_bytes_; }
   size_t tensors() const { return tensors_; }
@@ -120,6 +132,7 @@ class Program {
   std::shared_ptr<Device> device_;
   DeviceBlock device_constants_;
   std::vector<RecordableSteps> recordable_;
+  std::vector<Exchange> exchanges_;
   size_t arena_bytes_ = 0, device_arena_bytes_ = 0, tensors_ = 0, dims_elements_ = 0;
 };
 

@@ -6,14 +6,14 @@
 
 namespace tw {
 
-// The record for the present dims. Few are kept: each holds memory of the device.
+// The record for the present dims and exchanges. Few are kept: each holds memory of the device.
 Frame::Recorded& Frame::recorded() {
   constexpr size_t kMost = 8;
   auto it = std::find_if(recorded_.begin(), recorded_.end(),
-                         [&](const Recorded& r) { return r.input_dims == input_dims_; });
+                         [&](const Recorded& r) { return r.input_dims == input_dims_ && r.exchanged == exchanged_; });
   if (it == recorded_.end()) {
     if (recorded_.size() == kMost) recorded_.erase(recorded_.begin());
-    recorded_.push_back({input_dims_, 0, {}});
+    recorded_.push_back({input_dims_, exchanged_, 0, {}});
     recorded_.back().ranges.resize(program_->recordable().size());
   } else {
     std::rotate(it, it + 1, recorded_.end());
@@ -23,7 +23,7 @@ Frame::Recorded& Frame::recorded() {
 
 // False when the steps have to run one by one: measured, poisoned, or for the first time with these dims.
 bool Frame::run_recorded(size_t range, KernelContext& context) {
-  if (profiling_ || poison_) return false;
+  if (profiling_ || frame_options_.poison || !frame_options_.recordings) return false;
   Recorded& record = recorded();
   const auto [begin, end] = program_->recordable()[range];
   auto& recording = record.ranges[range];

@@ -107,11 +107,11 @@ void Frame::resolve(std::span<const Tensor> inputs) {
   patches_.clear();
   for (size_t e = 0; e < p.expressions().size(); ++e)
     if (p.static_expression(static_cast<int>(e))) expressions_[e] = p.expressions()[e].evaluate(symbols_);
-  if (p.device_arena_bytes() && device_arena_.reserve(p.device_arena_bytes()) && poison_)
+  if (p.device_arena_bytes() && device_arena_.reserve(p.device_arena_bytes()) && frame_options_.poison)
     queue_->fill(device_arena_.data(), p.device_arena_bytes(), 0xFF);
   if (p.arena_bytes() && !arena_.data()) {
     arena_.reserve(p.arena_bytes());
-    if (poison_) std::fill_n(arena_.data(), p.arena_bytes(), std::byte{0xFF});
+    if (frame_options_.poison) std::fill_n(arena_.data(), p.arena_bytes(), std::byte{0xFF});
   }
   for (size_t i = 0; i < p.values().size(); ++i) {
     const ProgramValue& v = p.values()[i];
@@ -131,6 +131,7 @@ void Frame::resolve(std::span<const Tensor> inputs) {
     }
   }
   place_static_heap();
+  for (size_t e = 0; e < homes_.size(); ++e) homes_[e] = values_[p.exchanges()[e].value].as<std::byte>();
   for (const ProgramStep& step : p.steps())
     if (step.kind != StepKind::kForeign && !step.dynamic) resolve_step(step, true);
 }
@@ -194,6 +195,7 @@ void Frame::know(size_t value, std::span<const int64_t> dims) {
   const ProgramValue& v = program_->values()[value];
   Tensor& t = values_[value];
   t.dtype = v.dtype;
+  t.on_device = v.on_device;
   set_dense(t, dims, v.order, v.name.c_str());
   const size_t bytes = dense_bytes(t);
   const bool planned = v.storage == Storage::kConstant || v.storage == Storage::kArena;
@@ -227,7 +229,9 @@ std::byte* Frame::memory_for(size_t value) {
   if (v.direct_output >= 0) {
     const auto output = static_cast<size_t>(v.direct_output);
     placed_[output] = 1;
-    return sink_->place(output, v.dtype, dims_of(values_[value]), capacity_[value]);
+    std::byte* const place = sink_->place(output, v.dtype, dims_of(values_[value]), capacity_[value]);
+    values_[value].on_device = sink_->device_memory(output) != nullptr;
+    return place;
   }
   if (v.on_device) {
     DeviceBlock& block = device_blocks_[value];
@@ -275,7 +279,7 @@ void Frame::resolve_step(const ProgramStep& step, bool keep_patches) {
     tensors_[index] = resolve(operand, output, &offset);
     if (keep_patches && operand.value >= 0) {
       const ProgramValue& v = program_->values()[static_cast<size_t>(operand.value)];
-      if (v.storage == Storage::kInput || v.direct_output >= 0)
+      if (v.storage == Storage::kInput || v.direct_output >= 0 || v.exchangeable)
         patches_.push_back({index, static_cast<size_t>(operand.value), offset});
     }
     ++index;

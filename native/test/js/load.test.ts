@@ -50,7 +50,7 @@ test('another interface is refused', () => {
 
 test('what the machine has', () => {
   const native = loadNative();
-  expect(native.interfaceNumber).toBe(1);
+  expect(native.interfaceNumber).toBe(2);
   expect(native.defaultThreads()).toBeGreaterThanOrEqual(1);
   expect(native.features()).toContain(native.isa());
   expect(native.kernelNames()).toContain('reduce');

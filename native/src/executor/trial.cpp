@@ -1,0 +1,138 @@
+#include "executor/trial.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "executor/context.h"
+#include "executor/layout.h"
+#include "executor/random_tensor.h"
+
+namespace tw {
+namespace {
+
+// The program's inputs, filled at random: equal numbers at equal coordinates, in whatever order of axes they lie.
+struct RandomInputs {
+  RandomInputs(const Program& program, const std::vector<std::vector<int64_t>>& dims);
+
+  std::vector<Tensor> tensors;
+  std::vector<Block> host;
+  std::vector<DeviceBlock> device;
+};
+
+RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector<int64_t>>& dims)
+    : tensors(dims.size()), host(dims.size()), device(dims.size()) {
+  if (dims.size() != program.inputs().size())
+    throw Error(Code::kInvalidArgument, "expected dims for " + std::to_string(program.inputs().size()) + " inputs");
+  Random random;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    const ProgramValue& v = program.values()[static_cast<size_t>(program.inputs()[i])];
+    if (!v.tensor) throw Error(Code::kInvalidArgument, "input " + v.name + " is not a tensor");
+    Tensor& t = tensors[i];
+    t.dtype = v.dtype;
+    set_dense(t, dims[i], {}, v.name.c_str());
+    const size_t bytes = dense_bytes(t);
+    t.data = host[i].reserve(bytes);
+    fill(t, random);
+    if (!v.order.empty()) {
+      Tensor ordered = t;
+      set_dense(ordered, dims[i], v.order, v.name.c_str());
+      Block block(bytes);
+      ordered.data = block.data();
+      copy_elements(t, ordered);
+      host[i] = std::move(block);
+      t.data = host[i].data();
+    }
+    if (!v.on_device) continue;
+    device[i] = DeviceBlock(program.device());
+    device[i].reserve(bytes + 1);
+    program.device()->upload(device[i].data(), host[i].data(), bytes);
+    t.data = device[i].data();
+    t.on_device = true;
+  }
+}
+
+// Every run writes to the same memory.
+class KeptSink : public OutputSink {
+ public:
+  explicit KeptSink(size_t outputs) : blocks_(outputs) {}
+  std::byte* place(size_t output, DType, std::span<const int64_t>, size_t bytes) override {
+    return blocks_[output].reserve(bytes);
+  }
+
+ private:
+  std::vector<Block> blocks_;
+};
+
+// Of recordings that last long enough for the device's clock.
+std::vector<double> device_times(Frame& frame, const TimingOptions& options, const RunOptions& run) {
+  constexpr double kRecordingNanoseconds = 2e5;
+  constexpr int kMostRepeats = 200, kPlays = 5;
+  const DeviceTimes once = frame.device_times(1, 2, run);
+  if (!once.complete || once.device.empty()) return {};
+  const double most = std::min<double>(kMostRepeats, static_cast<double>(options.max_runs) * 4);
+  const int repeats = static_cast<int>(std::clamp(kRecordingNanoseconds / std::max(once.device.back(), 1.0), 1.0, most));
+  auto times = frame.device_times(repeats, kPlays, run).device;
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+// What the last step has written, row-major. Nothing else of a program of one step is of interest.
+std::vector<OutputSlot> last_outputs(Frame& frame) {
+  const ProgramStep& step = frame.program().steps().back();
+  std::vector<OutputSlot> outputs(step.outputs.size());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    outputs[i].tensor.rank = -1;
+    if (step.outputs[i].value < 0) continue;
+    Tensor from = frame.view(step.outputs[i]);
+    Tensor& to = outputs[i].tensor;
+    to = from;
+    to.on_device = false;
+    to.set_row_major();
+    to.data = outputs[i].block.reserve(dense_bytes(to));
+    Block staged;
+    if (from.on_device) {
+      int64_t last = from.count() > 0 ? 0 : -1;
+      for (int a = 0; a < from.rank && last >= 0; ++a) last += (from.dims[a] - 1) * from.strides[a];
+      const size_t bytes = packed_bytes(from.dtype, last + 1);
+      frame.program().device()->download(staged.reserve(bytes), from.as<std::byte>(), bytes);
+      from.data = staged.data();
+    }
+    copy_elements(from, to);
+  }
+  return outputs;
+}
+
+}  // namespace
+
+Trial try_program(std::shared_ptr<const Program> program, const std::vector<std::vector<int64_t>>& input_dims,
+                  std::shared_ptr<ThreadPool> pool, const TimingOptions& options, const std::atomic<bool>& cancelled) {
+  const RandomInputs inputs(*program, input_dims);
+  KeptSink sink(program->outputs().size());
+  const RunOptions run{cancelled, kDefaultIterations};
+  Frame frame(program, *pool, {});
+  Trial trial;
+  frame.run(inputs.tensors, {}, sink, run);
+  if (options.outputs && !program->steps().empty()) {
+    frame.poison_all();
+    frame.run(inputs.tensors, {}, sink, run);
+    trial.outputs = last_outputs(frame);
+  }
+  if (options.max_runs == 0) return trial;
+  frame.run(inputs.tensors, {}, sink, run);
+  if (program->device()) trial.nanoseconds = device_times(frame, options, run);
+  if (!trial.nanoseconds.empty()) return trial;
+  int64_t total = 0;
+  std::vector<double>& times = trial.nanoseconds;
+  while (times.empty() || (total < options.min_nanoseconds && static_cast<int64_t>(times.size()) < options.max_runs)) {
+    const auto started = std::chrono::steady_clock::now();
+    frame.run(inputs.tensors, {}, sink, run);
+    const auto spent =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started).count();
+    times.push_back(static_cast<double>(spent));
+    total += spent;
+  }
+  std::sort(times.begin(), times.end());
+  return trial;
+}
+
+}  // namespace tw
