@@ -231,7 +231,7 @@ describe.skipIf(!hasDevice)('conv', () => {
   ] as [DType, number[], number[], Attributes, number][])(
     'filters channels of %s %j with %j',
     (dtype, x, w, attributes, run) =>
-      convolve({ dtype, x, w, attributes, force: { tactic: 'cuda.depthwise', parameters: { run } } }),
+      convolve({ dtype, x, w, attributes, force: { tactic: 'cuda.depthwise.rows', parameters: { run } } }),
   );
 });
 

@@ -76,6 +76,26 @@ TW_DEVICE void mma_m16n8k16(f32 (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
 #endif
 }
 
+// The same with half the depth: the first two registers of A and the first of B.
+template <typename T>
+TW_DEVICE void mma_m16n8k8_half(f32 (&c)[4], const u32 (&a)[2], u32 b) {
+  static_assert(is_same<T, f16> || is_same<T, bf16>, "a 16-bit float");
+#ifdef TW_EMULATOR
+  mma_m16n8k16<T>(c, {a[0], a[1], 0u, 0u}, {b, 0u});
+#else
+  if constexpr (is_same<T, f16>) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(b));
+  } else {
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(b));
+  }
+#endif
+}
+
 // c += a·b, tf32 operands (floats whose low 13 bits are ignored; to_tf32() rounds), f32 accumulation.
 TW_DEVICE void mma_m16n8k8(f32 (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
 #ifdef TW_EMULATOR

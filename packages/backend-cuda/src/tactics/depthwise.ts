@@ -1,35 +1,13 @@
-/** conv with one filter to a channel, on channels-last images: bound by memory, computed in ordinary arithmetic. */
+/** conv with one filter to a channel, on channels-last images. */
 
-import {
-  type Candidate,
-  ceilDivDims,
-  constantOf,
-  type Dim,
-  dtypeInfo,
-  elementCount,
-  type EmitContext,
-  type EmittedStep,
-  type GroupView,
-  type MemoryView,
-  productOf,
-  provablyDivisible,
-  type Tensor,
-} from '@tensorwright/core';
-import { Arguments } from '../launch/arguments.js';
-import { launchStep } from '../launch/launch-step.js';
-import { cxxType } from '../print/types.js';
-import { indexType } from '../print/views.js';
+import { type Candidate, constantOf, type EmitContext, type EmittedStep, type GroupView } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { type Geometry, geometryOf } from './contraction/conv-problem.js';
-import { sumType } from './contraction/dot-problem.js';
-import { likelyExtents, operandLayouts, problemOf, refuseContraction } from './contraction/group.js';
-import { packConstant } from './contraction/pack.js';
-import type { Problem } from './contraction/problem.js';
-import { printResult } from './contraction/result.js';
-import { dtypeOf, memoryMicroseconds } from './operands.js';
-
-const threads = 128;
-const runs = [4, 2, 8, 1] as const;
+import { geometryOf } from './contraction/conv-problem.js';
+import { refuseContraction } from './contraction/group.js';
+import { channelWidth } from './depthwise/result.js';
+import { emitRows, rowCandidates } from './depthwise/rows.js';
+import { emitTiles } from './depthwise/tensor.js';
+import { refuseTiles, tileCandidates, type TileShape } from './depthwise/tiles.js';
 
 export const depthwise: Tactic = {
   name: 'depthwise',
@@ -42,161 +20,13 @@ export const depthwise: Tactic = {
     return constantOf(group.node.inputs[group.anchorInputs[1]!]) ? undefined : 'not a convolution with known weights';
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const { x, kernel, strides } = geometryOf(group);
-    const bytes = dtypeInfo(dtypeOf(group.anchor!.inputs[0])!).bits / 8;
-    const outputs = (x[1] as number) * likelyExtents(problemOf(group)).rows;
-    return runs.map((run) => {
-      // Every pixel comes from memory once, and from the caches as often as windows of different threads hold it.
-      const reads = (((run - 1) * strides.at(-1)! + kernel.at(-1)!) / run) * elementCount(kernel.slice(0, -1));
-      const cached = (outputs * bytes * (reads + 1)) / cacheBytesPerMicrosecond;
-      const memory = memoryMicroseconds(outputs * bytes * (1 + elementCount(strides)));
-      return {
-        parameters: { run },
-        ...operandLayouts(group),
-        estimate: Math.max(memory, memoryMicroseconds(0) + cached),
-      };
-    });
+    const tiles = refuseTiles(group) === undefined ? tileCandidates(group) : [];
+    return [...tiles, ...rowCandidates(group)].sort((a, b) => a.estimate - b.estimate);
   },
-  emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
-    const run = candidate.parameters['run'] as number;
-    const args = new Arguments();
-    const geometry = geometryOf(group);
-    const { text, blocks } = printWindow(group, geometry, run, context, args);
-    return launchStep({
-      uses: ['depthwise'],
-      holes: text,
-      text: `
-extern "C" __global__ void __launch_bounds__(${String(threads)}) depthwise(const __grid_constant__ Arguments a) {
-  depthwise_rows<Window, ${String(run)}, ${String(threads)}>(a);
-}`,
-      arguments: args,
-      launches: [{ function: 'depthwise', grid: [blocks, 1, 1], block: [threads, 1, 1] }],
-    });
+  emit(group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> {
+    if ('run' in parameters) return emitRows(group, parameters['run'] as number, context);
+    // Slots of larger tensors may lie where vectors of eight channels do not begin.
+    if (channelWidth(group, geometryOf(group), context) < 8) return emitRows(group, 4, context);
+    return emitTiles(group, parameters as unknown as TileShape, context);
   },
 };
-
-const cacheBytesPerMicrosecond = 10e6;
-
-/** The contraction without groups: columns are the channels, and nothing is summed but the taps. */
-function channelwise(problem: Problem, channels: number): Problem {
-  return {
-    ...problem,
-    batch: [],
-    columns: [channels],
-    output: problem.output.map((o, i) =>
-      i === 1 ? { terms: [{ role: 'columns', axis: 0, step: 1 }], checked: false } : o,
-    ),
-  };
-}
-
-function printWindow(
-  group: GroupView,
-  g: Geometry,
-  run: number,
-  context: EmitContext,
-  args: Arguments,
-): { text: string; blocks: Dim } {
-  const [xInput, wInput] = group.anchorInputs as [number, number];
-  const x = context.view(xInput)!;
-  const channels = g.x[1] as number;
-  const problem = channelwise(problemOf(group), channels);
-  const dtype = dtypeOf(group.node.inputs[xInput])!;
-  const accumulator = sumType(dtype);
-  const view = (input: number): MemoryView => context.view(input)!;
-  const result = printResult({ group, problem, view, output: context.outputView(0)!, accumulator }, args).text;
-  const rank = g.kernel.length;
-  const weights = tapsFirst(group, wInput);
-  const width = widthOf(x, channels, dtypeInfo(dtype).bits / 8);
-  // Axes of the image as z, y and x; those it does not have are one pixel wide.
-  const axis = (name: 'x' | 'y' | 'z'): number => rank - 1 - 'xyz'.indexOf(name);
-  const has = (name: 'x' | 'y' | 'z'): boolean => axis(name) >= 0;
-  const out = (name: 'x' | 'y' | 'z'): string => (has(name) ? args.dim(g.out[2 + axis(name)]!) : '1');
-  const taps = (name: 'x' | 'y' | 'z'): number => (has(name) ? g.kernel[axis(name)]! : 1);
-  const index = indexType(x);
-  const source = (name: 'y' | 'z', tap: string): string =>
-    has(name)
-      ? `at.${name} * ${String(g.strides[axis(name)]!)} + ${tap} * ${String(g.dilations[axis(name)]!)} - ${args.dim(g.pads[axis(name)]!)}`
-      : '0';
-  const extent = (name: 'x' | 'y' | 'z'): string => (has(name) ? args.dim(g.x[2 + axis(name)]!) : '1');
-  const stride = (name: 'x' | 'y' | 'z'): string => (has(name) ? args.dim(x.strides[2 + axis(name)]!) : '0');
-  const type = cxxType(dtype);
-  const weight = cxxType(dtypeOf(group.node.inputs[wInput])!);
-  const vectors = channels / width;
-  const xs = ceilDivDims(g.out.at(-1)!, run);
-  const text = `
-struct Arguments;
-${result}
-struct Window {
-  using Element = ${type};
-  using Weight = ${weight};
-  using Accumulator = ${accumulator};
-  static constexpr int width = ${String(width)}, taps_z = ${String(taps('z'))}, taps_y = ${String(taps('y'))}, taps_x = ${String(taps('x'))};
-  static constexpr int stride_x = ${String(g.strides.at(-1)!)}, dilation_x = ${String(g.dilations.at(-1)!)};
-  struct Position { i32 channel, n, z, y, x, source_x, row; };
-  TW_DEVICE static bool position(const Arguments& a, u32 i, int run, Position& at) {
-    at.channel = i % ${String(vectors)} * width;
-    i /= ${String(vectors)};
-    at.x = i % static_cast<u32>(${args.dim(xs)}) * run;
-    i /= static_cast<u32>(${args.dim(xs)});
-    at.row = i * ${out('x')} + at.x;
-    at.y = i % static_cast<u32>(${out('y')});
-    i /= static_cast<u32>(${out('y')});
-    at.z = i % static_cast<u32>(${out('z')});
-    at.n = i / static_cast<u32>(${out('z')});
-    at.source_x = at.x * stride_x - ${args.dim(g.pads[rank - 1]!)};
-    return at.n < ${args.dim(g.out[0]!)};
-  }
-  TW_DEVICE static bool row_inside(const Arguments& a, const Position& at, int z, int y) {
-    return static_cast<u32>(${source('z', 'z')}) < static_cast<u32>(${extent('z')}) &&
-           static_cast<u32>(${source('y', 'y')}) < static_cast<u32>(${extent('y')});
-  }
-  TW_DEVICE static Vec<Element, width> pixel(const Arguments& a, const Position& at, int z, int y, int p) {
-    const i32 source_x = at.source_x + p;
-    if (static_cast<u32>(source_x) >= static_cast<u32>(${extent('x')})) return {};
-    const ${index} offset = ${index}(at.n) * ${args.dim(x.strides[0]!)} + ${index}(${source('z', 'z')}) * ${stride('z')} +
-                         ${index}(${source('y', 'y')}) * ${stride('y')} + ${index}(source_x) * ${stride('x')};
-    return load_vec<width>(${args.input(xInput, type)} + offset + ${index}(at.channel) * ${args.dim(x.strides[1]!)});
-  }
-  TW_DEVICE static Vec<Weight, width> weights(const Arguments& a, const Position& at, int z, int y, int x) {
-    return load_vec<width>(${args.constant(weights, weight)} + ((z * taps_y + y) * taps_x + x) * ${String(channels)} + at.channel);
-  }
-  TW_DEVICE static void store(const Arguments& a, const Position& at, int r, const Vec<Accumulator, width>& sums) {
-    if (at.x + r >= ${out('x')}) return;
-    constexpr int part = Result::width < width ? Result::width : width;
-#pragma unroll
-    for (int i = 0; i < width; i += part) {
-      Vec<Accumulator, part> some;
-#pragma unroll
-      for (int k = 0; k < part; ++k) some.v[k] = sums.v[i + k];
-      Result::template store<part>(a, 0, at.row + r, at.channel + i, some,
-                                   Result::template load<part>(a, 0, at.row + r, at.channel + i));
-    }
-  }
-};`;
-  return { text, blocks: ceilDivDims(productOf([vectors, xs, g.out[0]!, ...g.out.slice(2, -1)]), threads) };
-}
-
-/** The weights with the channels innermost. */
-function tapsFirst(group: GroupView, input: number): Tensor {
-  const tensor = constantOf(group.node.inputs[input])!;
-  const { kernel } = geometryOf(group);
-  const problem = problemOf(group);
-  const plain: Problem = { ...problem, batch: [], depth: kernel };
-  const operand = {
-    ...problem.right,
-    axes: (view: MemoryView) => ({ batch: [], own: [view.strides[0]!], depth: view.strides.slice(2), windows: [] }),
-  };
-  return packConstant(tensor, operand, plain, [tensor.dims[0]!], { inner: 'own', multiple: 1 })!.tensor;
-}
-
-/** Channels that one load brings, at most 8. */
-function widthOf(x: MemoryView, channels: number, bytes: number): number {
-  let width = Math.min(8, 16 / bytes);
-  const fits = (w: number): boolean =>
-    channels % w === 0 &&
-    x.strides[1] === 1 &&
-    provablyDivisible(x.offset, w) &&
-    x.strides.every((s, i) => i === 1 || x.dims[i] === 1 || provablyDivisible(s, w));
-  while (width > 1 && !fits(width)) width /= 2;
-  return width;
-}

@@ -72,6 +72,10 @@ export const samples: Readonly<Record<string, Sample>> = {
     ['depthwise'],
     b.op('conv', [input(f16, [1, 96, 56, 56]), weights(f16, [96, 1, 3, 3])], { ...conv, group: 96 }),
   ),
+  'depthwise convolution of float32': sample(
+    ['depthwise'],
+    b.op('conv', [input('float32', [1, 96, 56, 56]), weights('float32', [96, 1, 3, 3])], { ...conv, group: 96 }),
+  ),
   map: sample(
     ['map'],
     group([input('float32', [64, 1000]), input('float32', [1000])], (r, x, y) =>

@@ -1,0 +1,126 @@
+/** The depthwise kernel on tensor cores: its text, and its weights as the bands that it multiplies with. */
+
+import {
+  ceilDivDims,
+  constantOf,
+  type EmitContext,
+  type EmittedStep,
+  type GroupView,
+  productOf,
+  Tensor,
+} from '@tensorwright/core';
+import { Arguments } from '../../launch/arguments.js';
+import { launchStep } from '../../launch/launch-step.js';
+import { cxxType } from '../../print/types.js';
+import { indexType } from '../../print/views.js';
+import { type Geometry, geometryOf } from '../contraction/conv-problem.js';
+import { dtypeOf } from '../operands.js';
+import { printChannelResult, storeLines } from './result.js';
+import { bandWords, tileBytes, type TileShape, tileThreads, vectorChannels } from './tiles.js';
+
+/** Outputs of a window along x. */
+const window = 8;
+
+export function emitTiles(group: GroupView, tile: TileShape, context: EmitContext): Promise<EmittedStep> {
+  const args = new Arguments();
+  const g = geometryOf(group);
+  const { windowsX, windows, patches, images, vectors } = tile;
+  const list = [windowsX, windows, patches, images, vectors].map(String).join(', ');
+  const threads = tileThreads(tile);
+  const blocks = productOf([
+    Math.ceil((g.x[1] as number) / (vectors * vectorChannels)),
+    ceilDivDims(g.out[3]!, windowsX * windows * window),
+    ceilDivDims(g.out[2]!, patches * window),
+    ceilDivDims(g.out[0]!, images),
+  ]);
+  return launchStep({
+    uses: ['depthwise_tensor'],
+    holes: printImage(group, g, context, args),
+    text: `
+extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(Math.floor(512 / threads))}) depthwise(const __grid_constant__ Arguments a) {
+  depthwise_tensor<Image, ${list}>(a);
+}`,
+    arguments: args,
+    launches: [
+      { function: 'depthwise', grid: [blocks, 1, 1], block: [threads, 1, 1], sharedBytes: tileBytes(tile, g) },
+    ],
+  });
+}
+
+function printImage(group: GroupView, g: Geometry, context: EmitContext, args: Arguments): string {
+  const [xInput, wInput] = group.anchorInputs as [number, number];
+  const x = context.view(xInput)!;
+  const type = cxxType(dtypeOf(group.node.inputs[xInput])!);
+  const index = indexType(x);
+  const at = ['n', 'y', 'x'].map((name, i) => `${index}(${name}) * ${args.dim(x.strides[i === 0 ? 0 : i + 1]!)}`);
+  const bands = args.constant(bandTable(constantOf(group.node.inputs[wInput])!, g), 'u32');
+  const extent = (name: string, text: string): string =>
+    `  TW_DEVICE static i32 ${name}([[maybe_unused]] const Arguments& a) { return ${text}; }`;
+  const numbers = {
+    channels: g.x[1] as number,
+    taps_y: g.kernel[0]!,
+    stride_y: g.strides[0]!,
+    dilation_y: g.dilations[0]!,
+    stride_x: g.strides[1]!,
+    span_x: (g.kernel[1]! - 1) * g.dilations[1]! + 1,
+  };
+  return `
+struct Arguments;
+${printChannelResult(group, g, 'f32', context, args)}
+struct Image {
+  using Element = ${type};
+  static constexpr int ${Object.entries(numbers)
+    .map(([name, value]) => `${name} = ${String(value)}`)
+    .join(', ')};
+${extent('images', args.dim(g.out[0]!))}
+${extent('in_y', args.dim(g.x[2]!))}
+${extent('in_x', args.dim(g.x[3]!))}
+${extent('out_y', args.dim(g.out[2]!))}
+${extent('out_x', args.dim(g.out[3]!))}
+${extent('pad_y', args.dim(g.pads[0]!))}
+${extent('pad_x', args.dim(g.pads[1]!))}
+  TW_DEVICE static const ${type}* pixel(const Arguments& a, i32 n, i32 y, i32 x) {
+    return ${args.input(xInput, type)} + ${at.join(' + ')};
+  }
+  TW_DEVICE static const u32* table(const Arguments& a) { return ${bands}; }
+  TW_DEVICE static void store(const Arguments& a, i32 n, i32 y, i32 x, i32 channel, const Vec<f32, 8>& sums) {
+    const i32 row = (n * out_y(a) + y) * out_x(a) + x;
+    ${storeLines('f32', '8', 'row', 'channel')}
+  }
+};`;
+}
+
+const cache = new WeakMap<Tensor, Map<string, Tensor>>();
+
+/**
+ * Words [channel, filter row, bandWords] of pairs of 16-bit taps. The band e has tap t at 7 · stride + t · dilation;
+ * word j is e[2j], e[2j + 1], and at a stride of one word 12 + j is e[2j + 1], e[2j + 2].
+ */
+function bandTable(weights: Tensor, g: Geometry): Tensor {
+  const [stride, dilation] = [g.strides[1]!, g.dilations[1]!];
+  const key = `${String(stride)} ${String(dilation)}`;
+  let tables = cache.get(weights);
+  if (!tables) cache.set(weights, (tables = new Map<string, Tensor>()));
+  const known = tables.get(key);
+  if (known) return known;
+  const [channels, rows, taps] = [weights.dims[0]!, g.kernel[0]!, g.kernel[1]!];
+  const words = bandWords(stride);
+  const evens = stride === 1 ? words / 2 : words;
+  const from = new DataView(weights.bytes.buffer, weights.bytes.byteOffset, weights.bytes.byteLength);
+  const bytes = new Uint8Array(channels * rows * words * 4);
+  const to = new DataView(bytes.buffer);
+  const first = (window - 1) * stride;
+  for (let row = 0; row < channels * rows; row++)
+    for (let t = 0; t < taps; t++) {
+      const i = first + t * dilation;
+      const bits = from.getUint16((row * taps + t) * 2, true);
+      const put = (half: number): void => {
+        to.setUint16(row * words * 4 + half * 2, bits, true);
+      };
+      put(i);
+      if (stride === 1 && i > 0) put(evens * 2 + i - 1);
+    }
+  const table = Tensor.fromBytes('uint8', bytes, [bytes.length]);
+  tables.set(key, table);
+  return table;
+}
