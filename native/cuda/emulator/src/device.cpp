@@ -1,4 +1,5 @@
-// cuInit, devices and contexts: one device, one context.
+// cuInit, devices and contexts: one context a device.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -9,8 +10,10 @@ using namespace tw_emulator;
 
 namespace {
 
-char primary_context;
+char primary_contexts[kMostDevices];
 thread_local void* current_context = nullptr;
+
+bool is_device(int device) { return device >= 0 && device < device_count(); }
 
 struct Capability {
   int major = 8, minor = 0;
@@ -74,53 +77,61 @@ std::recursive_mutex& driver_lock() {
 }
 int capability_major() { return capability().major; }
 int capability_minor() { return capability().minor; }
-size_t total_memory() { return size_t{4} << 30; }
+size_t total_memory() { return static_cast<size_t>(played("memory", int64_t{4} << 30)); }
+int device_count() { return static_cast<int>(std::clamp<int64_t>(played("devices", 1), 0, kMostDevices)); }
+int current_device() {
+  return current_context ? static_cast<int>(static_cast<char*>(current_context) - primary_contexts) : 0;
+}
 size_t max_dynamic_shared() { return (capability_major() >= 9 ? 227 : 163) * size_t{1024}; }
 
 }  // namespace tw_emulator
 
-TW_DRIVER cuInit(unsigned flags) { return flags == 0 ? kSuccess : kInvalidValue; }
-TW_DRIVER cuDriverGetVersion(int* version) { return *version = 13000, kSuccess; }
-TW_DRIVER cuDeviceGetCount(int* count) { return *count = 1, kSuccess; }
+TW_DRIVER cuInit(unsigned flags) {
+  if (device_count() == 0) return kNoDevice;
+  return flags == 0 ? kSuccess : kInvalidValue;
+}
+TW_DRIVER cuDriverGetVersion(int* version) { return *version = static_cast<int>(played("driver", 13000)), kSuccess; }
+TW_DRIVER cuDeviceGetCount(int* count) { return *count = device_count(), kSuccess; }
 TW_DRIVER cuDeviceGet(int* device, int ordinal) {
-  if (ordinal != 0) return kInvalidDevice;
-  return *device = 0, kSuccess;
+  if (ordinal < 0 || ordinal >= device_count()) return kInvalidDevice;
+  return *device = ordinal, kSuccess;
 }
 TW_DRIVER cuDeviceGetName(char* name, int length, int device) {
-  if (device != 0) return kInvalidDevice;
+  if (!is_device(device)) return kInvalidDevice;
   std::snprintf(name, static_cast<size_t>(length), "Tensorwright emulator");
   return kSuccess;
 }
 TW_DRIVER cuDeviceGetAttribute(int* value, int id, int device) {
-  if (device != 0) return kInvalidDevice;
+  if (!is_device(device)) return kInvalidDevice;
   return *value = attribute(id), kSuccess;
 }
 TW_DRIVER cuDeviceTotalMem_v2(size_t* bytes, int device) {
-  if (device != 0) return kInvalidDevice;
+  if (!is_device(device)) return kInvalidDevice;
   return *bytes = total_memory(), kSuccess;
 }
 TW_DRIVER cuDeviceGetUuid_v2(char* uuid, int device) {
-  if (device != 0) return kInvalidDevice;
+  if (!is_device(device)) return kInvalidDevice;
   std::memcpy(uuid, "tw-emulator-0000", 16);
+  uuid[15] = static_cast<char>('0' + device);
   return kSuccess;
 }
 TW_DRIVER cuDeviceGetUuid(char* uuid, int device) { return cuDeviceGetUuid_v2(uuid, device); }
 TW_DRIVER cuDeviceComputeCapability(int* major, int* minor, int device) {
-  if (device != 0) return kInvalidDevice;
+  if (!is_device(device)) return kInvalidDevice;
   *major = capability_major();
   *minor = capability_minor();
   return kSuccess;
 }
-TW_DRIVER cuDeviceGetPCIBusId(char* text, int length, int) {
-  std::snprintf(text, static_cast<size_t>(length), "0000:00:00.0");
+TW_DRIVER cuDeviceGetPCIBusId(char* text, int length, int device) {
+  std::snprintf(text, static_cast<size_t>(length), "0000:%02x:00.0", device);
   return kSuccess;
 }
 
 TW_DRIVER cuDevicePrimaryCtxRetain(void** context, int device) {
-  if (device != 0) return kInvalidDevice;
-  return *context = &primary_context, kSuccess;
+  if (!is_device(device)) return kInvalidDevice;
+  return *context = &primary_contexts[device], kSuccess;
 }
-TW_DRIVER cuDevicePrimaryCtxRelease_v2(int device) { return device == 0 ? kSuccess : kInvalidDevice; }
+TW_DRIVER cuDevicePrimaryCtxRelease_v2(int device) { return is_device(device) ? kSuccess : kInvalidDevice; }
 TW_DRIVER cuDevicePrimaryCtxSetFlags_v2(int, unsigned) { return kSuccess; }
 TW_DRIVER cuDevicePrimaryCtxGetState(int, unsigned* flags, int* active) { return *flags = 0, *active = 1, kSuccess; }
 TW_DRIVER cuCtxSetCurrent(void* context) { return current_context = context, kSuccess; }
@@ -130,8 +141,8 @@ TW_DRIVER cuCtxPopCurrent_v2(void** context) {
   if (context) *context = current_context;
   return current_context = nullptr, kSuccess;
 }
-TW_DRIVER cuCtxGetDevice(int* device) { return *device = 0, kSuccess; }
-TW_DRIVER cuCtxSynchronize() { return kSuccess; }
+TW_DRIVER cuCtxGetDevice(int* device) { return *device = current_device(), kSuccess; }
+TW_DRIVER cuCtxSynchronize() { return lost(current_device()); }
 TW_DRIVER cuCtxGetStreamPriorityRange(int* least, int* greatest) { return *least = 0, *greatest = -5, kSuccess; }
 
 namespace {

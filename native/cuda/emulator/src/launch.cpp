@@ -1,8 +1,11 @@
 // Kernel launches: checked as the driver does, recorded or run, and memory inspected afterwards.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <thread>
 
 #include "driver.h"
 
@@ -39,7 +42,17 @@ int check(const Function& function, const Launch& launch) {
   return kSuccess;
 }
 
+// What the environment wants of the kernel: true where it took the place of the launch.
+bool play(const Launch& launch) {
+  if (played_for("crash", launch.name)) std::abort();
+  while (played_for("hang", launch.name)) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  if (played_for("fault", launch.name)) return lose(current_device(), kIllegalAddress), true;
+  return played_for("skip", launch.name);
+}
+
 int run_checked(const Launch& launch) {
+  trace("launch " + launch.name);
+  if (play(launch)) return kSuccess;
   if (const int result = run(launch)) return result;
   const std::string damage = damaged_allocation();
   if (damage.empty()) return kSuccess;

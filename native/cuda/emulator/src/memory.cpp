@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <string>
 
 #include "driver.h"
 
@@ -19,21 +20,24 @@ struct Allocation {
   size_t bytes;
   char* pages;  // a guard page, the pages with the data at their end, a guard page
   size_t page_bytes;
+  int device;
 };
 
 std::map<DevicePointer, Allocation>& allocations() {
   static std::map<DevicePointer, Allocation> map;
   return map;
 }
-size_t allocated = 0;
+size_t allocated[kMostDevices];
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 char* pointer_of(DevicePointer p) { return reinterpret_cast<char*>(p); }
 
 int allocate(DevicePointer* out, size_t bytes) {
   const std::lock_guard lock(driver_lock());
+  const int device = current_device();
+  if (const int result = lost(device)) return result;
   if (bytes == 0) return kInvalidValue;
-  if (bytes > total_memory() - allocated) return kOutOfMemory;
+  if (bytes > total_memory() || allocated[device] > total_memory() - bytes) return kOutOfMemory;
   const size_t padded = round_up(bytes, kAlignment), inner = round_up(padded, kPage), all = inner + 2 * kPage;
   void* memory = mmap(nullptr, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return kOutOfMemory;
@@ -45,8 +49,8 @@ int allocate(DevicePointer* out, size_t bytes) {
   std::memset(data, 0xFF, bytes);
   std::memset(data + bytes, kCanary, padded - bytes);
   *out = reinterpret_cast<DevicePointer>(data);
-  allocations()[*out] = {bytes, pages, all};
-  allocated += bytes;
+  allocations()[*out] = {bytes, pages, all, device};
+  allocated[device] += bytes;
   return kSuccess;
 }
 
@@ -55,7 +59,7 @@ int release(DevicePointer p) {
   if (p == 0) return kSuccess;
   const auto it = allocations().find(p);
   if (it == allocations().end()) return kInvalidValue;
-  allocated -= it->second.bytes;
+  allocated[it->second.device] -= it->second.bytes;
   munmap(it->second.pages, it->second.page_bytes);
   allocations().erase(it);
   return kSuccess;
@@ -66,7 +70,11 @@ int release(DevicePointer p) {
 int copy(void* stream, void* to, const void* from, size_t bytes, bool to_device, bool from_device) {
   if (to_device && !is_device_range(reinterpret_cast<DevicePointer>(to), bytes)) return kInvalidValue;
   if (from_device && !is_device_range(reinterpret_cast<DevicePointer>(from), bytes)) return kInvalidValue;
-  return enqueue(stream, [=] { return std::memmove(to, from, bytes), kSuccess; });
+  return enqueue(stream, [=] {
+    trace(std::string("copy ") + (from_device ? "device" : "host") + " to " + (to_device ? "device" : "host") + " " +
+          std::to_string(bytes));
+    return std::memmove(to, from, bytes), kSuccess;
+  });
 }
 
 // Unified addressing: a pointer is the device's if it lies in an allocation.
@@ -92,8 +100,6 @@ bool is_device_range(DevicePointer begin, size_t bytes) {
   --it;
   return bytes == 0 || (begin - it->first <= it->second.bytes && bytes <= it->second.bytes - (begin - it->first));
 }
-
-size_t allocated_memory() { return allocated; }
 
 std::string damaged_allocation() {
   const auto untouched = [](char c) { return static_cast<unsigned char>(c) == kCanary; };
@@ -123,9 +129,10 @@ TW_DRIVER cuMemFreeAsync(DevicePointer p, void* stream) {
 }
 TW_DRIVER cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
   const std::lock_guard lock(driver_lock());
+  const int device = current_device();
   *total = total_memory();
-  *free_bytes = *total - allocated;
-  return kSuccess;
+  *free_bytes = *total - std::min(*total, allocated[device]);
+  return lost(device);
 }
 TW_DRIVER cuMemGetAddressRange_v2(DevicePointer* base, size_t* bytes, DevicePointer p) {
   const std::lock_guard lock(driver_lock());
@@ -218,7 +225,7 @@ TW_DRIVER cuMemsetD8_v2(DevicePointer p, uint8_t value, size_t n) { return fill(
 TW_DRIVER cuMemsetD16_v2(DevicePointer p, uint16_t value, size_t n) { return fill(nullptr, p, value, n); }
 TW_DRIVER cuMemsetD32_v2(DevicePointer p, uint32_t value, size_t n) { return fill(nullptr, p, value, n); }
 
-TW_DRIVER cuDeviceGetDefaultMemPool(void** pool, int) { return *pool = &allocated, kSuccess; }
-TW_DRIVER cuDeviceGetMemPool(void** pool, int) { return *pool = &allocated, kSuccess; }
+TW_DRIVER cuDeviceGetDefaultMemPool(void** pool, int) { return *pool = allocated, kSuccess; }
+TW_DRIVER cuDeviceGetMemPool(void** pool, int) { return *pool = allocated, kSuccess; }
 TW_DRIVER cuMemPoolSetAttribute(void*, int, void*) { return kSuccess; }
 TW_DRIVER cuMemPoolTrimTo(void*, size_t) { return kSuccess; }

@@ -54,6 +54,7 @@ void publish_symbols() {
 
 int load(Module** out, const void* image) {
   const std::lock_guard lock(driver_lock());
+  if (const int result = lost(current_device())) return result;
   const size_t size = image ? image_size(image) : 0;
   if (!size) return kInvalidImage;
   publish_symbols();

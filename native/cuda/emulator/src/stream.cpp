@@ -19,6 +19,7 @@ struct Stream {
   bool is_capturing() const { return captured && captured->is_open; }
   bool is_origin = false;
   int priority = 0;
+  int device = current_device();
 };
 struct Event {
   std::shared_ptr<Graph> capture;  // where it was recorded, if that was one
@@ -38,12 +39,17 @@ Stream& stream_of(void* handle) {
 int tw_emulator::enqueue(void* stream, Operation operation) {
   const std::lock_guard lock(driver_lock());
   Stream& s = stream_of(stream);
+  if (const int result = lost(current_device())) return result;
+  if (&s != &default_stream && s.device != current_device()) return kInvalidHandle;
   if (!s.is_capturing()) return operation();
   s.captured->operations.push_back(std::move(operation));
   return kSuccess;
 }
 
-TW_DRIVER cuStreamCreate(void** stream, unsigned) { return *stream = new Stream, kSuccess; }
+TW_DRIVER cuStreamCreate(void** stream, unsigned) {
+  if (const int result = lost(current_device())) return result;
+  return *stream = new Stream, kSuccess;
+}
 TW_DRIVER cuStreamCreateWithPriority(void** stream, unsigned, int priority) {
   auto* s = new Stream;
   s->priority = priority;
@@ -53,7 +59,9 @@ TW_DRIVER cuStreamDestroy_v2(void* stream) {
   if (&stream_of(stream) == &default_stream) return kInvalidHandle;
   return delete static_cast<Stream*>(stream), kSuccess;
 }
-TW_DRIVER cuStreamSynchronize(void* stream) { return stream_of(stream).is_capturing() ? kStreamCaptureUnsupported : kSuccess; }
+TW_DRIVER cuStreamSynchronize(void* stream) {
+  return stream_of(stream).is_capturing() ? kStreamCaptureUnsupported : lost(current_device());
+}
 TW_DRIVER cuStreamQuery(void* stream) { return stream_of(stream).is_capturing() ? kStreamCaptureUnsupported : kSuccess; }
 TW_DRIVER cuStreamGetPriority(void* stream, int* priority) { return *priority = stream_of(stream).priority, kSuccess; }
 TW_DRIVER cuStreamWaitEvent(void* stream, void* event, unsigned) {
@@ -119,6 +127,7 @@ TW_DRIVER cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned l
 TW_DRIVER cuGraphUpload(void*, void*) { return kSuccess; }
 TW_DRIVER cuGraphLaunch(void* executable, void* stream) {
   const std::lock_guard lock(driver_lock());
+  trace("graph " + std::to_string(static_cast<Graph*>(executable)->operations.size()));
   for (const Operation& operation : static_cast<Graph*>(executable)->operations) {
     if (const int result = enqueue(stream, operation)) return result;
   }
