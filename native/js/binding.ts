@@ -89,6 +89,10 @@ export interface Binding {
   cudaStatus(): Omit<CudaStatus, 'cublasLt'>;
   cudaCublasLtStatus(): CudaLibraryStatus;
   cudaCompile(text: string, options: readonly string[]): Promise<Uint8Array>;
+  /** Whether the next run leaves the event loop a core of its own. */
+  leavesCore(context: Handle): boolean;
+  /** Settles what has finished. Jobs that finish before the next call wake nobody if that is to come `again`, soon. */
+  poll(again: boolean): void;
   createToken(): Handle;
   cancel(token: Handle): void;
 }

@@ -5,6 +5,7 @@ import type { PlanOperand } from './plan.js';
 import type { CancelToken } from './program.js';
 import { Resource } from './resource.js';
 import { bytesOf, type NativeTensor, readable, volatile } from './tensor.js';
+import { Watch } from './watch.js';
 
 export interface SegmentOptions {
   readonly cancel?: CancelToken;
@@ -69,18 +70,23 @@ function writable(outputs: RunOptions['outputs']): {
  * until its promise settles (memory shared between threads is copied). Results belong to the caller.
  */
 export class Context extends Resource {
+  readonly #watch: Watch;
   #pinned: object | undefined;
 
   /** @internal */
   constructor(binding: Binding, handle: Handle) {
     super(binding, handle, 'context');
+    this.#watch = new Watch(binding);
   }
 
   /** The whole program in one native call, off the event loop. Results that are no tensors are null. */
   async run(inputs: readonly (NativeTensor | null)[], options: RunOptions = {}): Promise<NativeTensor[]> {
     const { memory, deliver } = writable(options.outputs);
     return deliver(
-      await this.binding.run(this.handle, inputs.map(readable), memory, options.cancel?.handle, options.maxIterations),
+      await this.#watch.over(
+        this.binding.run(this.handle, inputs.map(readable), memory, options.cancel?.handle, options.maxIterations),
+        this.handle,
+      ),
     );
   }
 

@@ -27,8 +27,10 @@ namespace {
 // How long an idle worker, or a caller whose last tasks run elsewhere, stays awake before it sleeps in the kernel:
 // longer than the gap between two steps of an inference, and than that between two inferences in a row. Waking a
 // sleeper costs some 50 µs of latency, spinning costs a core: after a while it is yielded to whoever needs it, such as
-// the thread that waits for the inference's result.
+// the thread that waits for the inference's result. Where others take it for long, who sleeps is served sooner than who
+// is awake.
 constexpr auto kSpin = std::chrono::microseconds(200), kSpinAlone = std::chrono::microseconds(15);
+constexpr auto kTaken = std::chrono::microseconds(50);
 constexpr int kSlots = 16;
 
 void pause() {
@@ -71,9 +73,11 @@ bool spin_until(Ready ready) {
       if (ready()) return true;
       pause();
     }
-    const auto spent = std::chrono::steady_clock::now() - begin;
-    if (spent > kSpin) return ready();
-    if (spent > kSpinAlone) std::this_thread::yield();
+    const auto now = std::chrono::steady_clock::now();
+    if (now - begin > kSpin) return ready();
+    if (now - begin < kSpinAlone) continue;
+    std::this_thread::yield();
+    if (std::chrono::steady_clock::now() - now > kTaken) return ready();
   }
 }
 

@@ -9,9 +9,10 @@ namespace tw {
 struct Environment::Shared {
   std::mutex mutex;
   std::condition_variable changed;
-  bool closed = false;
+  bool closed = false, polled = false;
   size_t running = 0;
   std::vector<Job*> finished;
+  std::atomic<int64_t> unsettled{0};  // finished.size(), a little later, for who polls
   napi_threadsafe_function dispatcher = nullptr;
 };
 
@@ -62,11 +63,19 @@ Napi::Promise Environment::submit(std::unique_ptr<Job> owned, JobQueue* queue) {
   };
   const auto settled = [shared = shared_, job, begun] {
     if (!*begun) return;
+    bool wake;
+    {
+      std::lock_guard lock(shared->mutex);
+      shared->finished.push_back(job);
+      wake = !shared->closed && !shared->polled;
+    }
+    // Without the lock, which whoever is waiting takes at once.
+    shared->unsettled.fetch_add(1, std::memory_order_release);
+    if (wake) napi_call_threadsafe_function(shared->dispatcher, nullptr, napi_tsfn_nonblocking);
+    // Until here close() waits.
     std::lock_guard lock(shared->mutex);
     --shared->running;
-    shared->finished.push_back(job);
-    if (!shared->closed) napi_call_threadsafe_function(shared->dispatcher, nullptr, napi_tsfn_nonblocking);
-    shared->changed.notify_all();
+    if (shared->closed) shared->changed.notify_all();
   };
   jobs_.emplace(job, std::move(owned));
   try {
@@ -87,6 +96,16 @@ Napi::Promise Environment::submit(std::unique_ptr<Job> owned, JobQueue* queue) {
   return promise;
 }
 
+void Environment::poll(bool again) {
+  if (again != polled_) {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->polled = polled_ = again;
+  } else if (shared_->unsettled.load(std::memory_order_acquire) <= 0) {
+    return;
+  }
+  settle_finished(env_);
+}
+
 void Environment::on_wake(napi_env env, napi_value, void* context, void*) {
   if (env) static_cast<Environment*>(context)->settle_finished(env);
 }
@@ -98,6 +117,7 @@ void Environment::settle_finished(Napi::Env env) {
     if (shared_->closed) return;
     finished.swap(shared_->finished);
   }
+  shared_->unsettled.fetch_sub(static_cast<int64_t>(finished.size()), std::memory_order_relaxed);
   for (Job* key : finished) {
     auto node = jobs_.extract(key);
     Napi::HandleScope scope(env);

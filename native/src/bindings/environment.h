@@ -43,6 +43,8 @@ class Environment {
 
   // Runs the job after those its queue has already, or at once without one.
   Napi::Promise submit(std::unique_ptr<Job> job, JobQueue* queue = nullptr);
+  // Settles what has finished. Jobs that finish before the next call wake nobody if that is to come `again`, soon.
+  void poll(bool again);
   Napi::FunctionReference error_factory;
 
  private:
@@ -53,6 +55,7 @@ class Environment {
   void close();
 
   napi_env env_;
+  bool polled_ = false;
   std::shared_ptr<Shared> shared_;
   std::unordered_map<Job*, std::unique_ptr<Job>> jobs_;
 };

@@ -214,6 +214,15 @@ Napi::Value device_constant_bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
+Napi::Value leaves_core(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), handle<Context>(info[0])->leaves_core());
+}
+
+Napi::Value poll(const Napi::CallbackInfo& info) {
+  Environment::of(info.Env()).poll(info[0].ToBoolean());
+  return info.Env().Undefined();
+}
+
 Napi::Value create_token(const Napi::CallbackInfo& info) {
   return make_handle(info.Env(), std::make_shared<Flag>(false));
 }
@@ -247,6 +256,8 @@ void export_objects(Napi::Env env, Napi::Object exports) {
   add("symbols", guarded<symbols>);
   add("memory", guarded<memory>);
   add("deviceConstantBytes", guarded<device_constant_bytes>);
+  add("leavesCore", guarded<leaves_core>);
+  add("poll", guarded<poll>);
   add("createToken", guarded<create_token>);
   add("cancel", guarded<cancel>);
 }

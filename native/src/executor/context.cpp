@@ -7,6 +7,9 @@
 namespace tw {
 namespace {
 
+// What a run loses whose event loop sleeps, because the run needs all cores.
+constexpr auto kWakeUp = std::chrono::microseconds(15);
+
 class SlotSink : public OutputSink {
  public:
   SlotSink(const Program& program, std::span<OutputSlot> slots, std::shared_ptr<SpareBlocks> spare)
@@ -99,6 +102,8 @@ struct Context::Session {
 Context::Context(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool, FrameOptions options)
     : program_(std::move(program)),
       pool_(std::move(pool)),
+      fork_choice_(!program_->device() && pool_->threads() > 1,
+                   default_threads() > pool_->threads() ? ForkChoice::Duration::zero() : kWakeUp),
       frame_(program_, *pool_, options),
       session_(nullptr, [](Session* s) { delete s; }) {}
 
@@ -107,8 +112,15 @@ void Context::run(std::span<const Tensor> inputs, std::span<OutputSlot> outputs,
   if (session_) throw Error(Code::kInvalidArgument, "the context is between begin() and finish()");
   prepare(*program_, inputs, outputs);
   SlotSink sink(*program_, outputs, spare_);
-  frame_.run(inputs, {}, sink, {cancelled, max_iterations});
+  const auto began = std::chrono::steady_clock::now();
+  frame_.run(inputs, {}, sink, {cancelled, max_iterations, fork_choice_.forks() ? nullptr : alone_.get()});
   sink.deliver();
+  fork_choice_.took(std::chrono::steady_clock::now() - began);
+}
+
+bool Context::leaves_core() const {
+  const bool one = program_->device() || !fork_choice_.forks();
+  return default_threads() > (one ? 1 : pool_->threads());
 }
 
 void Context::begin(std::vector<Tensor> inputs, std::vector<Block> owned) {

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "executor/fork_choice.h"
 #include "executor/frame.h"
 #include "executor/spare_blocks.h"
 #include "executor/threads.h"
@@ -48,6 +49,8 @@ class Context {
 
   Frame& frame() { return frame_; }
   const Program& program() const { return *program_; }
+  // The next run leaves the event loop a core. Any thread may ask.
+  bool leaves_core() const;
   JobQueue& queue() { return *queue_; }
 
  private:
@@ -56,7 +59,8 @@ class Context {
   ProgramOperand operand(const OperandDescription& d) const;
 
   std::shared_ptr<const Program> program_;
-  std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<ThreadPool> pool_, alone_ = shared_pool(1);
+  ForkChoice fork_choice_;
   Frame frame_;
   std::shared_ptr<SpareBlocks> spare_ = std::make_shared<SpareBlocks>();
   std::unique_ptr<Session, void (*)(Session*)> session_;

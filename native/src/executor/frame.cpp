@@ -90,7 +90,7 @@ void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclo
 
 void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
   options_ = &options;
-  KernelContext context{pool_, *this, workspace_.data(), options.cancelled, queue_.get()};
+  KernelContext context{options.pool ? *options.pool : pool_, *this, workspace_.data(), options.cancelled, queue_.get()};
   if (queue_) queue_->enter();
   try {
     for (size_t s = begin; s < end;) {

@@ -17,6 +17,7 @@ namespace tw {
 struct RunOptions {
   const std::atomic<bool>& cancelled;
   int64_t max_iterations;
+  ThreadPool* pool = nullptr;  // instead of the frame's, which has as many threads or more
 };
 
 // Who receives a program's outputs.

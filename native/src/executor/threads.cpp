@@ -20,10 +20,10 @@ class JobThreads {
   }
 
   void post(std::function<void()> job) {
+    bool asleep;
     {
       std::lock_guard lock(mutex_);
       jobs_.push_back(std::move(job));
-      waiting_.store(jobs_.size());
       if (idle_ < jobs_.size() && threads_ < kMostThreads) {
         try {
           std::thread([this] { work(); }).detach();
@@ -31,13 +31,15 @@ class JobThreads {
         } catch (const std::system_error&) {
           if (threads_ == 0) {
             jobs_.pop_back();
-            waiting_.store(jobs_.size());
             throw Error(Code::kOutOfMemory, "cannot start a thread");
           }
         }
       }
+      asleep = !watched_ || jobs_.size() > 1;
     }
-    wake_.notify_one();
+    // Once the lock is free: whoever watches takes it at once.
+    waiting_.fetch_add(1, std::memory_order_release);
+    if (asleep) wake_.notify_one();
   }
 
  private:
@@ -58,7 +60,7 @@ class JobThreads {
       --idle_;
       auto job = std::move(jobs_.front());
       jobs_.pop_front();
-      waiting_.store(jobs_.size());
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
       lock.unlock();
       job();
       job = nullptr;
@@ -67,20 +69,24 @@ class JobThreads {
   }
 
   // Runs often follow one another, and being woken takes as long as a small one of them: one idle thread stays awake
-  // for a while, but lets others have its core.
+  // for a while, but lets others have its core. Where they take it, who sleeps is served sooner than who is awake.
   void watch() const {
-    const auto deadline = std::chrono::steady_clock::now() + kWatch;
-    while (waiting_.load(std::memory_order_acquire) == 0 && std::chrono::steady_clock::now() < deadline)
+    const auto begin = std::chrono::steady_clock::now();
+    for (auto now = begin; now - begin < kWatch;) {
+      if (waiting_.load(std::memory_order_acquire) > 0) return;
       std::this_thread::yield();
+      const auto before = std::exchange(now, std::chrono::steady_clock::now());
+      if (now - before > kTaken) return;
+    }
   }
 
-  static constexpr auto kWatch = std::chrono::microseconds(100);
+  static constexpr auto kWatch = std::chrono::microseconds(100), kTaken = std::chrono::microseconds(50);
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
-  std::atomic<size_t> waiting_{0};  // jobs_.size(), for those that do not hold the lock
-  bool watched_ = false;            // some thread is watching
+  std::atomic<int64_t> waiting_{0};  // jobs_.size(), a little later, for those that do not hold the lock
+  bool watched_ = false;             // some thread is watching, and will see the first job
   size_t threads_ = 0, idle_ = 0;
 };
 
@@ -99,14 +105,18 @@ std::shared_ptr<ThreadPool> shared_pool(int threads) {
 }
 
 void JobQueue::post(std::function<void()> job, std::function<void()> settled) {
-  std::lock_guard lock(mutex_);
-  jobs_.emplace_back(std::move(job), std::move(settled));
-  if (active_) return;
+  {
+    std::lock_guard lock(mutex_);
+    jobs_.emplace_back(std::move(job), std::move(settled));
+    if (std::exchange(active_, true)) return;
+  }
+  // Without the lock, which the thread that takes over needs at once.
   try {
     JobThreads::instance().post([self = shared_from_this()] { self->work(); });
-    active_ = true;
   } catch (...) {
-    jobs_.pop_back();
+    std::lock_guard lock(mutex_);
+    active_ = false;
+    jobs_.clear();
     throw;
   }
 }
