@@ -12,7 +12,7 @@ namespace {
 using namespace cublaslt;
 
 constexpr size_t kNumbers = 0, kFirstMatrix = 1, kNumberCount = 12;
-constexpr int kWantedAlgorithms = 8;
+constexpr int kWantedAlgorithms = 32;
 // What the library's makers recommend to offer it.
 constexpr int kHopper = 90;
 constexpr uint64_t kWorkspaceBytes = uint64_t{4} << 20, kWorkspaceBytesOfHopper = uint64_t{32} << 20;

@@ -15,16 +15,26 @@ function isHopper(): boolean {
 
 function constant(b: GraphBuilder, dtype: DType, dims: readonly number[]): Value {
   const count = dims.reduce((p, d) => p * d, 1);
-  const values = Float64Array.from({ length: count }, (_, i) => ((i * 7919 + 13) % 1009) / 504 - 1);
+  const isInteger = dtype.includes('int');
+  const values = Float64Array.from({ length: count }, (_, i) => {
+    const n = (i * 7919 + 13) % 1009;
+    return isInteger ? (dtype === 'uint8' ? n % 256 : (n % 255) - 127) : n / 504 - 1;
+  });
   return b.constant(ConstantData.of(tensorFromNumbers(dtype, values, dims)));
 }
 
-const usual = { together: 1, turns: 1, stages: 3, splits: 1, blocks: 1, swapped: 0, permuted: 1, span: 128 };
+const usual = { together: 1, turns: 1, stages: 3, splits: 1, shares: 1, blocks: 1, swapped: 0, permuted: 1, span: 128 };
 type Shape = Partial<typeof usual> & { rows: number; columns: number };
 const swapped = { swapped: 1, permuted: 0 };
 
-function run(shape: Shape, inputs: readonly Input[], graph: (b: GraphBuilder, ...v: Value[]) => Value): Promise<void> {
-  return compare({ inputs, graph, force: { tactic: 'cuda.hopper', parameters: { ...usual, ...shape } } });
+function run(
+  shape: Shape,
+  inputs: readonly Input[],
+  graph: (b: GraphBuilder, ...v: Value[]) => Value,
+  tolerance?: number,
+): Promise<void> {
+  const force = { tactic: 'cuda.hopper', parameters: { ...usual, ...shape } };
+  return compare({ inputs, graph, force, ...(tolerance !== undefined && { tolerance }) });
 }
 
 function product(dtype: DType, shape: Shape, x: readonly number[], w: readonly number[]): Promise<void> {
@@ -43,6 +53,12 @@ const shapes: readonly Shape[] = [
   { rows: 128, columns: 32, together: 2, splits: 4 },
   { rows: 64, columns: 16, ...swapped },
   { rows: 128, columns: 24, together: 2, splits: 2, ...swapped },
+  { rows: 64, columns: 32, shares: 2 },
+  { rows: 64, columns: 64, turns: 2, shares: 4 },
+  { rows: 128, columns: 96, together: 2, shares: 3 },
+  { rows: 64, columns: 64, splits: 2, shares: 4, stages: 2 },
+  { rows: 64, columns: 16, shares: 2, ...swapped },
+  { rows: 64, columns: 32, splits: 4, shares: 2, stages: 8, ...swapped },
 ];
 
 interface Convolution {
@@ -57,6 +73,8 @@ const convolutions: readonly [string, Convolution][] = [
   ['with strides', { x: [2, 72, 11, 12], w: [48, 72, 3, 3], attributes: { pads: [1, 1, 0, 1], strides: [2, 3] } }],
   ['with dilations', { x: [1, 80, 14, 12], w: [33, 80, 3, 2], attributes: { pads: [2, 0, 2, 1], dilations: [2, 3] } }],
   ['1 by 1', { x: [2, 96, 7, 7], w: [64, 96, 1, 1], shape: { rows: 128, together: 2 } }],
+  ['shared filters', { x: [2, 64, 9, 7], w: [40, 64, 3, 3], shape: { shares: 2, splits: 2 } }],
+  ['filters shared beyond the image', { x: [1, 64, 11, 9], w: [70, 64, 3, 3], shape: { shares: 4, turns: 2 } }],
   ['1 by 1 with strides', { x: [3, 64, 9, 8], w: [64, 64, 1, 1], attributes: { strides: [2, 2] } }],
   ['few channels', { x: [2, 24, 9, 9], w: [32, 24, 3, 3], shape: { span: 64 } }],
   ['fewer channels', { x: [2, 8, 9, 9], w: [32, 8, 5, 5], attributes: { pads: [2, 2, 2, 2] }, shape: { span: 32 } }],
@@ -75,6 +93,22 @@ const convolutions: readonly [string, Convolution][] = [
 
 describe.skipIf(!hasDevice || !isHopper())('products of warpgroups', () => {
   it.each(shapes)('float16, %j', (shape) => product('float16', shape, [150, 456], [456, 104]));
+  it.each(['int8', 'uint8'] as const)('%s', (dtype) =>
+    product(dtype, { rows: 64, columns: 64, turns: 2 }, [70, 208], [208, 136]),
+  );
+  it('int8, exchanged and split', () =>
+    product('int8', { rows: 64, columns: 16, ...swapped, splits: 2, shares: 2 }, [15, 528], [528, 136]));
+  it.each([
+    { rows: 64, columns: 64 },
+    { rows: 64, columns: 32, splits: 2, shares: 2 },
+  ])('tf32, %j', (shape) =>
+    run(
+      shape,
+      [{ dtype: 'float32', dims: [70, 200] }],
+      (b, v) => b.op('dot', [v, constant(b, 'float32', [200, 72])], { lhs: 'mk', rhs: 'kn', out: 'mn', tf32: true }),
+      2e-3,
+    ),
+  );
   it('bfloat16', () => product('bfloat16', { rows: 64, columns: 64, turns: 2 }, [70, 200], [200, 130]));
   it('of one column', () => product('float16', { rows: 64, columns: 32 }, [70, 200], [200, 1]));
   it('shallow', () => product('float16', { rows: 128, columns: 32, together: 2, stages: 8 }, [300, 8], [8, 70]));
@@ -100,6 +134,7 @@ describe.skipIf(!hasDevice || !isHopper())('products of warpgroups', () => {
   it.each([
     ['bmk', 'bnk', { rows: 64, columns: 24, permuted: 0 }],
     ['mbk', 'nbk', { rows: 64, columns: 32, permuted: 0, splits: 2 }],
+    ['bmk', 'bnk', { rows: 64, columns: 32, permuted: 0, shares: 2 }],
   ])('batches of %s by %s', (lhs, rhs, shape) => {
     const extents: Record<string, number> = { b: 3, m: 70, n: 40, k: 72 };
     const dims = (labels: string): number[] => [...labels].map((l) => extents[l]!);

@@ -12,6 +12,7 @@ import { cropConvTaps } from './passes/numbers/crop-taps.js';
 import { foldWeights } from './passes/numbers/fold-weights.js';
 import { fuseNorms } from './passes/numbers/normalization.js';
 import { precision } from './passes/numbers/precision.js';
+import { tensorFloat } from './passes/numbers/tensor-float.js';
 
 export const pipeline: readonly Pass[] = [
   shapeFolding,
@@ -28,5 +29,6 @@ export const pipeline: readonly Pass[] = [
   movementAlgebra,
   mapAlgebra,
   foldConstants,
+  tensorFloat,
   fuseGroups,
 ];

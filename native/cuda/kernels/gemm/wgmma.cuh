@@ -7,8 +7,11 @@
 //   constant              whether it may be read before the preceding kernel has ended
 //   Place, place(a, batch, row)                 what is the same for all steps of a tile that begins at `row`
 //   prefetch(a)                                 fetches the tensor map
-//   load(a, shared, barrier, place, step)       starts a load of the tile's rows, `span` bytes of depth each, swizzled
-// The contraction, besides blocks.cuh and wgmma_result.cuh: operands Down (64 rows to a wgmma) and Across, steps(a), span.
+//   load(a, shared, barrier, place, step)       starts a load of the tile's rows, `span` bytes of depth each, swizzled;
+//                                               where blocks share Across, of a block's part of them, into all of these
+//                                               blocks: load(a, shared, barrier, place, step, blocks)
+// The contraction, besides blocks.cuh and wgmma_result.cuh: operands Down (64 rows to a wgmma) and Across, steps(a), span,
+// and `shares`: blocks of a cluster whose tiles lie below each other and which load one tile of Across together.
 
 // Names the instruction for elements of a type.
 template <typename Element>
@@ -39,8 +42,19 @@ struct RingPlace {
 };
 
 // Tiles of Rows × Columns. `Together` warpgroups share a tile; with `Turns` = 2 there are two such teams, and one stores
-// its tile while the other multiplies. The splits of a tile's depth are the blocks of a cluster. Blocks take every
-// gridDim.x-th tile, where sums go to the result straight from registers; else there is a block for each.
+// its tile while the other multiplies. A cluster is `shares` tiles by the splits of each one's depth, the splits of a tile
+// side by side. Clusters take every so-many-th group of tiles, where sums go to the result straight from registers; else
+// there is a cluster for each.
+//
+// Blocks that share an operand write into each other's rings, which takes four promises:
+//  - Barriers exist before another block's bytes or arrivals reach them: cluster_sync() after they are made.
+//  - A stage is written when all of the blocks are done with it: every warp arrives at each block's `empty`, and the loading
+//    thread waits for all of them, with the cluster's scope. No block can be a round ahead of that: what it would arrive
+//    for needs the bytes that the waiting thread has yet to send.
+//  - Bytes may come before the block expects them, never in an earlier phase: whoever sends them has waited for this
+//    block's warps, which had seen that phase end. The phase itself ends with the block's own arrival.
+//  - Memory outlives what others do to it. All bytes for a block are waited for by the block itself; the last arrivals at
+//    its `empty` barriers are not, so that cluster_sync() comes before sums take the ring's place and before the end.
 // `Resident` blocks are to share a multiprocessor; where that is one with two warpgroups that store from registers, these
 // take over what the loading thread has no use for.
 template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages, int Resident>
@@ -50,18 +64,22 @@ struct WarpgroupProduct {
   using T = typename Contraction::Accumulator;
   using Operand = typename WgmmaType<typename Down::Element>::Type;
   using Tile = SharedSums<Contraction, Rows, Columns>;
-  static constexpr int splits = Contraction::splits, span = Contraction::span;
+  static constexpr int splits = Contraction::splits, shares = Contraction::shares, cluster = splits * shares;
+  static constexpr int span = Contraction::span;
   static constexpr bool from_registers = splits == 1 && Contraction::permuted;
   static constexpr int consumers = 4 * Together * Turns;
   static constexpr bool moves_registers = from_registers && consumers == 8 && Resident == 1;
   static constexpr int warps = consumers + (moves_registers ? 4 : 1), threads = 32 * warps;
-  static constexpr int few_registers = 40, many_registers = 232;
+  // Of the loading thread and of the others; shared operands take more words to load.
+  static constexpr int few_registers = shares > 1 ? 56 : 40, many_registers = shares > 1 ? 224 : 232;
   // A quarter of the multiprocessor holds every fourth warp.
   static constexpr int share = 65536 / 128 / ((warps * Resident + 3) / 4) / 8 * 8;
   static constexpr int registers = moves_registers ? many_registers : share < 255 ? share : 255;
   static constexpr int blocks = Rows / Together / 64;
   static constexpr int down_bytes = Rows * span, stage_bytes = down_bytes + Columns * span;
+  static constexpr int part_columns = Columns / shares;  // of Across, that a block loads
   static_assert(Rows == 64 * Together * blocks && Columns % 8 == 0, "whole instructions");
+  static_assert(shares == 1 || Columns % (8 * shares) == 0, "parts begin where the swizzle does");
   static_assert(from_registers || Turns == 1, "by turns only without shared memory");
 
   const Arguments& a;
@@ -69,7 +87,7 @@ struct WarpgroupProduct {
   u64* const full;
   u64* const empty;
   u64* const turn;  // of each team: the other one is through with its products
-  const u32 tiles;
+  const u32 tiles;  // in groups of those that share an operand
 
   TW_DEVICE WarpgroupProduct(const Arguments& arguments, u8* memory)
       : a(arguments),
@@ -77,38 +95,58 @@ struct WarpgroupProduct {
         full(reinterpret_cast<u64*>(memory + Stages * stage_bytes)),
         empty(full + Stages),
         turn(empty + Stages),
-        tiles(static_cast<u32>(ceil_div(Contraction::rows(a), Rows)) *
+        tiles(static_cast<u32>(ceil_div(Contraction::rows(a), Rows * shares)) *
               static_cast<u32>(ceil_div(Contraction::columns(a), Columns)) *
               static_cast<u32>(Contraction::batches(a))) {}
 
+  // A group's last tiles may lie below the operand: they multiply zeros and store nothing.
   TW_DEVICE BlockTile tile(u32 index) const {
-    return tile_at<Rows, Columns>(index, Contraction::rows(a), Contraction::columns(a));
+    BlockTile t = tile_at<Rows * shares, Columns>(index, Contraction::rows(a), Contraction::columns(a));
+    t.row += member() * Rows;
+    return t;
   }
+
+  TW_DEVICE static int split() { return splits == 1 ? 0 : static_cast<int>(cluster_rank()) % splits; }
+  TW_DEVICE static int member() { return shares == 1 ? 0 : static_cast<int>(cluster_rank()) / splits; }
+  TW_DEVICE static u32 first_tile() { return blockIdx.x / cluster; }
+  TW_DEVICE static u32 tile_step() { return gridDim.x / cluster; }
 
   TW_DEVICE DepthRange range() const {
     const i32 steps = Contraction::steps(a);
     if constexpr (splits == 1) return {0, steps};
-    const i32 split = cluster_rank(), some = steps / splits, more = steps % splits;
-    return {some * split + (split < more ? split : more), some + (split < more ? 1 : 0)};
+    const i32 at = split(), some = steps / splits, more = steps % splits;
+    return {some * at + (at < more ? at : more), some + (at < more ? 1 : 0)};
   }
 
   TW_DEVICE void make_barriers() const {
     if (threadIdx.x == 0) {
       for (int s = 0; s < Stages; ++s) {
         barrier_init(&full[s], 1);
-        barrier_init(&empty[s], 4 * Together);
+        barrier_init(&empty[s], 4 * Together * shares);
       }
       for (int team = 0; Turns > 1 && team < Turns; ++team) barrier_init(&turn[team], 4 * Together);
       barrier_init_fence();
     }
-    __syncthreads();
+    if constexpr (shares > 1) cluster_sync();
+    else __syncthreads();
   }
 
   TW_DEVICE void load(const typename Down::Place& down, const typename Across::Place& across, int stage, i32 step,
                       bool constants, bool others) const {
     u8* const to = shared + stage * stage_bytes;
     if (Down::constant ? constants : others) Down::load(a, to, &full[stage], down, step);
-    if (Across::constant ? constants : others) Across::load(a, to + down_bytes, &full[stage], across, step);
+    if (Across::constant ? constants : others) {
+      if constexpr (shares == 1) Across::load(a, to + down_bytes, &full[stage], across, step);
+      else Across::load(a, to + down_bytes + member() * (part_columns * span), &full[stage], across, step, sharers());
+    }
+  }
+
+  // The blocks that multiply this one's part of Across.
+  TW_DEVICE static u16 sharers() {
+    u32 blocks = 0;
+#pragma unroll
+    for (int i = 0; i < shares; ++i) blocks |= 1u << i * splits;
+    return static_cast<u16>(blocks << split());
   }
 
   // By one thread. Constants of the first stages are on their way before the preceding kernel has ended.
@@ -118,11 +156,11 @@ struct WarpgroupProduct {
     const DepthRange depth = range();
     RingPlace<Stages> at;
     i32 begun = 0;
-    for (u32 index = blockIdx.x / splits; index < tiles; index += gridDim.x / splits) {
+    for (u32 index = first_tile(); index < tiles; index += tile_step()) {
       const BlockTile here = tile(index);
       const auto down = Down::place(a, here.batch, here.row);
-      const auto across = Across::place(a, here.batch, here.column);
-      if (index == blockIdx.x / splits) {
+      const auto across = Across::place(a, here.batch, here.column + member() * part_columns);
+      if (index == first_tile()) {
         if constexpr (Down::constant || Across::constant) {
           for (; begun < Stages && begun < depth.count; ++begun) {
             barrier_arrive_expect(&full[begun], stage_bytes);
@@ -136,7 +174,8 @@ struct WarpgroupProduct {
         }
       }
       for (i32 i = begun; i < depth.count; ++i) {
-        barrier_wait(&empty[at.stage], at.parity ^ 1);
+        if constexpr (shares > 1) barrier_wait_cluster(&empty[at.stage], at.parity ^ 1);
+        else barrier_wait(&empty[at.stage], at.parity ^ 1);
         barrier_arrive_expect(&full[at.stage], stage_bytes);
         load(down, across, at.stage, depth.begin + i, true, true);
         at.next();
@@ -183,7 +222,11 @@ struct WarpgroupProduct {
   }
 
   TW_DEVICE void release(int stage) const {
-    if (lane_index() == 0) barrier_arrive(&empty[stage]);
+    if constexpr (shares == 1) {
+      if (lane_index() == 0) barrier_arrive(&empty[stage]);
+    } else {
+      if (lane_index() < shares) barrier_arrive_remote(&empty[stage], split() + splits * lane_index());
+    }
   }
 
   TW_DEVICE void consume(int warp) const {
@@ -194,7 +237,7 @@ struct WarpgroupProduct {
     if (Turns > 1 && team > 0) at.skip(depth.count);
     T d[blocks][Columns / 2];
     u32 parity = team > 0 ? 0 : 1;
-    for (u32 index = blockIdx.x + team * gridDim.x; index < tiles; index += Turns * gridDim.x) {
+    for (u32 index = first_tile() + team * tile_step(); index < tiles; index += Turns * tile_step()) {
       if constexpr (Turns > 1) {
         // A parity tells a stage's last round from the one before it, no more: teams must not run ahead of each other.
         barrier_wait(&turn[team], parity);
@@ -204,7 +247,7 @@ struct WarpgroupProduct {
       if constexpr (Turns > 1) {
         if (lane_index() == 0) barrier_arrive(&turn[1 - team]);
       }
-      if (index < Turns * gridDim.x) wait_for_predecessor();
+      if (index < Turns * tile_step()) wait_for_predecessor();
       const BlockTile here = tile(index);
 #pragma unroll
       for (int b = 0; b < blocks; ++b) {
@@ -222,7 +265,8 @@ struct WarpgroupProduct {
       RingPlace<Stages> at;
       multiply(at, range().count, warp / 4, d);
     }
-    __syncthreads();
+    if constexpr (shares > 1) cluster_sync();
+    else __syncthreads();
     T* const sums = reinterpret_cast<T*>(shared);
     if (warp < consumers) {
 #pragma unroll
@@ -231,7 +275,7 @@ struct WarpgroupProduct {
     if constexpr (splits > 1) cluster_sync();
     else __syncthreads();
     wait_for_predecessor();
-    Tile::template store<splits>(a, sums, tile(blockIdx.x / splits), threadIdx.x, threads);
+    Tile::template store<splits>(a, sums, tile(first_tile()), split(), member() * splits, threadIdx.x, threads);
     // The other blocks may still read our sums.
     if constexpr (splits > 1) cluster_sync();
   }
@@ -254,4 +298,5 @@ TW_DEVICE void gemm_wgmma(const Arguments& a) {
     if constexpr (Product::from_registers) product.consume(warp);
   }
   if constexpr (!Product::from_registers) product.consume_shared(warp);
+  else if constexpr (Product::shares > 1) cluster_sync();
 }

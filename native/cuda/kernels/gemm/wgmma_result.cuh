@@ -106,15 +106,16 @@ struct SharedSums {
     }
   }
 
-  // Adds up the tiles of all blocks of the cluster, each block a share of the lines, and stores the result.
+  // Adds up the tiles of the blocks `first` and following of the cluster, in their order, each block a share of the lines,
+  // and stores the result.
   template <int Splits>
-  TW_DEVICE static void store(const Arguments& a, T* tile, const BlockTile& at, int thread, int threads) {
+  TW_DEVICE static void store(const Arguments& a, T* tile, const BlockTile& at, int split, int first, int thread,
+                              int threads) {
     constexpr int width = result_width<Contraction>;
     using Result = OrientedResult<Contraction, width>;
     constexpr int load = width < 4 ? width : 4, across = length / width;
     const i32 rows = Contraction::rows(a), columns = Contraction::columns(a);
-    const int rank = Splits > 1 ? static_cast<int>(cluster_rank()) : 0;
-    for (int v = rank * threads + thread; v < lines * across; v += Splits * threads) {
+    for (int v = split * threads + thread; v < lines * across; v += Splits * threads) {
       const int line = v / across, along = v % across * width;
       const i32 row = at.row + (Contraction::swapped ? along : line);
       const i32 column = at.column + (Contraction::swapped ? line : along);
@@ -122,8 +123,8 @@ struct SharedSums {
       const auto sides = Result::load(a, at.batch, row, column);
       Vec<T, width> sums{};
 #pragma unroll
-      for (int split = 0; split < Splits; ++split) {
-        const T* const part = (Splits > 1 ? cluster_pointer(tile, split) : tile) + line * pitch + along;
+      for (int s = 0; s < Splits; ++s) {
+        const T* const part = (Splits > 1 ? cluster_pointer(tile, first + s) : tile) + line * pitch + along;
 #pragma unroll
         for (int p = 0; p < width; p += load) {
           const auto some = load_vec<load>(part + p);

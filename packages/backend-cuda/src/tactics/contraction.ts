@@ -17,30 +17,23 @@ import { machineOf } from './contraction/machine.js';
 import type { Problem } from './contraction/problem.js';
 import { isStem, stemProblem } from './contraction/stem.js';
 import {
-  estimate,
-  simtSpeed,
-  simtThreads,
   type SimtTile,
-  simtTileBytes,
   simtTiles,
+  simtWork,
   splitChoices,
-  tensorSpeed,
   type TensorTile,
-  tensorThreads,
-  tensorTileBytes,
   tensorTiles,
+  tensorWork,
   wideSimtTiles,
 } from './contraction/tiles.js';
-import { launchMicroseconds, memoryMicroseconds } from './operands.js';
+import { type WorkedCandidate, worked } from './contraction/worked.js';
+import { memoryMicroseconds } from './operands.js';
 
 export const contraction: Tactic = {
   name: 'contraction',
   refuses: refuseContraction,
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const found = onTensorCores(group)
-      ? [...(isStem(group) ? tensorCandidates(group, true) : []), ...tensorCandidates(group, false)]
-      : simtCandidates(group);
-    return found.sort((a, b) => a.estimate - b.estimate);
+    return productCandidates(group).sort((a, b) => a.estimate - b.estimate);
   },
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const parameters = candidate.parameters as Readonly<Record<string, number>>;
@@ -50,6 +43,14 @@ export const contraction: Tactic = {
   },
 };
 
+/** All of them, and what the model sees of each. */
+export function productCandidates(group: GroupView): WorkedCandidate[] {
+  if (!onTensorCores(group)) return simtCandidates(group);
+  const onTiles = [...(isStem(group) ? tensorCandidates(group, true) : []), ...tensorCandidates(group, false)];
+  // What tf32 wins may be less than what copies of single elements lose.
+  return problemOf(group).left.dtype === 'float32' ? [...onTiles, ...simtCandidates(group)] : onTiles;
+}
+
 function flags(parameters: Readonly<Record<string, number>>): { stem: boolean; cluster: boolean } {
   return { stem: parameters['stem'] === 1, cluster: parameters['cluster'] === 1 };
 }
@@ -57,30 +58,29 @@ function flags(parameters: Readonly<Record<string, number>>): { stem: boolean; c
 /** Sizes of clusters that every device with clusters has. */
 const clusterSizes = new Set([2, 4, 8]);
 
-function tensorCandidates(group: GroupView, stem: boolean): CandidateOutline[] {
+function tensorCandidates(group: GroupView, stem: boolean): WorkedCandidate[] {
   const problem = stem ? stemProblem(group) : problemOf(group);
   const extents = likelyExtents(problem);
   const machine = machineOf();
-  const bytes = dtypeInfo(problem.left.dtype).bits / 8;
+  const elementBytes = dtypeInfo(problem.left.dtype).bits / 8;
   const layouts = operandLayouts(group);
   const inputs = layouts.inputs.map((access, i) => (stem && i === group.anchorInputs[0] ? 'strided' : access));
-  const padding = stem ? memoryMicroseconds(2 * extents.batch * extents.rows * stemBytes) : 0;
+  const before = stem ? memoryMicroseconds(2 * extents.batch * extents.rows * stemBytes) : 0;
   const slowness = stem ? 1 : copySlowness(group, problem);
-  return tensorTiles.flatMap((tile) => {
-    const depth = tile.depthBytes / bytes;
-    const plan = { ...tile, depth, threads: tensorThreads(tile), sharedBytes: tensorTileBytes(tile) };
-    return splitChoices(tile.rows, tile.columns, depth, extents, machine).map((splits) => {
-      const cluster = machine.clusters && clusterSizes.has(splits);
-      const microseconds = estimate({ ...plan, splits, cluster }, extents, bytes, tensorSpeed(bytes), machine);
-      return {
-        variant: stem ? 'stem' : 'tensor',
-        parameters: { ...tile, splits, ...(stem && { stem: 1 }), ...(cluster && { cluster: 1 }) },
-        ...layouts,
-        inputs,
-        estimate: padding + launchMicroseconds + slowness * (microseconds - launchMicroseconds),
-      };
-    });
-  });
+  const isConstant = constantOf(group.node.inputs[problem.right.input]) !== undefined;
+  return tensorTiles
+    .filter((t) => isConstant || Number.isInteger(Math.log2(t.columns)))
+    .flatMap((tile) =>
+      splitChoices(tile.rows, tile.columns, tile.depthBytes / elementBytes, extents, machine).map((splits) => {
+        const cluster = machine.clusters && clusterSizes.has(splits);
+        return worked(tensorWork(tile, splits, cluster, { extents, elementBytes, machine, slowness, before }), {
+          variant: stem ? 'stem' : 'tensor',
+          parameters: { ...tile, splits, ...(stem && { stem: 1 }), ...(cluster && { cluster: 1 }) },
+          ...layouts,
+          inputs,
+        });
+      }),
+    );
 }
 
 /** Bytes of a padded pixel for each output pixel, at the usual stride of two. */
@@ -100,21 +100,21 @@ function copySlowness(group: GroupView, problem: Problem): number {
   return narrowest === 16 ? 1 : narrowest === 8 ? 1.2 : narrowest === 4 ? 1.6 : 3;
 }
 
-function simtCandidates(group: GroupView): CandidateOutline[] {
+function simtCandidates(group: GroupView): WorkedCandidate[] {
   const problem = problemOf(group);
   const extents = likelyExtents(problem);
   const machine = machineOf();
-  const bytes = dtypeInfo(problem.left.dtype).bits / 8;
+  const elementBytes = dtypeInfo(problem.left.dtype).bits / 8;
   const valueBytes = sumType(problem.left.dtype).endsWith('64') ? 8 : 4;
   const tiles = valueBytes === 8 ? wideSimtTiles : simtTiles;
-  return tiles.flatMap((tile) => {
-    const plan = { ...tile, threads: simtThreads(tile), sharedBytes: simtTileBytes(tile, valueBytes) };
+  return tiles.flatMap((tile) =>
     // Steps are short here: a split is worth it from so many of them.
-    return splitChoices(tile.rows, tile.columns, tile.depth * 4, extents, machine).map((splits) => ({
-      variant: 'simt',
-      parameters: { ...tile, splits },
-      ...operandLayouts(group),
-      estimate: estimate({ ...plan, splits }, extents, bytes, simtSpeed(valueBytes), machine),
-    }));
-  });
+    splitChoices(tile.rows, tile.columns, tile.depth * 4, extents, machine, 4).map((splits) =>
+      worked(simtWork(tile, splits, valueBytes, { extents, elementBytes, machine }), {
+        variant: 'simt',
+        parameters: { ...tile, splits },
+        ...operandLayouts(group),
+      }),
+    ),
+  );
 }

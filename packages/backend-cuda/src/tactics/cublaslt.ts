@@ -17,6 +17,7 @@ import { native } from '../native.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { contraction } from './contraction.js';
 import { operandLayouts, refuseContraction } from './contraction/group.js';
+import { hopper } from './hopper.js';
 import { type Epilogue, epilogueOf } from './cublaslt/epilogue.js';
 import {
   type Matrix,
@@ -43,12 +44,16 @@ export const cublaslt: Tactic = {
     return missing();
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    // How fast it is only time tells: it is ranked behind our best, so that it is timed, and chosen by time alone.
-    const own = Math.min(...contraction.candidates(group).map((c) => c.estimate));
-    return rankedBehind.map((factor, algorithm) => ({
+    // How fast it is only time tells: its choices are ranked behind our best, in the library's own order, and chosen by
+    // time alone.
+    const [own] = [contraction, hopper]
+      .flatMap((t) => (t.refuses(group) === undefined ? t.candidates(group) : []))
+      .map((c) => c.estimate)
+      .sort((a, b) => a - b);
+    return Array.from({ length: choices }, (_, algorithm) => ({
       parameters: { algorithm, version: version() ?? '' },
       ...operandLayouts(group),
-      estimate: own * factor,
+      estimate: own! * (rankedBehind + algorithm * rankStep),
       source: 'cublasLt',
     }));
   },
@@ -72,8 +77,10 @@ export function librariesOf(kernels: ReadonlySet<string>): readonly string[] {
 
 const kernel = 'cublaslt';
 const multiplied: ReadonlySet<DType> = new Set(['float16', 'bfloat16', 'float32']);
-/** The library's first choices, and our estimates of them as multiples of our best kernel's. */
-const rankedBehind = [1.001, 1.05, 1.15, 1.25];
+/** How many of the library's choices are offered, and our estimates of them as multiples of our best kernel's. */
+const choices = 16;
+const rankedBehind = 1.001;
+const rankStep = 0.04;
 
 function missing(): string | undefined {
   const status = native().cuda.status();

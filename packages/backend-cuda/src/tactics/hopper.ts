@@ -15,10 +15,11 @@ import type { CandidateOutline, Tactic } from '../tactic.js';
 import { contraction } from './contraction.js';
 import { likelyExtents, onTensorCores, operandLayouts, problemOf, refuseContraction } from './contraction/group.js';
 import { machineOf } from './contraction/machine.js';
+import { type WorkedCandidate, worked } from './contraction/worked.js';
 import { emitWarpgroups } from './hopper/emit.js';
 import { stepsOf } from './hopper/depth.js';
 import { operandsOf } from './hopper/operands.js';
-import { estimateTile, tilesFor, type WarpgroupTile } from './hopper/tiles.js';
+import { tilesFor, tileWork, type WarpgroupTile } from './hopper/tiles.js';
 
 export const hopper: Tactic = {
   name: 'hopper',
@@ -27,19 +28,14 @@ export const hopper: Tactic = {
     return refuseContraction(group) ?? refuseOperands(group);
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const problem = problemOf(group);
-    const extents = likelyExtents(problem);
-    const machine = machineOf();
-    const { depth, span, bytes, right } = operandsOf(group, problem, usualViews(group))!;
-    const steps = stepsOf(depth);
-    return tilesFor(extents, steps, span, right.constant, machine)
-      .map((tile) => ({
-        parameters: { ...tile },
-        ...operandLayouts(group),
-        estimate: estimateTile(tile, extents, steps, bytes, depth.taps, machine),
-      }))
-      .sort((a, b) => a.estimate - b.estimate)
-      .slice(0, mostCandidates);
+    // Of the same blocks in other arrangements only the best.
+    const best = new Map<string, WorkedCandidate>();
+    for (const c of warpgroupCandidates(group).sort((a, b) => a.estimate - b.estimate)) {
+      const { rows, columns, splits, shares, swapped } = c.parameters as unknown as WarpgroupTile;
+      const key = [rows, columns, splits, shares, swapped].join(' ');
+      if (!best.has(key)) best.set(key, c);
+    }
+    return [...best.values()].slice(0, mostCandidates);
   },
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const step = emitWarpgroups(group, candidate.parameters as unknown as WarpgroupTile, context);
@@ -50,20 +46,39 @@ export const hopper: Tactic = {
   },
 };
 
-const mostCandidates = 6;
+/** There are hundreds: as many as anybody may want to time. */
+const mostCandidates = 24;
+
+/** All of them, and what the model sees of each. */
+export function warpgroupCandidates(group: GroupView): WorkedCandidate[] {
+  const problem = problemOf(group);
+  const extents = likelyExtents(problem);
+  const machine = machineOf();
+  const { depth, span, bytes, left, right } = operandsOf(group, problem, usualViews(group))!;
+  const steps = stepsOf(depth);
+  const sharesLeft = left.image === undefined;
+  return tilesFor({ extents, steps, span, constant: right.constant, sharesLeft, machine }).map((tile) =>
+    worked(tileWork(tile, extents, steps, bytes, depth.taps, machine), {
+      parameters: { ...tile },
+      ...operandLayouts(group),
+    }),
+  );
+}
 
 function isHopper(): boolean {
   const status = native().cuda.status();
   return status.available && status.devices[0]?.architecture === 'sm_90a';
 }
 
-const wholeTypes = new Set(['float16', 'bfloat16']);
+/** What the instructions multiply; float32 as tf32, where the node asks for it. */
+const multiplied = new Set(['float16', 'bfloat16', 'float32', 'int8', 'uint8']);
 
 /** Judges by how the operands usually lie. */
 function refuseOperands(group: GroupView): string | undefined {
   if (!onTensorCores(group)) return 'not on tensor cores';
   const problem = problemOf(group);
-  if (![problem.left, problem.right].every((o) => wholeTypes.has(o.dtype))) return 'not of 16 bits';
+  const { left, right } = problem;
+  if (left.dtype !== right.dtype || !multiplied.has(left.dtype)) return 'not operands of one type';
   return operandsOf(group, problem, usualViews(group)) ? undefined : 'not as tensor maps describe it';
 }
 

@@ -133,7 +133,7 @@ export const convTranspose: Operator = registerOperator({
   name: 'convTranspose',
   kind: 'contraction',
   inputs: ['x', 'w', 'bias?'],
-  attributes: { strides: [], dilations: [], pads: [], outputPadding: [], group: 1 },
+  attributes: { strides: [], dilations: [], pads: [], outputPadding: [], group: 1, tf32: undefined },
   infer: inferConvTranspose,
   evaluate: evaluateConvTranspose,
   numerics: { safeIn16Bit: true },

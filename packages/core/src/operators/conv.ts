@@ -135,7 +135,7 @@ export const conv: Operator = registerOperator({
   name: 'conv',
   kind: 'contraction',
   inputs: ['x', 'w', 'bias?'],
-  attributes: { strides: [], dilations: [], pads: [], group: 1 },
+  attributes: { strides: [], dilations: [], pads: [], group: 1, tf32: undefined },
   infer: inferConv,
   evaluate: evaluateConv,
   numerics: { safeIn16Bit: true },

@@ -168,7 +168,8 @@ export const dot: Operator = registerOperator({
   name: 'dot',
   kind: 'contraction',
   inputs: ['a', 'b'],
-  attributes: { lhs: undefined, rhs: undefined, out: undefined },
+  /** tf32: float32 operands may be rounded to TensorFloat-32 (a mantissa of 10 bits) before they are multiplied. */
+  attributes: { lhs: undefined, rhs: undefined, out: undefined, tf32: undefined },
   infer: inferDot,
   evaluate: evaluateDot,
   numerics: { safeIn16Bit: true },

@@ -1,4 +1,6 @@
-/** Tiles of the product kernels, and a model of how long they take (after DeepGEMM's: waves counted, time of a wave). */
+/** Tiles of the product kernels that every device runs, as work for the model. */
+
+import type { Work } from './model.js';
 
 /** A tile of the tensor-core kernel. */
 export interface TensorTile {
@@ -23,16 +25,20 @@ function tensorTile(
   return { rows, columns, depthBytes, warpsDown, warpsAcross, stages, blocks };
 }
 
+/** Widths that are no powers of two are for constants: only copies along the depth fill such tiles. */
 export const tensorTiles: readonly TensorTile[] = [
   tensorTile([256, 128], 64, [4, 2], 4, 1),
   tensorTile([128, 256], 64, [2, 4], 4, 1),
   tensorTile([128, 128], 64, [2, 4], 4, 2),
   tensorTile([128, 128], 64, [2, 2], 4, 2),
+  tensorTile([128, 96], 64, [2, 2], 4, 2),
   tensorTile([128, 64], 128, [2, 2], 3, 2),
   tensorTile([64, 128], 128, [2, 2], 3, 2),
   tensorTile([64, 64], 128, [2, 2], 4, 3),
+  tensorTile([64, 96], 128, [2, 2], 3, 3),
   tensorTile([128, 32], 128, [4, 1], 3, 3),
   tensorTile([64, 32], 128, [2, 2], 4, 4),
+  tensorTile([32, 128], 128, [1, 4], 4, 2),
   tensorTile([32, 64], 128, [2, 2], 4, 4),
   tensorTile([32, 32], 128, [2, 2], 4, 4),
   tensorTile([16, 64], 128, [1, 4], 4, 4),
@@ -100,86 +106,99 @@ export interface Machine {
   readonly sharedBytes: number;
   /** Whether blocks can be clusters. */
   readonly clusters: boolean;
+  /** As compilers name it: 'sm_90a'. */
+  readonly architecture: string;
 }
 
-/** What a kernel's inner loop does in a clock on one multiprocessor, and what it cannot be faster than. */
-interface Speed {
-  /** Multiply-adds a clock with every unit busy, times what such kernels reach. */
-  readonly rate: number;
-  /** Clocks of a step along the depth, however little there is to compute. */
-  readonly latency: number;
+/** Bytes of operands and result, each counted once. @param taps how often an image is read */
+export function bytesOf({ batch, rows, columns, depth }: Extents, elementBytes: number, taps = 1): number {
+  return batch * elementBytes * ((rows * depth) / taps + columns * depth + rows * columns);
 }
 
-/** Of mma.sync on compute capability 9.0: three fifths of what wgmma reaches. */
-export function tensorSpeed(elementBytes: number): Speed {
-  return { rate: (2048 * 0.6 * 2) / elementBytes, latency: 240 };
+interface Circumstances {
+  readonly extents: Extents;
+  readonly elementBytes: number;
+  readonly machine: Machine;
+  /** Work.slowness and Work.before. */
+  readonly slowness?: number;
+  readonly before?: number;
 }
 
-export function simtSpeed(valueBytes: number): Speed {
-  return { rate: valueBytes === 8 ? 48 : 100, latency: 300 };
+/** @param cluster whether splits are added without leaving the chip */
+export function tensorWork(tile: TensorTile, splits: number, cluster: boolean, c: Circumstances): Work {
+  const threads = tensorThreads(tile);
+  return {
+    ...workOf(tile, tile.depthBytes, splits, threads, tensorTileBytes(tile, cluster), tile.stages, c),
+    family: 'mma',
+    exchange: splits === 1 ? 'none' : cluster ? 'cluster' : 'memory',
+  };
 }
 
-const clocksPerMicrosecond = 1700;
-const l2BytesPerClock = 48;
-const memoryBytesPerMicrosecond = 3.9e6;
-/** Start, first loads, epilogue. */
-const fixedMicroseconds = 1.9;
-const secondLaunchMicroseconds = 1.2;
-const clusterMicroseconds = 0.5;
-
-export interface Plan {
-  readonly rows: number;
-  readonly columns: number;
-  /** Elements of a step. */
-  readonly depth: number;
-  readonly splits: number;
-  /** Whether splits are added without leaving the chip. */
-  readonly cluster?: boolean;
-  readonly threads: number;
-  readonly sharedBytes: number;
+export function simtWork(tile: SimtTile, splits: number, valueBytes: number, c: Circumstances): Work {
+  return {
+    ...workOf(
+      tile,
+      tile.depth * c.elementBytes,
+      splits,
+      simtThreads(tile),
+      simtTileBytes(tile, valueBytes),
+      simtStages,
+      c,
+    ),
+    family: 'simt',
+    exchange: splits === 1 ? 'none' : 'memory',
+  };
 }
 
-export function estimate(plan: Plan, extents: Extents, elementBytes: number, speed: Speed, machine: Machine): number {
-  const { rows, columns, splits } = plan;
+const simtStages = 2;
+/** Threads of a multiprocessor that such kernels leave registers for. */
+const mostThreads = 1024;
+const mostResident = 4;
+/** Shared memory that the device keeps of a multiprocessor's for each block. */
+const reservedBytes = 1024;
+
+function workOf(
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+  stepBytes: number,
+  splits: number,
+  threads: number,
+  sharedBytes: number,
+  stages: number,
+  { extents, elementBytes, machine, slowness = 1, before = 0 }: Circumstances,
+): Omit<Work, 'family' | 'exchange'> {
   const tiles = Math.ceil(extents.rows / rows) * Math.ceil(extents.columns / columns) * extents.batch;
-  const steps = Math.ceil(Math.ceil(extents.depth / plan.depth) / splits);
-  const resident = Math.max(
-    1,
-    Math.min(Math.floor(machine.sharedBytes / (plan.sharedBytes + 1024)), Math.floor(1024 / plan.threads), 4),
-  );
-  const blocks = tiles * splits;
-  const math = (steps * plan.depth * rows * columns) / speed.rate;
-  const traffic = (steps * plan.depth * (rows + columns) * elementBytes) / l2BytesPerClock;
-  // Blocks that share a multiprocessor hide each other's latency, but not each other's work.
-  const wave = (together: number): number => Math.max(steps * speed.latency, together * Math.max(math, traffic));
-  const perWave = machine.multiprocessors * resident;
-  const full = Math.floor(blocks / perWave);
-  const rest = blocks - full * perWave;
-  const clocks = full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / machine.multiprocessors)) : 0);
-  const { batch } = extents;
-  const elements =
-    batch * (extents.rows * extents.depth + extents.columns * extents.depth + extents.rows * extents.columns);
-  const memory = (elements * elementBytes) / memoryBytesPerMicrosecond;
-  const partial =
-    splits > 1 ? (2 * splits * batch * extents.rows * extents.columns * 4) / (2 * memoryBytesPerMicrosecond) : 0;
-  return (
-    fixedMicroseconds +
-    Math.max(clocks / clocksPerMicrosecond, memory) +
-    (splits === 1 ? 0 : plan.cluster === true ? clusterMicroseconds : secondLaunchMicroseconds + partial)
-  );
+  const bySharedMemory = Math.floor(machine.sharedBytes / (sharedBytes + reservedBytes));
+  return {
+    tiles,
+    rows,
+    columns,
+    steps: Math.ceil(Math.ceil((extents.depth * elementBytes) / stepBytes) / splits),
+    stepBytes,
+    splits,
+    shares: 1,
+    stages,
+    resident: Math.max(1, Math.min(bySharedMemory, Math.floor(mostThreads / threads), mostResident)),
+    turns: 1,
+    warps: threads / 32,
+    bytes: bytesOf(extents, elementBytes),
+    slowness,
+    before,
+    multiprocessors: machine.multiprocessors,
+  };
 }
 
-/** Splits of the depth worth a try: so many that blocks fill the machine, each with at least four steps. */
+/** Splits of the depth worth a try: so many that blocks fill the machine, each with at least `least` steps. */
 export function splitChoices(
   rows: number,
   columns: number,
-  depth: number,
+  stepDepth: number,
   extents: Extents,
   machine: Machine,
+  least = 3,
 ): number[] {
   const tiles = Math.ceil(extents.rows / rows) * Math.ceil(extents.columns / columns) * extents.batch;
-  const steps = Math.ceil(extents.depth / depth);
+  const steps = Math.ceil(extents.depth / stepDepth);
   return [1, 2, 3, 4, 6, 8, 12, 16].filter(
-    (s) => s === 1 || (tiles * s <= 2 * machine.multiprocessors && steps >= 4 * s),
+    (s) => s === 1 || (tiles * s <= 2 * machine.multiprocessors && steps >= least * s),
   );
 }

@@ -34,13 +34,20 @@ export interface LoaderOptions {
   readonly rows: number;
   /** Bytes of depth of a load: the span of its swizzle. */
   readonly span: Span;
+  /** Whether blocks of a cluster load parts of a tile for all of them. Default: no. */
+  readonly multicast?: boolean;
 }
 
 /** prefetch(), and the beginning of load(): the tap, and the channel that a step begins with. */
-export function printLoadHead({ taps, slices, elements }: Depth, map: string, args: Arguments): string[] {
+export function printLoadHead(
+  { taps, slices, elements }: Depth,
+  map: string,
+  { multicast = false }: LoaderOptions,
+  args: Arguments,
+): string[] {
   return [
     `  TW_DEVICE static void prefetch(const Arguments& a) { prefetch_tensor_map(&${map}); }`,
-    '  TW_DEVICE static void load(const Arguments& a, void* shared, u64* barrier, const Place& at, i32 step) {',
+    `  TW_DEVICE static void load(const Arguments& a, void* shared, u64* barrier, const Place& at, i32 step${multicast ? ', u16 blocks' : ''}) {`,
     ...(taps === 1
       ? [`    const i32 channel = step * ${String(elements)};`]
       : [

@@ -19,6 +19,7 @@ import { problemOf } from '../contraction/group.js';
 import { machineOf } from '../contraction/machine.js';
 import type { Problem } from '../contraction/problem.js';
 import { printResult } from '../contraction/result.js';
+import type { LoaderOptions } from './depth.js';
 import { printImage } from './image.js';
 import { type Matrix, printMatrix } from './matrix.js';
 import { type MappedOperand, type Operands, operandsOf, packed } from './operands.js';
@@ -35,16 +36,23 @@ export function emitWarpgroups(
   const view = (input: number): MemoryView => context.view(input)!;
   const operands = operandsOf(group, problem, view);
   if (operands?.span !== tile.span || (tile.permuted === 1 && !operands.right.constant)) return undefined;
+  const { splits, shares } = tile;
+  const cluster = splits * shares;
   const args = new Arguments();
   const isSwapped = tile.swapped === 1;
   const permuted = tile.permuted === 1;
-  const [leftRows, rightRows] = isSwapped ? [tile.columns, tile.rows] : [tile.rows, tile.columns];
-  const left = printOperand('Left', operands.left, leftRows, false, operands, problem, group, args);
-  const right = printOperand('Right', operands.right, rightRows, permuted, operands, problem, group, args);
+  if (shares > 1 && (isSwapped ? operands.left : operands.right).image) return undefined;
+  // The operand `Across` is the one that blocks share.
+  const down = { rows: tile.rows, multicast: false };
+  const across = { rows: tile.columns / shares, multicast: shares > 1 };
+  const print = (name: 'Left' | 'Right', mapped: MappedOperand, side: typeof down, order: boolean): string =>
+    printOperand(name, mapped, side, order, operands, problem, group, args);
+  const left = print('Left', operands.left, isSwapped ? across : down, false);
+  const right = print('Right', operands.right, isSwapped ? down : across, permuted);
   const accumulator = sumType(problem.left.dtype);
   const result = printResult({ group, problem, view, output: context.outputView(0)!, accumulator }, args);
   const [batches, rows, columns] = [problem.batch, problem.rows, problem.columns].map(productOf) as [Dim, Dim, Dim];
-  const [down, across] = isSwapped ? [columns, rows] : [rows, columns];
+  const [below, beside] = isSwapped ? [columns, rows] : [rows, columns];
   const extent = (name: string, d: Dim): string =>
     `  TW_DEVICE static i32 ${name}(const Arguments& a) { return ${args.dim(d)}; }`;
   const instruction = problem.left.dtype === 'float32' ? 'tf32' : cxxType(problem.left.dtype);
@@ -59,18 +67,18 @@ export function emitWarpgroups(
     `  using Across = ::${isSwapped ? 'Left' : 'Right'};`,
     '  using Result = ::Result;',
     `  static constexpr bool swapped = ${String(isSwapped)}, permuted = ${String(permuted)};`,
-    `  static constexpr int splits = ${String(tile.splits)}, span = ${String(tile.span)};`,
+    `  static constexpr int splits = ${String(splits)}, shares = ${String(shares)}, span = ${String(tile.span)};`,
     extent('batches', batches),
-    extent('rows', down),
-    extent('columns', across),
+    extent('rows', below),
+    extent('columns', beside),
     extent('steps', mulDims(operands.depth.slices, operands.depth.taps)),
     '};',
   ].join('\n');
   const list = [tile.rows, tile.columns, tile.together, tile.turns, tile.stages, tile.blocks].map(String).join(', ');
   const threads = tileThreads(tile);
-  const tiles = productOf([batches, ceilDivDims(down, tile.rows), ceilDivDims(across, tile.columns)]);
-  const persistent = tile.splits === 1 && permuted;
-  const resident = tile.blocks * machineOf().multiprocessors;
+  const groups = productOf([batches, ceilDivDims(below, tile.rows * shares), ceilDivDims(beside, tile.columns)]);
+  const persistent = splits === 1 && permuted;
+  const resident = Math.max(1, Math.floor((tile.blocks * machineOf().multiprocessors) / shares));
   return launchStep({
     uses: ['gemm_wgmma'],
     holes,
@@ -83,10 +91,10 @@ extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(tile.b
     launches: [
       {
         function: 'product',
-        grid: [persistent ? minDims(tiles, resident) : mulDims(tiles, tile.splits), 1, 1],
+        grid: [mulDims(persistent ? minDims(groups, resident) : groups, cluster), 1, 1],
         block: [threads, 1, 1],
         sharedBytes: tileSharedBytes(tile),
-        ...(tile.splits > 1 && { cluster: [tile.splits, 1, 1] as const }),
+        ...(cluster > 1 && { cluster: [cluster, 1, 1] as const }),
       },
     ],
   });
@@ -95,14 +103,14 @@ extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(tile.b
 function printOperand(
   name: 'Left' | 'Right',
   { operand, matrix, image, constant }: MappedOperand,
-  rows: number,
+  side: Pick<LoaderOptions, 'rows' | 'multicast'>,
   permuted: boolean,
   { depth, span, bytes }: Operands,
   problem: Problem,
   group: GroupView,
   args: Arguments,
 ): string {
-  const loader = { name, type: cxxType(operand.dtype), bytes, rows, span, constant };
+  const loader = { name, type: cxxType(operand.dtype), bytes, ...side, span, constant };
   const input = { kind: 'input', index: operand.input } as const;
   if (image) return printImage(image, depth, { ...loader, source: input }, args);
   if (!constant) return printMatrix(matrix!, depth, { ...loader, source: input }, args);

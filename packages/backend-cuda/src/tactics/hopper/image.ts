@@ -100,7 +100,7 @@ export function printImage(image: Image, depth: Depth, o: LoaderOptions, args: A
     ).map((l) => `    ${l}`),
     `    return {r0, ${at.map((_, i) => `r${String(i + 1)} * ${String(steps[i])} + ${String(lower[i])}`).join(', ')}};`,
     '  }',
-    ...printLoadHead(depth, map, args),
+    ...printLoadHead(depth, map, o, args),
     ...(depth.taps === 1 ? [] : printDecode(taps, 'tap', 't', args)).map((l) => `    ${l}`),
     `    tma_load_im2col(shared, &${map}, barrier, cache_normal, channel, ${inner(at)
       .map((x) => `at.${x}`)

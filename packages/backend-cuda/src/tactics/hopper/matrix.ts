@@ -94,6 +94,10 @@ export function printMatrix(m: Matrix, depth: Depth, o: LoaderOptions, args: Arg
     swizzle: o.span,
   });
   const at = ['row', ...moving.map((b) => b.name)];
+  const load =
+    o.multicast === true
+      ? `tma_load_multicast(shared, &${map}, barrier, cache_normal, blocks,`
+      : `tma_load(shared, &${map}, barrier, cache_normal,`;
   return [
     `struct ${o.name} {`,
     `  using Element = ${o.type};`,
@@ -103,8 +107,8 @@ export function printMatrix(m: Matrix, depth: Depth, o: LoaderOptions, args: Arg
     ...printDecode(m.batch, 'batch', 'b', args).map((l) => `    ${l}`),
     `    return {${at.join(', ')}};`,
     '  }',
-    ...printLoadHead(depth, map, args),
-    `    tma_load(shared, &${map}, barrier, cache_normal, channel, ${outer.map((x) => x.name).join(', ')});`,
+    ...printLoadHead(depth, map, o, args),
+    `    ${load} channel, ${outer.map((x) => x.name).join(', ')});`,
     '  }',
     '};',
   ].join('\n');

@@ -1,6 +1,7 @@
-/** Tiles of the warpgroup kernel, and a model of how long they take. */
+/** Tiles of the warpgroup kernel, as work for the model. */
 
-import type { Extents, Machine } from '../contraction/tiles.js';
+import type { Work } from '../contraction/model.js';
+import { bytesOf, type Extents, type Machine } from '../contraction/tiles.js';
 
 /** In the kernel's words: rows are those of wgmma, which are the result's columns where operands are swapped. */
 export interface WarpgroupTile {
@@ -13,6 +14,8 @@ export interface WarpgroupTile {
   readonly stages: number;
   /** Blocks of a cluster that share a tile's depth. */
   readonly splits: number;
+  /** Blocks of a cluster that load the operand of wgmma's columns together: 1 for none. Times splits at most 8. */
+  readonly shares: number;
   /** Blocks that a multiprocessor should hold: bounds registers and shared memory. */
   readonly blocks: number;
   /** 1: the constant operand takes wgmma's rows. */
@@ -25,7 +28,7 @@ export interface WarpgroupTile {
 /** What a block may use at most, and what the device keeps of a multiprocessor's memory for each block. */
 const mostSharedBytes = 227 * 1024;
 const reservedBytes = 1024;
-const mostStages = 8;
+const mostStages = 12;
 const barrierBytes = 16;
 /** Of the barriers by which two teams take turns. */
 const orderBytes = (t: Pick<WarpgroupTile, 'turns'>): number => (t.turns > 1 ? 16 : 0);
@@ -56,6 +59,7 @@ export function tileSharedBytes(t: WarpgroupTile): number {
 /** [rows, columns, together, turns, blocks] */
 const shapes: readonly (readonly [number, number, number, number, number])[] = [
   [256, 128, 2, 1, 1],
+  [256, 96, 2, 1, 1],
   [128, 256, 2, 1, 1],
   [128, 224, 2, 1, 1],
   [128, 192, 2, 1, 1],
@@ -66,8 +70,11 @@ const shapes: readonly (readonly [number, number, number, number, number])[] = [
   [256, 64, 2, 1, 1],
   [128, 64, 1, 2, 2],
   [128, 64, 2, 1, 2],
+  [128, 32, 2, 1, 3],
   [64, 256, 1, 2, 1],
+  [64, 256, 1, 1, 1],
   [64, 192, 1, 2, 1],
+  [64, 192, 1, 1, 2],
   [64, 128, 1, 2, 1],
   [64, 128, 1, 1, 2],
   [64, 96, 1, 1, 2],
@@ -76,9 +83,15 @@ const shapes: readonly (readonly [number, number, number, number, number])[] = [
 ];
 
 /** Widths of tiles whose rows are the constant's: the other operand is narrow. */
-const swappedWidths = [8, 16, 24, 32, 48, 64];
-const swappedBlocks = 3;
-const swappedLimit = 64;
+const swappedWidths = [8, 16, 24, 32, 48, 64, 96, 128];
+/** Blocks that registers suffice for. */
+const swappedBlocks = (columns: number): number => (columns > 64 ? 2 : 3);
+const swappedLimit = 128;
+
+const splitCounts = [1, 2, 3, 4, 6, 8];
+const shareCounts = [1, 2, 4];
+/** What every device with clusters has. */
+const mostOfCluster = 8;
 
 function withStages(t: Omit<WarpgroupTile, 'stages'>, steps: number): WarpgroupTile | undefined {
   const room = Math.min(mostSharedBytes, Math.floor((mostSharedBytes + reservedBytes) / t.blocks) - reservedBytes);
@@ -88,31 +101,47 @@ function withStages(t: Omit<WarpgroupTile, 'stages'>, steps: number): WarpgroupT
   return stages >= 2 && tileSharedBytes(tile) <= room ? tile : undefined;
 }
 
-/**
- * Tiles worth a look. @param steps of the whole depth
- * @param constant whether the right operand is one: only then are its columns in the order that registers are stored in,
- *   and only then is it worth while to swap
- */
-export function tilesFor(
-  extents: Extents,
-  steps: number,
-  span: Span,
-  constant: boolean,
-  machine: Machine,
-): WarpgroupTile[] {
+export interface TileOptions {
+  readonly extents: Extents;
+  /** Of the whole depth. */
+  readonly steps: number;
+  readonly span: Span;
+  /**
+   * Whether the right operand is constant: only then are its columns in the order that registers are stored in, and only
+   * then is it worth while to swap.
+   */
+  readonly constant: boolean;
+  /** Whether blocks may load the left operand together, where it takes wgmma's columns. */
+  readonly sharesLeft: boolean;
+  readonly machine: Machine;
+}
+
+/** Tiles worth a look. */
+export function tilesFor({ extents, steps, span, constant, sharesLeft, machine }: TileOptions): WarpgroupTile[] {
+  const { multiprocessors } = machine;
   const found: WarpgroupTile[] = [];
   const add = (
-    t: Omit<WarpgroupTile, 'stages' | 'splits' | 'permuted' | 'span'>,
+    t: Pick<WarpgroupTile, 'rows' | 'columns' | 'together' | 'turns' | 'blocks' | 'swapped'>,
     down: number,
     across: number,
   ): void => {
-    const tiles = Math.ceil(down / t.rows) * Math.ceil(across / t.columns) * extents.batch;
-    const rounds = Math.ceil(tiles / (t.blocks * machine.multiprocessors));
-    for (const splits of [1, 2, 4, 8]) {
-      if (splits > 1 && (t.turns > 1 || tiles * splits > 1.1 * machine.multiprocessors || steps < 2 * splits)) continue;
-      const permuted = constant && t.swapped === 0 ? 1 : 0;
-      const tile = withStages({ ...t, splits, permuted, span }, Math.ceil(steps / splits) * rounds);
-      if (tile) found.push(tile);
+    const below = Math.ceil(down / t.rows);
+    const tiles = below * Math.ceil(across / t.columns) * extents.batch;
+    const permuted = constant && t.swapped === 0 ? 1 : 0;
+    for (const splits of splitCounts) {
+      // More blocks than are there at once would only wait; and few steps are over before the ring is full.
+      if (splits > 1 && (t.turns > 1 || tiles * splits > 2 * multiprocessors || steps < 2 * splits)) continue;
+      for (const shares of shareCounts) {
+        if (shares > 1 && !mayShare(t, shares, below, splits, t.swapped === 0 || sharesLeft)) continue;
+        const rounds = splits === 1 ? Math.ceil(tiles / (t.blocks * multiprocessors)) : 1;
+        const own = Math.ceil(steps / splits) * rounds;
+        const tile = withStages({ ...t, splits, shares, permuted, span }, own);
+        if (tile) found.push(tile);
+        // A block that has a multiprocessor to itself may have all of its memory.
+        if (t.blocks === 1 || tiles * splits > multiprocessors) continue;
+        const alone = withStages({ ...t, blocks: 1, splits, shares, permuted, span }, own);
+        if (alone && alone.stages > (tile?.stages ?? 0)) found.push(alone);
+      }
     }
   };
   for (const [rows, columns, together, turns, blocks] of shapes)
@@ -124,59 +153,55 @@ export function tilesFor(
       [64, 1],
       [128, 2],
     ] as const)
-      add({ rows, columns, together, turns: 1, blocks: swappedBlocks, swapped: 1 }, extents.columns, extents.rows);
+      add(
+        { rows, columns, together, turns: 1, blocks: swappedBlocks(columns), swapped: 1 },
+        extents.columns,
+        extents.rows,
+      );
   }
   return found;
 }
 
-const clocksPerMicrosecond = 1700;
-/** Multiply-adds of 16-bit elements a clock. */
-const peakRate = 2048 * 0.88;
-const l2BytesPerClock = 44;
-const memoryBytesPerMicrosecond = 3.9e6;
-/** Clocks from one step to the next of a warpgroup that nothing else delays, and from the first load to the first sum. */
-const stepLatency = 150;
-const firstLatency = 1200;
-const startMicroseconds = 1.1;
-/** Clocks in which a warp's scheduler stores 32 × 8 sums, and the exchange of a cluster's sums. */
-const storeClocks = 90;
-const exchangeClocks = 1500;
+/** Whether so many tiles below each other may load an operand together, without more than a quarter of them in vain. */
+function mayShare(
+  { columns }: Pick<WarpgroupTile, 'columns'>,
+  shares: number,
+  below: number,
+  splits: number,
+  mapped: boolean,
+): boolean {
+  const rounded = Math.ceil(below / shares) * shares;
+  return mapped && splits * shares <= mostOfCluster && columns % (8 * shares) === 0 && rounded <= 1.25 * below;
+}
 
-/** Microseconds of a launch. @param taps how often an image is read */
-export function estimateTile(
+/** @param taps how often an image is read */
+export function tileWork(
   t: WarpgroupTile,
   extents: Extents,
   steps: number,
   elementBytes: number,
   taps: number,
-  machine: Machine,
-): number {
+  { multiprocessors }: Machine,
+): Work {
   const [down, across] = t.swapped === 1 ? [extents.columns, extents.rows] : [extents.rows, extents.columns];
-  const tiles = Math.ceil(down / t.rows) * Math.ceil(across / t.columns) * extents.batch * t.splits;
-  const ownSteps = Math.ceil(steps / t.splits);
-  // Narrow instructions wait for shared memory: 64 rows and the columns, 32 bytes of depth each, at 128 bytes a clock.
-  const instruction = Math.max(t.columns / 2, (64 + t.columns) / 4);
-  const math = ((t.span / 32) * (t.rows / 64) * instruction) / 0.88;
-  const traffic = ((t.rows + t.columns) * t.span) / l2BytesPerClock;
-  const perTile = t.rows * t.columns;
-  const store = (perTile / 256 / (4 * t.together)) * storeClocks + (t.splits > 1 ? exchangeClocks : 0);
-  const resident = Math.min(t.blocks, Math.ceil(tiles / machine.multiprocessors)) * t.turns;
-  // Teams and blocks that share a multiprocessor hide each other's latency and stores, but not each other's work.
-  const wave = (together: number): number =>
-    Math.max(
-      ownSteps * stepLatency + store,
-      together * ownSteps * Math.max(math, traffic) + (together > 1 ? store / 2 : store),
-    );
-  const perWave = machine.multiprocessors * resident;
-  const full = Math.floor(tiles / perWave);
-  const rest = tiles - full * perWave;
-  const clocks =
-    firstLatency + full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / machine.multiprocessors)) : 0);
-  const { batch, rows, columns, depth } = extents;
-  const elements = batch * ((rows * depth) / taps + columns * depth + rows * columns);
-  const memory = (elements * elementBytes) / memoryBytesPerMicrosecond;
-  const compute = (batch * rows * columns * depth * elementBytes) / 2 / (peakRate * machine.multiprocessors);
-  const busy = Math.max(clocks, compute) / clocksPerMicrosecond;
-  // Neither hides the other altogether.
-  return startMicroseconds + Math.max(busy, memory) + Math.min(busy, memory) / 10;
+  const below = Math.ceil(Math.ceil(down / t.rows) / t.shares) * t.shares;
+  return {
+    family: 'wgmma',
+    tiles: below * Math.ceil(across / t.columns) * extents.batch,
+    rows: t.rows,
+    columns: t.columns,
+    steps: Math.ceil(steps / t.splits),
+    stepBytes: t.span,
+    splits: t.splits,
+    exchange: t.splits > 1 ? 'cluster' : 'none',
+    shares: t.shares,
+    stages: t.stages,
+    resident: t.blocks,
+    turns: t.turns,
+    warps: 4 * t.together,
+    bytes: bytesOf(extents, elementBytes, taps),
+    slowness: 1,
+    before: 0,
+    multiprocessors,
+  };
 }

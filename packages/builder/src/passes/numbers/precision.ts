@@ -44,7 +44,7 @@ export const precision: Pass = {
 };
 
 /** True for origins that a pattern names; `*` stands for any characters. */
-function matcherOf(patterns: readonly string[]): (origins: readonly string[]) => boolean {
+export function matcherOf(patterns: readonly string[]): (origins: readonly string[]) => boolean {
   const tests = patterns.map(
     (p) =>
       new RegExp(

@@ -1,0 +1,41 @@
+/**
+ * `precision.tf32`: the float32 products that precision left may round their operands to TensorFloat-32. Said as an
+ * attribute of the product, which backends with such instructions obey and all others may ignore.
+ */
+
+import { type Graph, type Node, Rebuilder, type Steps, topologicalOrder } from '@tensorwright/core';
+import type { Pass, PassContext } from '../../pass.js';
+import { matcherOf } from './precision.js';
+
+const products = new Set(['dot', 'conv', 'convTranspose']);
+
+export const tensorFloat: Pass = {
+  name: 'tensor-float',
+  phase: 'numbers',
+  run(graph: Graph, context: PassContext): Graph | Steps<Graph> {
+    const { tf32, keepFloat32 } = context.options.precision ?? {};
+    return tf32 === true ? mark(graph, context, matcherOf(keepFloat32 ?? [])) : graph;
+  },
+};
+
+function* mark(graph: Graph, { builder }: PassContext, kept: (origins: readonly string[]) => boolean): Steps<Graph> {
+  const rebuilder = new Rebuilder(builder);
+  for (const node of topologicalOrder(graph)) {
+    if (node.op === 'input') continue;
+    yield;
+    builder.origin = builder.provenance.of(node);
+    const inputs = node.inputs.map((v) => v && rebuilder.value(v));
+    const marked = isFloat32Product(node) && node.attributes['tf32'] !== true && !kept(builder.origin);
+    const outputs = marked
+      ? builder.node(node.op, inputs, { ...node.attributes, tf32: true })
+      : rebuilder.rebuildOn(node, inputs).outputs;
+    rebuilder.set(node, outputs);
+  }
+  builder.origin = [];
+  return { inputs: graph.inputs, outputs: graph.outputs.map((v) => rebuilder.value(v)) };
+}
+
+function isFloat32Product({ op, inputs }: Node): boolean {
+  const [first] = inputs;
+  return products.has(op) && first?.type.kind === 'tensor' && first.type.dtype === 'float32';
+}
