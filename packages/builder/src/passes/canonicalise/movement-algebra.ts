@@ -14,6 +14,8 @@ import {
   type Value,
 } from '@tensorwright/core';
 import { dimsOf, type RulePass, rulePass, sameDims, through, typeOf, unaryExample } from '../rules.js';
+import { shorterChain } from './movement-chain.js';
+import { castBeforeMovement, leadsFromProduct, rowsAsTheyLie, transposeAfterMap } from './product-rows.js';
 
 const reshapeOfReshape: Rule = {
   name: 'reshape(reshape(x)) ⇒ reshape(x)',
@@ -280,19 +282,6 @@ function reshapedExtents(own: readonly Dim[], from: readonly Dim[], to: readonly
   return moved;
 }
 
-/** The product itself, or maps that read nothing but it. */
-function leadsFromProduct(v: Value, uses: (v: Value) => number): boolean {
-  let at: Value | undefined = v;
-  for (let depth = 0; at && depth < 32; depth++) {
-    if (operatorOf(at.node.op).kind === 'contraction') return true;
-    if (operatorOf(at.node.op).kind !== 'map' || uses(at) > 2) return false;
-    at = at.node.inputs.find(
-      (i) => i && sameDims(dimsOf(i), dimsOf(at)) && i.node.op !== 'input' && i.node.op !== 'reshape',
-    );
-  }
-  return false;
-}
-
 const padIntoConv: Rule = {
   name: 'conv(pad(x, 0)) ⇒ conv(x) with larger pads',
   roots: ['conv'],
@@ -342,7 +331,11 @@ export const movementAlgebra: RulePass = rulePass('movement-algebra', 'canonical
   sliceOfSlice,
   sliceOfConcat,
   concatOfOne,
+  shorterChain,
   expandBeforeMap,
+  rowsAsTheyLie,
   reshapeAfterMap,
+  transposeAfterMap,
+  castBeforeMovement,
   padIntoConv,
 ]);

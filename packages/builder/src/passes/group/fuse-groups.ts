@@ -37,6 +37,7 @@ function* fuse(graph: Graph, context: PassContext): Steps<Graph> {
     if (!kind || clustering.clusterOf(node)) continue;
     const cluster = clustering.create(kind, node);
     if (kind === 'contraction' || node.op === 'reduce') absorbEpilogue(clustering, cluster, node);
+    else if (kind === 'reduce') absorbCast(clustering, cluster, node);
     yield;
   }
   yield* growMapClusters(clustering);
@@ -72,6 +73,18 @@ function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node):
     if (escaping.length === 1 && mayEndIn(escaping[0]!) && operandCount(cluster) <= maxOperands) closed = added.length;
   }
   for (const node of added.slice(closed)) clustering.remove(cluster, node);
+}
+
+/** Statistics are float32; what reads the result in 16 bits alone has it written so. */
+function absorbCast(clustering: Clustering, cluster: Cluster, anchor: Node): void {
+  const [value, ...others] = anchor.outputs;
+  const [user, second] = clustering.users.get(value!) ?? [];
+  const alone = !second && ![value!, ...others].some((v) => clustering.outputs.has(v));
+  const unread = others.every((v) => (clustering.users.get(v)?.length ?? 0) === 0);
+  if (alone && unread && user?.op === 'cast' && value!.type.kind === 'tensor' && isFloat(value!.type.dtype)) {
+    const to = user.outputs[0]!.type;
+    if (to.kind === 'tensor' && isFloat(to.dtype)) clustering.add(cluster, user);
+  }
 }
 
 /** The first unclustered map node that reads the cluster and may join it. */

@@ -1,0 +1,192 @@
+/** Products and the movement of their rows: rows stay as the operand has them, and what moves them comes after. */
+
+import {
+  type Dim,
+  dotRoles,
+  type GraphBuilder,
+  type OperatorKind,
+  operatorOf,
+  provablyEqual,
+  type Rule,
+  Tensor,
+  tensorType,
+  type Value,
+} from '@tensorwright/core';
+import { dimsOf, sameDims } from '../rules.js';
+import { chainOf, isSliced, type MovementChain } from './movement-chain.js';
+
+const rearrangements = new Set(['reshape', 'transpose']);
+const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode('a'.charCodeAt(0) + i));
+
+/**
+ * Linear layers of models with the sequence first multiply transposed tensors, and their results are transposed back:
+ * with the rows in the operand's order both transposes meet. Flattened rows ('Gemm') are the same case.
+ */
+export const rowsAsTheyLie: Rule = {
+  name: 'dot(move(x), w) ⇒ move(dot(x, w)) where the rows of x are moved',
+  roots: ['dot'],
+  apply(node, { builder }) {
+    const [moved, weights] = node.inputs as [Value, Value];
+    const { lhs, rhs, out } = node.attributes as unknown as Record<'lhs' | 'rhs' | 'out', string>;
+    const roles = dotRoles(lhs, rhs, out);
+    if (weights.node.op !== 'constant' || roles.batch.length > 0 || roles.contracted.length !== 1) return undefined;
+    const rows = roles.rows.join('');
+    const columns = roles.columns.join('');
+    if (lhs !== `${rows}${roles.contracted[0]!}` || out !== `${rows}${columns}`) return undefined;
+    const chain = chainOf(moved, rearrangements);
+    const plain = chain.length > 0 && rowsOf(chain);
+    if (!plain) return undefined;
+
+    const from = dimsOf(chain.source)!;
+    const { contracted, inOrder, perm } = plain;
+    const arranged = perm.every((p, i) => p === i)
+      ? chain.source
+      : builder.op('transpose', [chain.source], { perm: [...perm] });
+    const x =
+      contracted.length === 1
+        ? arranged
+        : builder.op('reshape', [arranged], { dims: [...plain.rows.map((r) => from[r]!), dimsOf(moved)!.at(-1)!] });
+    const names = letters
+      .filter((l) => !rhs.includes(l))
+      .slice(0, plain.rows.length)
+      .join('');
+    if (names.length < plain.rows.length) return undefined;
+    const product = builder.op('dot', [x, weights], {
+      lhs: `${names}${roles.contracted[0]!}`,
+      rhs,
+      out: `${names}${columns}`,
+    });
+    const tail = Array.from({ length: columns.length }, (_, i) => plain.rows.length + i);
+    const ordered = inOrder.map((axis) => plain.rows.indexOf(axis));
+    const ones = plain.rows.map((_, i) => i).filter((i) => !ordered.includes(i));
+    const back = [...ones, ...ordered, ...tail];
+    const turned = back.every((p, i) => p === i) ? product : builder.op('transpose', [product], { perm: back });
+    return builder.op('reshape', [turned], { dims: dimsOf(node.outputs[0])! });
+  },
+  example: (b) => {
+    const x = b.input('x', tensorType('float32', [2, 3, 4]));
+    const swapped = b.op('transpose', [x], { perm: [1, 0, 2] });
+    const w = b.constant(ramp(4, 5));
+    const flat = b.op('reshape', [swapped], { dims: [6, 4] });
+    return { inputs: [x], outputs: [b.op('dot', [flat, w], { lhs: 'mk', rhs: 'kn', out: 'mn' })] };
+  },
+};
+
+/**
+ * Axes of the source: its rows in its own order, the contracted ones, rows in the order in which they are wanted, and
+ * the permutation that brings the contracted ones to the end. undefined where axes are cut, or nothing would be won.
+ */
+function rowsOf(chain: MovementChain):
+  | {
+      readonly rows: readonly number[];
+      readonly contracted: readonly number[];
+      readonly inOrder: readonly number[];
+      readonly perm: readonly number[];
+    }
+  | undefined {
+  const from = dimsOf(chain.source)!;
+  const whole = chain.pieces.every((p) => !isSliced(p) && provablyEqual(p.whole, from[p.axis]!));
+  const contracted = chain.axes.at(-1)!.map((p) => p.axis);
+  if (!whole || contracted.length === 0) return undefined;
+  const rows = from.map((_, axis) => axis).filter((axis) => !contracted.includes(axis));
+  const inOrder = chain.axes.slice(0, -1).flatMap((axis) => axis.map((p) => p.axis));
+  const turned = inOrder.some((axis, i) => i > 0 && axis < inOrder[i - 1]!);
+  const flattened = chain.length === 1 && contracted.length === 1 && contracted[0] === from.length - 1;
+  return turned || flattened ? { rows, contracted, inOrder, perm: [...rows, ...contracted] } : undefined;
+}
+
+function ramp(...dims: readonly number[]): Tensor {
+  const size = dims.reduce((n, d) => n * d, 1);
+  return new Tensor(
+    'float32',
+    Float32Array.from({ length: size }, (_, i) => i / size),
+    dims,
+  );
+}
+
+/** A product itself, turned or not, or maps that read nothing but it. */
+export function leadsFromProduct(v: Value, uses: (v: Value) => number): boolean {
+  return leadsFrom('contraction', v, uses);
+}
+
+function leadsFrom(kind: OperatorKind, v: Value, uses: (v: Value) => number): boolean {
+  let at: Value | undefined = v;
+  for (let depth = 0; at && depth < 32; depth++) {
+    if (operatorOf(at.node.op).kind === kind) return true;
+    if (at.node.op === 'transpose' && uses(at) === 1) {
+      at = at.node.inputs[0];
+      continue;
+    }
+    if (operatorOf(at.node.op).kind !== 'map' || uses(at) > 2) return false;
+    at = at.node.inputs.find(
+      (i) => i && sameDims(dimsOf(i), dimsOf(at)) && i.node.op !== 'input' && i.node.op !== 'reshape',
+    );
+  }
+  return false;
+}
+
+export const transposeAfterMap: Rule = {
+  name: 'map(transpose(dot), y) ⇒ transpose(map(dot, transpose⁻¹(y))): the map joins the product',
+  roots: undefined,
+  apply(node, { builder, uses }) {
+    if (operatorOf(node.op).kind !== 'map') return undefined;
+    const out = dimsOf(node.outputs[0]);
+    const at = node.inputs.findIndex(
+      (v) =>
+        v?.node.op === 'transpose' &&
+        uses(v) === 1 &&
+        uses(v.node.inputs[0]!) === 1 &&
+        leadsFromProduct(v.node.inputs[0]!, uses) &&
+        sameDims(dimsOf(v), out),
+    );
+    if (at < 0 || !out) return undefined;
+    const { inputs: moved, attributes } = node.inputs[at]!.node;
+    const perm = attributes['perm'] as readonly number[];
+    const inputs: (Value | undefined)[] = [];
+    for (const [i, v] of node.inputs.entries()) {
+      const back = i === at ? moved[0] : v && turnedBack(builder, v, perm);
+      if (v && !back) return undefined;
+      inputs.push(back);
+    }
+    return builder.op('transpose', [builder.op(node.op, inputs, node.attributes)], { perm });
+  },
+  example: (b) => {
+    const x = b.input('x', tensorType('float32', [2, 3, 4]));
+    const product = b.op('dot', [x, b.constant(ramp(4, 5))], { lhs: 'abk', rhs: 'kn', out: 'abn' });
+    const turned = b.op('transpose', [product], { perm: [1, 0, 2] });
+    return { inputs: [x], outputs: [b.op('add', [turned, b.constant(ramp(5))])] };
+  },
+};
+
+export const castBeforeMovement: Rule = {
+  name: 'cast(move(x)) ⇒ move(cast(x)) where x is a reduction, whose kernel casts, or is expanded',
+  roots: ['cast'],
+  apply(node, { builder, uses }) {
+    const moved = node.inputs[0]!;
+    const x = moved.node.inputs[0];
+    const repeats = moved.node.op === 'expand';
+    const reduced =
+      rearrangements.has(moved.node.op) && uses(moved) === 1 && uses(x!) === 1 && leadsFrom('reduce', x!, uses);
+    if (!repeats && !reduced) return undefined;
+    return builder.op(moved.node.op, [builder.op('cast', [x], node.attributes)], moved.node.attributes);
+  },
+  example: (b) => {
+    const x = b.input('x', tensorType('float32', [2, 3, 4]));
+    const sums = b.op('reduce', [x], { monoid: 'sum', axes: [2], keepdims: false });
+    return { inputs: [x], outputs: [b.op('cast', [b.op('reshape', [sums], { dims: [6] })], { to: 'float64' })] };
+  },
+};
+
+/** An operand of a map over axes in the order `perm`, over them as they were; undefined where that would move data. */
+function turnedBack(builder: GraphBuilder, v: Value, perm: readonly number[]): Value | undefined {
+  const own = dimsOf(v);
+  if (!own) return undefined;
+  const last = perm.length - 1;
+  if (own.every((d) => d === 1) || (own.length === 1 && perm[last] === last)) return v;
+  const inverse = perm.map((_, axis) => perm.indexOf(axis));
+  const sameTurn = v.node.op === 'transpose' && (v.node.attributes['perm'] as number[]).every((p, i) => p === perm[i]);
+  if (v.node.op !== 'constant' && !sameTurn) return undefined;
+  const lead: Dim[] = Array.from({ length: perm.length - own.length }, () => 1);
+  const padded = lead.length > 0 ? builder.op('reshape', [v], { dims: [...lead, ...own] }) : v;
+  return builder.op('transpose', [padded], { perm: inverse });
+}
