@@ -1,7 +1,8 @@
 // Normalization of rows to zero mean and unit variance, or (Rms) to unit mean square. Begins after reduce.cuh.
 // A problem (generated) has Index, X (elements), C (what they are computed in), V, rows(), columns(), epsilon(),
-// load(row, column): V elements, store(row, column, values): V normalized values, to be scaled and shifted,
-// statistics(row, mean, inverse), and, for rows split over blocks, splits(), chunk(), partial(): see reduce.cuh.
+// load(row, column): V elements, early(row, column) and late(row, column): what V results need besides, as far as it is
+// constant and as far as it is not, store(row, column, values, early, late): V normalized values, to be scaled and
+// shifted, statistics(row, mean, inverse), and, for rows split over blocks, splits(), chunk(), partial(): see reduce.cuh.
 
 // Count, mean and sum of squared distances from the mean of some elements; for Rms the mean is zero.
 template <typename C, bool Rms>
@@ -55,12 +56,21 @@ TW_DEVICE void norm_registers(const P& p) {
   const Index first = static_cast<int>(threadIdx.x) % T * V;
   const Index columns = row < p.rows() ? p.columns() : 0;
   const C count = static_cast<C>(p.columns());
+  // Everything is on its way before the first sum: rows are short, and one wait is most of the kernel's time.
+  typename P::Early early[E];
+#pragma unroll
+  for (int e = 0; e < E; ++e)
+    if (first + e * (T * V) < columns) early[e] = p.early(row, first + e * (T * V));
   wait_for_predecessor();
   let_successor_start();
   Vec<typename P::X, V> raw[E];
+  typename P::Late late[E];
 #pragma unroll
   for (int e = 0; e < E; ++e)
-    if (first + e * (T * V) < columns) raw[e] = p.load(row, first + e * (T * V));
+    if (first + e * (T * V) < columns) {
+      raw[e] = p.load(row, first + e * (T * V));
+      late[e] = p.late(row, first + e * (T * V));
+    }
   C x[E][V];
   C sum = C(0);
 #pragma unroll
@@ -88,7 +98,7 @@ TW_DEVICE void norm_registers(const P& p) {
       Vec<C, V> y;
 #pragma unroll
       for (int v = 0; v < V; ++v) y[v] = x[e][v] * inverse;
-      p.store(row, first + e * (T * V), y);
+      p.store(row, first + e * (T * V), y, early[e], late[e]);
     }
   if (first == 0 && row < p.rows()) p.statistics(row, mean, inverse);
 }
@@ -141,7 +151,7 @@ TW_DEVICE void row_apply(const P& p, Index row, Index begin, Index end, C mean, 
         Vec<C, V> y;
 #pragma unroll
         for (int v = 0; v < V; ++v) y[v] = (convert<C>(raw[u][v]) - mean) * inverse;
-        p.store(row, column + u * step, y);
+        p.store(row, column + u * step, y, p.early(row, column + u * step), p.late(row, column + u * step));
       }
   }
 }
@@ -270,7 +280,7 @@ TW_DEVICE void norm_outer(const P& p) {
       Vec<C, V> y;
 #pragma unroll
       for (int v = 0; v < V; ++v) y[v] = (convert<C>(raw[v]) - acc[v].mean) * inverse[v];
-      p.store(row, column, y);
+      p.store(row, column, y, p.early(row, column), p.late(row, column));
     }
     if (ty == 0 && split == 0)
 #pragma unroll

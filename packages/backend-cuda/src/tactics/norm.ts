@@ -2,7 +2,9 @@
 
 import {
   ceilDivDims,
+  constantOf,
   type Dim,
+  dimBounds,
   type EmitContext,
   type EmittedStep,
   exactQuotient,
@@ -15,7 +17,17 @@ import { type Launch, launchStep } from '../launch/launch-step.js';
 import { refuseScalars } from '../print/scalars.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { inputOperand, outputOperand, printEpilogue, printLoads, printProblem } from './lane-problem.js';
-import { enoughBlocks, outerShape, registerShape, splitsFor, typical } from './lane-shape.js';
+import {
+  clamp,
+  enoughBlocks,
+  enoughThreads,
+  outerShape,
+  powerOfTwo,
+  registerShape,
+  type RegisterShape,
+  splitsFor,
+  typical,
+} from './lane-shape.js';
 import { broadcastStrides, laneSpace, type LaneOperand, type LaneSpace, printLoad, printStore } from './lanes.js';
 import { bytesOf, layoutsFor, memoryMicroseconds, refuseOperands } from './operands.js';
 
@@ -68,7 +80,15 @@ export const norm: Tactic = {
     const scale = coefficient(1, 'scale');
     const bias = inputs[2] ? coefficient(2, 'bias') : undefined;
     const epilogue = printEpilogue(group, context, args, rows.toSpace, 'value', (o) => `${o.name}[v]`, value);
-    const read = [scale, ...(bias ? [bias] : []), ...epilogue.operands];
+    const coefficients = [{ operand: scale, input: 1 }, ...(bias ? [{ operand: bias, input: 2 }] : [])].map(
+      ({ operand, input }) => ({
+        operand,
+        isConstant: constantOf(group.node.inputs[group.anchorInputs[input]!]) !== undefined,
+      }),
+    );
+    const early = coefficients.filter((c) => c.isConstant).map((c) => c.operand);
+    const late = [...coefficients.filter((c) => !c.isConstant).map((c) => c.operand), ...epilogue.operands];
+    const read = [...early, ...late];
     const statistics = statisticOutputs(group).map(({ output, part }) => ({
       operand: outputOperand(
         group,
@@ -95,8 +115,11 @@ export const norm: Tactic = {
         : '',
       printLoad(space, main, 'load'),
       ...printLoads(space, read),
-      '  TW_DEVICE void store(Index row, Index column, const Vec<C, V>& values) const {\n',
-      ...read.map((o) => `    const auto ${o.name} = ${o.name}_load(row, column);\n`),
+      printSides('Early', 'early', early),
+      printSides('Late', 'late', late),
+      '  TW_DEVICE void store(Index row, Index column, const Vec<C, V>& values, [[maybe_unused]] const Early& early, [[maybe_unused]] const Late& late) const {\n',
+      ...early.map((o) => `    const auto& ${o.name} = early.${o.name};\n`),
+      ...late.map((o) => `    const auto& ${o.name} = late.${o.name};\n`),
       printStore(space, out, `      const C value = ${shifted};\n${epilogue.statements}`, epilogue.result),
       '  }\n',
       '  TW_DEVICE void statistics(Index row, C mean, C inverse) const {\n',
@@ -120,6 +143,16 @@ export const norm: Tactic = {
     });
   },
 };
+
+/** What vectors of operands a result needs, and the function that loads them. */
+function printSides(type: string, name: string, operands: readonly LaneOperand[]): string {
+  return `  struct ${type} {
+${operands.map((o) => `    Vec<${o.type}, V> ${o.name};\n`).join('')}  };
+  TW_DEVICE ${type} ${name}([[maybe_unused]] Index row, [[maybe_unused]] Index column) const {
+    return {${operands.map((o) => `${o.name}_load(row, column)`).join(', ')}};
+  }
+`;
+}
 
 /** The group's output that holds normalized values; the others are statistics as they are. */
 function valueOutput(group: GroupView): number | undefined {
@@ -159,6 +192,27 @@ function rowsOf(group: GroupView, dims: readonly Dim[]): Rows {
   };
 }
 
+/**
+ * Rows of a warp or a part of one, which needs no barrier, each thread with a few vectors; undefined where they are too
+ * long. Few rows take all of a warp; of many, threads that would have nothing to do are what to save.
+ */
+function warpShape(space: LaneSpace, elementsOfThread: number): RegisterShape | undefined {
+  const packs = Math.max(1, Math.ceil(dimBounds(space.columns).max / space.width));
+  const rows = Math.max(1, typical(space.rows));
+  const vectorsOf = (threads: number): number => Math.ceil(packs / threads);
+  const most = Math.max(1, Math.floor(elementsOfThread / space.width));
+  const fitting = [32, 16, 8, 4, 2, 1].filter((t) => vectorsOf(t) <= most);
+  if (fitting.length === 0) return undefined;
+  const many = rows * 32 > 4 * enoughThreads;
+  const usual = fitting.filter((t) => vectorsOf(t) <= (many ? 4 : 1));
+  const idle = (threads: number): number => threads * vectorsOf(threads) - packs;
+  const [threads] = (usual.length > 0 ? usual : fitting.slice(0, 1)).sort((a, b) =>
+    many ? idle(a) - idle(b) || b - a : a - b,
+  ) as [number];
+  const block = clamp(powerOfTwo((rows * threads) / enoughBlocks), 32, many ? 256 : 128);
+  return { block, threads, vectors: vectorsOf(threads) };
+}
+
 interface Shape {
   readonly kernels: readonly { readonly name: string; readonly call: string }[];
   readonly block: number;
@@ -184,7 +238,7 @@ function shapeOf(space: LaneSpace, rms: boolean, double: boolean): Shape {
           ];
     return { kernels, block: tx * ty, rowsOfBlock, splits, step: ty };
   }
-  const held = registerShape(space, double ? 12 : 24);
+  const held = warpShape(space, double ? 16 : 32) ?? registerShape(space, double ? 12 : 24);
   // Few rows that are long go to all multiprocessors, at the cost of a second launch.
   const longRow = 64 * 1024;
   if (held && !(columns >= longRow / 4 && rows < enoughBlocks / 8)) {
