@@ -1,6 +1,8 @@
-// Attention of 16-bit floats on tensor cores (compute capability 8.0 and up), after attention.cuh. A warp owns 16 · MT
-// rows of a tile; keys and values pass by in blocks of N through shared memory, double-buffered; scores, weights and
-// results stay in registers. With One, a single block holds all keys and nothing is ever rescaled.
+// Attention of 16-bit floats on tensor cores (compute capability 8.0 and up), after attention_softmax.cuh. A warp owns
+// 16 · MT rows of a tile; keys and values pass by in blocks of N through shared memory, double-buffered; scores, weights
+// and results stay in registers. With One, a single block holds all keys and nothing is ever rescaled. KeyWarps warps
+// share their rows, each with a part of every block's keys, and merge their results at the end: small tiles, and many of
+// them, where queries are few. BiasKeys: see attention_gather_bias.
 
 // Copies rows [first, first + Rows) of Size columns, where they exist, into shared rows of Pitch elements; the rest, up
 // to a multiple of 16 columns, is zero. Ends in a group of asynchronous copies to commit, or, without Vector, in
@@ -50,24 +52,86 @@ TW_DEVICE void attention_load_queries(const P& p, typename P::T* shared, typenam
   }
 }
 
-template <int Warps, int MT, int N, bool One, typename P>
+// What the warps of the same rows made of their keys, as floats in shared memory.
+template <int KeyWarps, int Rows, typename P>
+struct AttentionParts {
+  using T = typename P::T;
+  using Index = typename P::Index;
+  static constexpr int columns = attention_pad(P::value_size), pitch = columns + 4;
+  f32 *const values, *const states;  // [KeyWarps][Rows][pitch], [KeyWarps][Rows][maximum, sum]
+  TW_DEVICE explicit AttentionParts(u8* shared)
+      : values(reinterpret_cast<f32*>(shared)), states(values + KeyWarps * Rows * pitch) {}
+
+  template <int MT>
+  TW_DEVICE void put(int key_warp, int first, const AttentionState<MT, P>& state,
+                     const f32 (&out)[MT][columns / 8][4]) const {
+    const int g = lane_index() / 4, t = lane_index() % 4;
+#pragma unroll
+    for (int r = 0; r < 2 * MT; ++r) {
+      const int at = key_warp * Rows + first + r / 2 * 16 + r % 2 * 8 + g;
+      const f32 sum = warp_reduce<4>(state.sum[r], Sum{});
+      if (t == 0) store_vec(states + 2 * at, Vec<f32, 2>{state.maximum[r] * AttentionUnit<P>::value, sum});
+#pragma unroll
+      for (int c = 0; c < columns / 8; ++c)
+        store_vec(values + at * pitch + c * 8 + 2 * t,
+                  Vec<f32, 2>{out[r / 2][c][r % 2 * 2], out[r / 2][c][r % 2 * 2 + 1]});
+    }
+  }
+
+  // By all threads, a few columns of a row each.
+  template <int Threads>
+  TW_DEVICE void merge(const P& p, Index batch, Index first_row) const {
+    constexpr int width = P::o_vector ? 8 : 1, chunks = (P::value_size + width - 1) / width;
+    for (int i = static_cast<int>(threadIdx.x); i < Rows * chunks; i += Threads) {
+      const int row = i / chunks, column = i % chunks * width;
+      const AttentionRow<P> at(p, first_row + row);
+      if (!at.inside) continue;
+      Vec<f32, 2> part[KeyWarps];
+      f32 top = attention_nothing();
+      if constexpr (P::sinks) top = p.sink(at.head) * log2_e;
+#pragma unroll
+      for (int w = 0; w < KeyWarps; ++w) {
+        part[w] = load_vec<2>(states + 2 * (w * Rows + row));
+        top = fmaxf(top, part[w][0]);
+      }
+      f32 sum = 0.0f, total[width] = {};
+      if constexpr (P::sinks) sum = fast_exp2(p.sink(at.head) * log2_e - attention_base(top));
+#pragma unroll
+      for (int w = 0; w < KeyWarps; ++w) {
+        const f32 weight = fast_exp2(part[w][0] - attention_base(top));
+        sum += part[w][1] * weight;
+        const f32* const from = values + (w * Rows + row) * pitch + column;
+#pragma unroll
+        for (int c = 0; c < width; ++c) total[c] += from[c] * weight;
+      }
+      const f32 inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
+      Vec<T, width> result;
+#pragma unroll
+      for (int c = 0; c < width; ++c) result.v[c] = convert<T>(total[c] * inverse);
+      store_vec(p.o(batch, at.head) + at.query * p.o_row() + column * p.o_column(), result);
+    }
+  }
+};
+
+template <int Warps, int MT, int N, bool One, int KeyWarps, int BiasKeys, typename P>
 TW_DEVICE void attention_mma(const P& p) {
   using Index = typename P::Index;
   using T = typename P::T;
-  constexpr int threads = Warps * warp_size, rows = Warps * MT * 16, stages = One ? 1 : 2;
+  constexpr int threads = Warps * warp_size, rows = Warps / KeyWarps * MT * 16, stages = One ? 1 : 2;
+  constexpr int own_keys = N / KeyWarps;
+  static_assert(Warps % KeyWarps == 0 && own_keys % 16 == 0 && BiasKeys % N == 0, "whole instructions");
   constexpr int size = attention_pad(P::size), value_size = attention_pad(P::value_size);
   constexpr int pitch = size + 8, value_pitch = value_size + 8;
   constexpr int row_pitch = size > value_size ? pitch : value_pitch;
-  constexpr int steps = size / 16, tiles = N / 8, outs = value_size / 8;
+  constexpr int steps = size / 16, tiles = own_keys / 8, outs = value_size / 8;
   // Queries wait in registers where there is room, else in shared memory.
   constexpr bool held = MT * (steps + outs + tiles) * 4 <= 176;
-  constexpr bool folded = P::softcap == 0 && !P::masked && !P::sinks && P::scale > 0;
-  constexpr f32 unit = folded ? static_cast<f32>(P::scale) * log2_e : 1.0f;
 
   TW_SHARED_BYTES(bytes);
   T* const shared_q = reinterpret_cast<T*>(bytes);
   T* const shared_k = shared_q + rows * row_pitch;
   T* const shared_v = shared_k + stages * N * pitch;
+  f32* const bias = reinterpret_cast<f32*>(shared_v + stages * N * value_pitch);
 
   wait_for_predecessor();
   let_successor_start();
@@ -93,7 +157,9 @@ TW_DEVICE void attention_mma(const P& p) {
         shared_v + n % stages * (N * value_pitch), v, p.v_row(), p.v_column(), keys.begin + n * N, keys.end);
   };
 
-  const int lane = lane_index(), warp = warp_index(), g = lane / 4, t = lane % 4;
+  const int lane = lane_index(), g = lane / 4, t = lane % 4;
+  // Of the rows, and of their keys.
+  const int warp = warp_index() % (Warps / KeyWarps), key_warp = warp_index() / (Warps / KeyWarps);
   if (block < last) {
     attention_load_queries<threads, rows, row_pitch>(p, shared_q, batch, first_row);
     load_keys(block);
@@ -102,31 +168,20 @@ TW_DEVICE void attention_mma(const P& p) {
   if (block < last) load_values(block);
   cp_async_commit();
 
-  // The thread's rows: g and g + 8 of each 16.
-  Index position[2 * MT], mask_at[2 * MT];
-#pragma unroll
-  for (int r = 0; r < 2 * MT; ++r) {
-    const AttentionRow<P> at(p, first_row + (warp * MT + r / 2) * 16 + r % 2 * 8 + g);
-    position[r] = at.query + p.offset(batch);
-    if constexpr (P::masked) mask_at[r] = p.mask_head(batch, at.head) + at.query * p.mask_row();
-  }
-  const Index lowest = P::packed ? p.offset(batch) : first_row + p.offset(batch);
-  const Index highest = P::packed ? p.queries() - 1 + p.offset(batch) : lowest + rows - 1;
+  if constexpr (BiasKeys > 0)
+    attention_gather_bias<threads>(p, bias, batch, static_cast<Index>(blockIdx.y), keys.begin, block * N, last * N,
+                                   keys.end);
 
-  f32 out[MT][outs][4], maximum[2 * MT], sum[2 * MT];
+  const Index warp_row = first_row + warp * MT * 16;
+  const AttentionTile<MT, P> at_tile(p, batch, warp_row, first_row, rows);
+  AttentionState<MT, P> state(p, warp_row);
+  f32 out[MT][outs][4];
 #pragma unroll
   for (int m = 0; m < MT; ++m)
 #pragma unroll
     for (int n = 0; n < outs; ++n)
 #pragma unroll
       for (int e = 0; e < 4; ++e) out[m][n][e] = 0.0f;
-#pragma unroll
-  for (int r = 0; r < 2 * MT; ++r) {
-    maximum[r] = attention_nothing();
-    if constexpr (P::sinks)
-      maximum[r] = p.sink(AttentionRow<P>(p, first_row + (warp * MT + r / 2) * 16 + r % 2 * 8 + g).head) * log2_e;
-    sum[r] = 0.0f;
-  }
 
   u32 q[held ? MT : 1][held ? steps : 1][4];
   const T* const q_lane = shared_q + (warp * MT * 16 + lane % 16) * row_pitch + lane / 16 * 8;
@@ -153,7 +208,8 @@ TW_DEVICE void attention_mma(const P& p) {
       for (int j = 0; j < tiles; ++j)
 #pragma unroll
         for (int e = 0; e < 4; ++e) s[m][j][e] = 0.0f;
-    const T* const k_lane = shared_k + n % stages * (N * pitch) + (lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 8;
+    const T* const k_lane =
+        shared_k + n % stages * (N * pitch) + (key_warp * own_keys + lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 8;
 #pragma unroll
     for (int step = 0; step < steps; ++step) {
       u32 a[held ? 1 : MT][4];
@@ -178,90 +234,29 @@ TW_DEVICE void attention_mma(const P& p) {
       }
     }
 
-    // Scale, mask, and the new maxima.
-    const Index first_key = keys.begin + n * N;
-    const bool whole = first_key + N <= keys.end && (!P::causal || first_key + N - 1 <= lowest) &&
-                       (P::right < 0 || first_key + N - 1 - lowest <= P::right) &&
-                       (P::left < 0 || highest - first_key <= P::left);
-    f32 top[2 * MT];
+    const int first_own = n * N + key_warp * own_keys;
+    attention_mask(p, at_tile, keys.begin + first_own, keys.end, BiasKeys > 0 ? bias + first_own : nullptr, s);
+    f32 factor[2 * MT];
+    attention_weigh<One>(state, s, factor);
+    if constexpr (!One) {
 #pragma unroll
-    for (int r = 0; r < 2 * MT; ++r) top[r] = maximum[r];
-#pragma unroll
-    for (int j = 0; j < tiles; ++j) {
-      const Index key = first_key + j * 8 + 2 * t;
-      f32 shared_bias[2] = {0.0f, 0.0f};
-      const auto load_bias = [&](Index at, f32(&bias)[2]) {
-        if constexpr (P::masked) {
-          if constexpr (P::mask_by_pairs) {
-            if (key >= keys.end) return;
-            const auto pair = load_vec<2>(p.mask() + at + key);
-            bias[0] = attention_bias(pair[0]);
-            bias[1] = attention_bias(pair[1]);
-          } else {
-#pragma unroll
-            for (int e = 0; e < 2; ++e)
-              if (key + e < keys.end) bias[e] = attention_bias(p.mask()[at + (key + e) * p.mask_column()]);
-          }
-        }
-      };
-      if constexpr (P::masked && !P::mask_by_query && !P::packed) load_bias(mask_at[0], shared_bias);
-#pragma unroll
-      for (int r = 0; r < 2 * MT; ++r) {
-        f32 bias[2] = {shared_bias[0], shared_bias[1]};
-        if constexpr (P::masked && (P::mask_by_query || P::packed)) load_bias(mask_at[r], bias);
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          f32& x = s[r / 2][j][r % 2 * 2 + e];
-          if constexpr (!folded) x = attention_score<false, P>(x);
-          if constexpr (P::masked) x = bias[e] == attention_nothing() ? bias[e] : x + bias[e];
-          if (!whole && (key + e >= keys.end || !attention_sees(p, position[r], key + e))) x = attention_nothing();
-          top[r] = fmaxf(top[r], x);
-        }
-      }
-    }
-#pragma unroll
-    for (int r = 0; r < 2 * MT; ++r) {
-      top[r] = fmaxf(top[r], shuffle_xor(top[r], 1));
-      top[r] = fmaxf(top[r], shuffle_xor(top[r], 2));
-      const f32 base = attention_base(top[r]) * unit;
-      f32 total = 0.0f;
-#pragma unroll
-      for (int j = 0; j < tiles; ++j)
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          f32& x = s[r / 2][j][r % 2 * 2 + e];
-          x = fast_exp2(x * unit - base);
-          total += x;
-        }
-      if constexpr (One) {
-        sum[r] = total;
-      } else {
-        const f32 factor = fast_exp2(maximum[r] * unit - base);
-        sum[r] = sum[r] * factor + total;
+      for (int r = 0; r < 2 * MT; ++r)
 #pragma unroll
         for (int c = 0; c < outs; ++c)
 #pragma unroll
-          for (int e = 0; e < 2; ++e) out[r / 2][c][r % 2 * 2 + e] *= factor;
-      }
-      maximum[r] = top[r];
+          for (int e = 0; e < 2; ++e) out[r / 2][c][r % 2 * 2 + e] *= factor[r];
     }
 
     if constexpr (One) cp_async_wait<0>();
     else cp_async_wait<2>();  // the values are there; the next block may be under way
     __syncthreads();
-    const T* const v_lane =
-        shared_v + n % stages * (N * value_pitch) + (lane / 8 % 2 * 8 + lane % 8) * value_pitch + lane / 16 * 8;
+    const T* const v_lane = shared_v + n % stages * (N * value_pitch) +
+                            (key_warp * own_keys + lane / 8 % 2 * 8 + lane % 8) * value_pitch + lane / 16 * 8;
 #pragma unroll
-    for (int step = 0; step < N / 16; ++step) {
+    for (int step = 0; step < own_keys / 16; ++step) {
       u32 a[MT][4];
 #pragma unroll
-      for (int m = 0; m < MT; ++m)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const f32(&x)[4] = s[m][2 * step + half];
-          a[m][2 * half] = pack2<T>(x[0], x[1]);
-          a[m][2 * half + 1] = pack2<T>(x[2], x[3]);
-        }
+      for (int m = 0; m < MT; ++m) attention_operand<T>(s[m], step, a[m]);
 #pragma unroll
       for (int c = 0; c < outs; c += 2) {
         u32 b[4];
@@ -277,14 +272,22 @@ TW_DEVICE void attention_mma(const P& p) {
   }
   cp_async_wait<0>();
 
-#pragma unroll
-  for (int r = 0; r < 2 * MT; ++r) sum[r] = warp_reduce<4>(sum[r], Sum{});
+  if constexpr (KeyWarps > 1) {
+    // What the blocks of keys have left.
+    __syncthreads();
+    const AttentionParts<KeyWarps, rows, P> parts(bytes);
+    parts.put(key_warp, warp * MT * 16, state, out);
+    __syncthreads();
+    parts.template merge<threads>(p, batch, first_row);
+    return;
+  }
   if (p.splits() > 1) {
 #pragma unroll
     for (int r = 0; r < 2 * MT; ++r) {
       const int row = (warp * MT + r / 2) * 16 + r % 2 * 8 + g;
       const i64 at = attention_partial_row<rows>(p, tile_count, tile, split, row);
-      if (t == 0) store_vec(p.partial_states() + 2 * at, Vec<f32, 2>{maximum[r] * unit, sum[r]});
+      const f32 sum = warp_reduce<4>(state.sum[r], Sum{});
+      if (t == 0) store_vec(p.partial_states() + 2 * at, Vec<f32, 2>{state.maximum[r] * AttentionUnit<P>::value, sum});
 #pragma unroll
       for (int c = 0; c < outs; ++c)
         store_vec(p.partial_values() + at * value_size + c * 8 + 2 * t,
@@ -297,11 +300,7 @@ TW_DEVICE void attention_mma(const P& p) {
   __syncwarp();
 #pragma unroll
   for (int r = 0; r < 2 * MT; ++r) {
-    if constexpr (P::sinks) {
-      const AttentionRow<P> at(p, first_row + (warp * MT + r / 2) * 16 + r % 2 * 8 + g);
-      sum[r] += fast_exp2(p.sink(at.head) * log2_e - attention_base(maximum[r]));
-    }
-    const f32 inverse = sum[r] == 0.0f ? 0.0f : 1.0f / sum[r];
+    const f32 inverse = state.inverse(p, warp_row, r);
     T* const row = shared_q + ((warp * MT + r / 2) * 16 + r % 2 * 8 + g) * row_pitch + 2 * t;
 #pragma unroll
     for (int c = 0; c < outs; ++c)

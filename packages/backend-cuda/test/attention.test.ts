@@ -1,52 +1,7 @@
-import { type DType, type GraphBuilder, type Value } from '@tensorwright/core';
+import { type DType, type Value } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { compare, hasDevice, type Input } from './compare.js';
-
-interface Case {
-  readonly batch?: number;
-  readonly heads: number;
-  readonly keyHeads?: number;
-  readonly queries: number;
-  readonly keys?: number;
-  readonly size: number;
-  readonly valueSize?: number;
-  readonly attributes?: Record<string, unknown>;
-  readonly mask?: Input;
-  readonly lengths?: readonly number[];
-  readonly offsets?: readonly number[];
-  readonly sinks?: boolean;
-  readonly shape?: Readonly<Record<string, number>>;
-}
-
-function attention(dtype: DType, c: Case): Promise<void> {
-  const { batch = 1, heads, keyHeads = heads, queries, keys = queries, size, valueSize = size } = c;
-  const inputs: Input[] = [
-    { dtype, dims: [batch, heads, queries, size], fill: (i) => ((i * 7919) % 101) / 50 - 1 },
-    { dtype, dims: [batch, keyHeads, keys, size], fill: (i) => ((i * 104729) % 97) / 40 - 1.2 },
-    { dtype, dims: [batch, keyHeads, keys, valueSize] },
-  ];
-  const extra = (input: Input | undefined): number | undefined => (input ? inputs.push(input) - 1 : undefined);
-  const vector = (values: readonly number[] | undefined): Input | undefined =>
-    values && { dtype: 'int64', dims: [values.length], fill: (i) => values[i]! };
-  const optional = [
-    extra(c.mask),
-    extra(vector(c.lengths)),
-    extra(vector(c.offsets)),
-    extra(c.sinks === true ? { dtype: 'float32', dims: [heads] } : undefined),
-  ];
-  while (optional.length > 0 && optional.at(-1) === undefined) optional.pop();
-  return compare({
-    inputs,
-    graph: (b: GraphBuilder, ...v: Value[]) =>
-      b.op(
-        'attention',
-        [v[0], v[1], v[2], ...optional.map((i) => (i === undefined ? undefined : v[i]))],
-        (c.attributes ?? {}) as never,
-      ),
-    tolerance: { float16: 2e-3, bfloat16: 1.5e-2 }[dtype as string] ?? 2e-6,
-    ...(c.shape && { force: { tactic: 'cuda.attention', parameters: c.shape } }),
-  });
-}
+import { attention, type Case } from './support/attention-case.js';
 
 const cases: readonly [string, Case][] = [
   ['one block', { heads: 2, queries: 33, size: 64 }],
@@ -142,9 +97,28 @@ describe.skipIf(!hasDevice)('attention', () => {
     { warps: 2, tiles: 1, keys: 112, one: 1, splits: 1 },
     { warps: 8, tiles: 1, keys: 16, one: 0, splits: 2 },
     { warps: 1, tiles: 2, keys: 64, one: 0, splits: 1 },
+    { warps: 4, tiles: 2, keys: 64, one: 0, splits: 1, keyWarps: 4 },
+    { warps: 8, tiles: 1, keys: 128, one: 1, splits: 1, keyWarps: 4 },
+    { warps: 8, tiles: 1, keys: 128, one: 1, splits: 1, keyWarps: 8 },
   ])('float16 in blocks of %j', (shape) =>
     attention('float16', { heads: 2, queries: 150, keys: 100, size: 32, valueSize: 48, shape }),
   );
+  const parted = { warps: 4, tiles: 1, splits: 1, keyWarps: 4, keys: 64 };
+  it.each(cases.filter(([, c]) => c.shape === undefined && c.size <= 64 && c.queries > 1))(
+    'float16, keys divided among warps: %s',
+    (_, c) => attention('float16', { ...c, shape: { ...parted, one: Number((c.keys ?? c.queries) <= 64) } }),
+  );
+  it('float16, long keys divided among warps', () =>
+    attention('float16', {
+      batch: 2,
+      heads: 2,
+      queries: 40,
+      keys: 300,
+      size: 64,
+      mask: { dtype: 'float16', dims: [2, 1, 1, 290] },
+      sinks: true,
+      shape: { ...parted, tiles: 2, keys: 128, one: 0 },
+    }));
   it.each([
     { tiles: 4, keys: 64, splits: 1 },
     { tiles: 2, keys: 16, splits: 3 },

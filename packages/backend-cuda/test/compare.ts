@@ -41,6 +41,8 @@ export interface Input {
 export interface Comparison {
   readonly inputs: readonly Input[];
   readonly graph: (b: GraphBuilder, ...inputs: Value[]) => Value | readonly Value[];
+  /** The smallest that extents of a name may be. Default: 0. */
+  readonly least?: number;
   /** Of the largest element of the expected output. Default: by the output's dtype. */
   readonly tolerance?: number;
   /** Which candidates may be chosen. Default: all. */
@@ -83,11 +85,11 @@ export async function compare(comparison: Comparison): Promise<void> {
   });
 }
 
-async function run({ inputs, graph }: Comparison, backend: string): Promise<Tensor[]> {
+async function run({ inputs, graph, least = 0 }: Comparison, backend: string): Promise<Tensor[]> {
   const b = new GraphBuilder();
   const known = new Map<string, Dim>();
   const symbol = (name: string): Dim => {
-    if (!known.has(name)) known.set(name, symbolDim(createSymbol(name, { max: 96 })));
+    if (!known.has(name)) known.set(name, symbolDim(createSymbol(name, { min: least, max: 96 })));
     return known.get(name)!;
   };
   const values = inputs.map(({ dtype, dims, symbols }, i) => {

@@ -64,7 +64,7 @@ const withClusters = ['90a', '120'];
 
 /** Those that can run a candidate. */
 function architecturesOf({ tactic, parameters }: Candidate): readonly string[] {
-  if (tactic === 'hopper') return ['90a'];
+  if (tactic === 'hopper' || tactic === 'attentionHopper') return ['90a'];
   return parameters['cluster'] === 1 ? withClusters : everywhere;
 }
 

@@ -15,6 +15,10 @@ export interface AttentionExtents {
   readonly size: number;
   readonly valueSize: number;
   readonly causal: boolean;
+  /** All queries of a head have one mask. */
+  readonly commonMask: boolean;
+  /** Shared memory of a multiprocessor. */
+  readonly sharedBytes: number;
 }
 
 /** A candidate's parameters. */
@@ -32,6 +36,8 @@ export interface MmaShape extends AttentionShape {
   readonly warps: number;
   /** 1: one block holds all keys. */
   readonly one: number;
+  /** Warps that share their rows, each with a part of a block's keys; 1 where blocks share the keys of a tile. */
+  readonly keyWarps: number;
 }
 
 /** What a shape makes of a launch. */
@@ -44,11 +50,22 @@ export interface AttentionBlock {
 
 type Sizes = Pick<AttentionExtents, 'size' | 'valueSize'>;
 
-export function mmaBlock({ warps, tiles, keys, one }: MmaShape, { size, valueSize }: Sizes): AttentionBlock {
-  const rows = warps * tiles * 16;
+export function mmaBlock(
+  { warps, tiles, keys, one, keyWarps }: MmaShape,
+  { size, valueSize }: Sizes,
+  biasKeys: number,
+): AttentionBlock {
+  const rows = (warps / keyWarps) * tiles * 16;
   const stages = one === 1 ? 1 : 2;
-  const sharedBytes = 2 * (rows * (Math.max(size, valueSize) + 8) + stages * keys * (size + valueSize + 16));
-  return { threads: warps * 32, rows, sharedBytes };
+  const operands = 2 * (rows * (Math.max(size, valueSize) + 8) + stages * keys * (size + valueSize + 16));
+  // Parts of results take the place of operands.
+  const parts = keyWarps === 1 ? 0 : 4 * keyWarps * rows * (valueSize + 6);
+  return { threads: warps * 32, rows, sharedBytes: Math.max(operands + 4 * biasKeys, parts) };
+}
+
+/** Keys whose mask waits in shared memory, in whole blocks; 0: none does. */
+export function biasKeysOf({ commonMask, mostKeys }: AttentionExtents, keys: number): number {
+  return commonMask && mostKeys <= mostBiasKeys ? Math.ceil(mostKeys / keys) * keys : 0;
 }
 
 export function simtBlock({ tiles, keys }: AttentionShape, { size, valueSize }: Sizes): AttentionBlock {
@@ -63,11 +80,15 @@ export interface Ranked<S> {
   readonly microseconds: number;
 }
 
+/** What a block takes of its multiprocessor's shared memory besides its own. */
+const reservedShared = 1024;
 /** What every device of compute capability 8.0 and up gives a block. */
 const mostShared = 99 * 1024;
-/** Of a multiprocessor of the devices that matter most. */
+/** What no device gives a block more than. */
+const mostSharedAnywhere = 227 * 1024;
+const mostBiasKeys = 4096;
+/** Of the devices that matter most. */
 const multiprocessors = 132;
-const sharedOfMultiprocessor = 227 * 1024;
 const registersOfMultiprocessor = 65536;
 const cyclesPerMicrosecond = 1700;
 /** Bytes from the L2 cache to a multiprocessor. */
@@ -86,38 +107,54 @@ interface Work {
 
 export function mmaShapes(e: AttentionExtents): Ranked<MmaShape>[] {
   const found: Ranked<MmaShape>[] = [];
-  const single = e.mostKeys <= 256 ? Math.max(16, Math.ceil(e.mostKeys / 16) * 16) : undefined;
-  for (const warps of [1, 2, 4, 8]) {
-    for (const tiles of [1, 2]) {
-      const rows = warps * tiles * 16;
-      if (rows >= 2 * Math.max(16, e.rows)) continue;
-      for (const keys of new Set([...(single === undefined ? [] : [single]), 128, 64, 32])) {
-        const one = keys === single;
-        if (!one && keys >= 2 * e.mostKeys) continue;
-        const accumulators = tiles * (e.valueSize / 2 + keys / 2);
-        const held = tiles * (e.size / 4) + accumulators <= 176;
-        // More would not fit beside what else a thread needs.
-        if (accumulators > mostAccumulators) continue;
-        const shape = { splits: 1, tiles, keys, warps, one: one ? 1 : 0 };
-        const block = mmaBlock(shape, e);
-        if (block.sharedBytes > mostShared) continue;
-        const multiplications = (tiles * (keys / 8) * (e.size + e.valueSize)) / 16;
-        // Latencies of a warp: products, weights, and the copies that it issues itself.
-        const copies = ((keys * (e.size + e.valueSize)) / (8 * 32 * warps)) * 20;
-        const latency = multiplications * 16 + tiles * keys * 4 + copies + 600;
-        const computed = warps * (multiplications * (tiles === 2 ? 4 : 5.5) + tiles * keys * 1.5);
-        const loaded = (2 * keys * (e.size + e.valueSize)) / loadedPerCycle;
-        const perBlock = Math.max(computed, loaded) + 0.3 * Math.min(computed, loaded);
-        const registers = Math.min(255, accumulators + (held ? tiles * (e.size / 4) : 0) + 56);
-        for (const splits of splitCounts(e, one ? e.mostKeys : keys)) {
-          const blocks = Math.ceil(e.keys / keys / splits);
-          const work = { chain: 2200 + blocks * latency, busy: blocks * perBlock, registers };
-          found.push({ shape: { ...shape, splits }, rows, microseconds: microsecondsOf(e, block, splits, work) });
+  for (const keyWarps of [1, 2, 4, 8])
+    for (const rowWarps of [1, 2, 4, 8].filter((w) => w * keyWarps <= 8))
+      for (const tiles of [1, 2])
+        for (const { keys, one } of keyBlocks(e, keyWarps)) {
+          const shape = { splits: 1, tiles, keys, warps: rowWarps * keyWarps, one, keyWarps };
+          found.push(...rankMma(e, shape));
         }
-      }
-    }
-  }
   return best(found);
+}
+
+/** Keys of a block: all of them where they are few, else some numbers that fill warps well. */
+function keyBlocks(e: AttentionExtents, keyWarps: number): { readonly keys: number; readonly one: number }[] {
+  const unit = 16 * keyWarps;
+  const whole = Math.max(unit, Math.ceil(e.mostKeys / unit) * unit);
+  const parts = keyWarps === 1 ? [128, 64, 32] : [128 * keyWarps, 64 * keyWarps, 32 * keyWarps];
+  return [
+    ...(e.mostKeys <= 256 || (keyWarps > 1 && whole <= 128 * keyWarps) ? [{ keys: whole, one: 1 }] : []),
+    ...parts.filter((keys) => keys < 2 * e.mostKeys && keys !== whole).map((keys) => ({ keys, one: 0 })),
+  ];
+}
+
+/** With each number of splits; nothing where the shape does not fit. */
+function rankMma(e: AttentionExtents, shape: MmaShape): Ranked<MmaShape>[] {
+  const { warps, tiles, keys, one, keyWarps } = shape;
+  const biasKeys = biasKeysOf(e, keys);
+  const block = mmaBlock(shape, e, biasKeys);
+  const own = keys / keyWarps;
+  const accumulators = tiles * (e.valueSize / 2 + own / 2);
+  const held = tiles * (e.size / 4) + accumulators <= 176;
+  // More would not fit beside what else a thread needs.
+  if (block.rows >= 2 * Math.max(16, e.rows) || accumulators > mostAccumulators) return [];
+  if (block.sharedBytes + reservedShared > e.sharedBytes || block.sharedBytes > mostSharedAnywhere) return [];
+  const multiplications = (tiles * (own / 8) * (e.size + e.valueSize)) / 16;
+  // Latencies of a warp: products, weights, and the copies that it issues itself.
+  const copies = ((keys * (e.size + e.valueSize)) / (8 * 32 * warps)) * 20;
+  const latency = multiplications * 16 + tiles * own * 4 + copies + 600;
+  const computed = warps * (multiplications * (tiles === 2 ? 4 : 5.5) + tiles * own * 1.5);
+  const loaded = (2 * keys * (e.size + e.valueSize)) / loadedPerCycle;
+  const perBlock = Math.max(computed, loaded) + 0.3 * Math.min(computed, loaded);
+  const merged = keyWarps === 1 ? 0 : 400 + (block.rows * e.valueSize * keyWarps) / (16 * warps);
+  const registers = Math.min(255, accumulators + (held ? tiles * (e.size / 4) : 0) + 56);
+  return splitCounts(e, keyWarps > 1 ? Infinity : one === 1 ? e.mostKeys : keys).map((splits) => {
+    const blocks = Math.ceil(e.keys / keys / splits);
+    // What is loaded arrives no faster for one block alone.
+    const chain = 2200 + blocks * Math.max(latency, loaded) + merged;
+    const work = { chain, busy: blocks * perBlock + merged / 2, registers };
+    return { shape: { ...shape, splits }, rows: block.rows, microseconds: microsecondsOf(e, block, splits, work) };
+  });
 }
 
 export function simtShapes(e: AttentionExtents): Ranked<AttentionShape>[] {
@@ -163,7 +200,7 @@ function microsecondsOf(
   const resident = Math.max(
     1,
     Math.min(
-      Math.floor(sharedOfMultiprocessor / (block.sharedBytes + 1024)),
+      Math.floor(e.sharedBytes / (block.sharedBytes + reservedShared)),
       Math.floor(registersOfMultiprocessor / (registers * block.threads)),
       Math.floor(2048 / block.threads),
     ),
@@ -177,10 +214,11 @@ function microsecondsOf(
   return launchMicroseconds + cycles / cyclesPerMicrosecond + combine;
 }
 
-/** The best by the model, and the best of each size of blocks: the model is coarse, and time decides. */
-function best<S>(found: readonly Ranked<S>[]): Ranked<S>[] {
+/** The best by the model, of each way to divide keys, and of each size of blocks: the model is coarse, and time decides. */
+function best<S extends AttentionShape>(found: readonly Ranked<S>[]): Ranked<S>[] {
   const ranked = [...found].sort((a, b) => a.microseconds - b.microseconds);
   const firsts = ranked.filter((r, i) => i === ranked.findIndex((other) => other.rows === r.rows));
-  const chosen = new Set([...new Set([...ranked.slice(0, 2), ...firsts, ...ranked])].slice(0, offered));
+  const whole = ranked.filter(({ shape }) => shape['keyWarps'] === 1).slice(0, 2);
+  const chosen = new Set([...new Set([...ranked.slice(0, 2), ...whole, ...firsts, ...ranked])].slice(0, offered));
   return ranked.filter((r) => chosen.has(r));
 }

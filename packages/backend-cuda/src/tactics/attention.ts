@@ -20,12 +20,14 @@ import { attentionProblem } from './attention-problem.js';
 import {
   type AttentionExtents,
   type AttentionShape,
+  biasKeysOf,
   mmaBlock,
   type MmaShape,
   mmaShapes,
   simtBlock,
   simtShapes,
 } from './attention-shape.js';
+import { machineOf } from './contraction/machine.js';
 import { dtypeOf, refuseOperands } from './operands.js';
 
 const largestHead = 256;
@@ -43,13 +45,10 @@ export const attention: Tactic = {
     return refuseAttention(group);
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const extents = extentsOf(group);
+    const extents = attentionExtents(group);
     const ranked = isSimt(group) ? simtShapes(extents) : mmaShapes(extents);
-    const { dims } = group.outputs[0]!.type as TensorType;
-    // The product that follows mostly takes all heads of a position as one row.
-    const layouts: readonly Layout[] = dims!.length === 4 ? ['rows', 'headsInner'] : ['rows'];
     return ranked.flatMap(({ shape, microseconds }) =>
-      layouts.map((layout) => ({
+      attentionLayouts(group).map((layout) => ({
         variant: isSimt(group) ? 'float32' : 'mma',
         parameters: { ...shape },
         inputs: group.node.inputs.map(() => 'strided' as const),
@@ -62,10 +61,11 @@ export const attention: Tactic = {
   emit(group: GroupView, candidate, context: EmitContext): Promise<EmittedStep> {
     const shape = candidate.parameters as AttentionShape;
     const args = new Arguments();
-    const { batch, heads, rows } = dimsOf(group);
+    const { batch, heads, rows } = attentionDims(group);
     const simt = isSimt(group);
     const sizes = sizesOf(group);
-    const block = simt ? simtBlock(shape, sizes) : mmaBlock(shape as MmaShape, sizes);
+    const biasKeys = simt ? 0 : biasKeysOf(attentionExtents(group), shape.keys);
+    const block = simt ? simtBlock(shape, sizes) : mmaBlock(shape as MmaShape, sizes, biasKeys);
     const tiles = ceilDivDims(rows, block.rows);
     const columns = sizes.valueSize;
     const partialRows = mulDims(mulDims(batch, heads), mulDims(tiles, shape.splits * block.rows));
@@ -81,7 +81,7 @@ export const attention: Tactic = {
     });
     const parameters = simt
       ? [shape['tiles'], shape['keys']]
-      : [shape['warps'], shape['tiles'], shape['keys'], String(shape['one'] === 1)];
+      : [shape['warps'], shape['tiles'], shape['keys'], String(shape['one'] === 1), shape['keyWarps'], biasKeys];
     // Of small blocks the compiler would want many at a time, and spill registers for it.
     const bounds = simt
       ? `${String(block.threads)}, 2`
@@ -103,7 +103,7 @@ export const attention: Tactic = {
         block: [combineThreads, 1, 1],
       });
     return launchStep({
-      uses: ['attention', simt ? 'attention_simt' : 'attention_mma'],
+      uses: ['attention', ...(simt ? ['attention_simt'] : ['attention_softmax', 'attention_mma'])],
       text: `${problem}
 extern "C" __global__ void __launch_bounds__(${bounds}) attention(const __grid_constant__ Arguments a) {
   attention_${simt ? 'simt' : 'mma'}<${parameters.join(', ')}>(Problem{a});
@@ -165,21 +165,27 @@ function sizesOf(group: GroupView): { readonly size: number; readonly valueSize:
 const fewQueries = 16;
 
 /** Whether the query heads of a key head share tiles: where queries alone would not fill them. */
-function isPacked(group: GroupView): boolean {
+export function isPacked(group: GroupView): boolean {
   const [q, k] = shapesOf(group);
   return exactQuotient(q![1]!, k![1]!) !== 1 && dimBounds(q![2]!).max < fewQueries;
 }
 
+/** The product that follows mostly takes all heads of a position as one row. */
+export function attentionLayouts(group: GroupView): readonly Layout[] {
+  const { dims } = group.outputs[0]!.type as TensorType;
+  return dims!.length === 4 ? ['rows', 'headsInner'] : ['rows'];
+}
+
 /** The heads that get blocks of their own, and the rows of each. */
-function dimsOf(group: GroupView): { readonly batch: Dim; readonly heads: Dim; readonly rows: Dim } {
+export function attentionDims(group: GroupView): { readonly batch: Dim; readonly heads: Dim; readonly rows: Dim } {
   const [q, k] = shapesOf(group);
   const [batch, heads, queries] = q!;
   if (!isPacked(group)) return { batch: batch!, heads: heads!, rows: queries! };
   return { batch: batch!, heads: k![1]!, rows: mulDims(exactQuotient(heads!, k![1]!)!, queries!) };
 }
 
-function extentsOf(group: GroupView): AttentionExtents {
-  const { batch, heads, rows } = dimsOf(group);
+export function attentionExtents(group: GroupView): AttentionExtents {
+  const { batch, heads, rows } = attentionDims(group);
   const keys = shapesOf(group)[1]![2]!;
   return {
     heads: usual(mulDims(batch, heads), 16),
@@ -188,7 +194,16 @@ function extentsOf(group: GroupView): AttentionExtents {
     mostKeys: dimBounds(keys).max,
     ...sizesOf(group),
     causal: group.anchor!.attributes['isCausal'] === true,
+    commonMask: !isPacked(group) && hasCommonMask(group),
+    sharedBytes: machineOf().sharedBytes,
   };
+}
+
+/** Whether there is a mask, and all queries of a head have the same. */
+function hasCommonMask(group: GroupView): boolean {
+  const mask = group.anchor!.inputs[3];
+  const dims = mask && (mask.type as TensorType).dims!;
+  return dims !== undefined && (dims.length < 2 || dims.at(-2) === 1);
 }
 
 /** An extent for the model: exact where it is known, else its largest value within reason. */

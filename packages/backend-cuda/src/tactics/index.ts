@@ -2,6 +2,7 @@
 
 import type { Tactic } from '../tactic.js';
 import { argReduce } from './arg-reduce.js';
+import { attentionHopper } from './attention-hopper.js';
 import { linearAttention } from './attention-linear.js';
 import { attentionScores } from './attention-scores.js';
 import { attention } from './attention.js';
@@ -33,6 +34,7 @@ export const tactics: readonly Tactic[] = [
   norm,
   cumulative,
   attention,
+  attentionHopper,
   attentionScores,
   linearAttention,
   rotary,

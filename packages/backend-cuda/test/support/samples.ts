@@ -92,7 +92,7 @@ export const samples: Readonly<Record<string, Sample>> = {
     b.op('reduce', [input('float32', [64, 2048])], { monoid: 'sum', axes: [1], keepdims: false }),
   ),
   attention: sample(
-    ['attention'],
+    ['attention', 'attentionHopper'],
     b.op(
       'attention',
       Array.from({ length: 3 }, () => input(f16, [1, 12, 384, 64])),
