@@ -25,3 +25,10 @@ export type {
 } from './plan.js';
 export { CancelToken, type ContextOptions, Program, Weights } from './program.js';
 export type { NativeTensor } from './tensor.js';
+export {
+  type Trial,
+  type TrialOptions,
+  TrialProcess,
+  type TrialProcessOptions,
+  type TrialWork,
+} from './trial-process.js';

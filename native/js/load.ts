@@ -55,13 +55,19 @@ function checked(binding: Binding, path: string): Binding {
   );
 }
 
+export interface LoadedBinding {
+  readonly binding: Binding;
+  /** Of the addon's file. */
+  readonly path: string;
+}
+
 /** @throws NativeLoadError with every place tried */
-export function loadBinding(): Binding {
+export function loadBinding(): LoadedBinding {
   const require = createRequire(import.meta.url);
   const tried: { path: string; reason: string }[] = [];
-  const attempt = (path: string, open: () => unknown): Binding | undefined => {
+  const attempt = (path: string, open: () => unknown): LoadedBinding | undefined => {
     try {
-      return checked(open() as Binding, path);
+      return { binding: checked(open() as Binding, path), path };
     } catch (error) {
       tried.push({ path, reason: reasonOf(error) });
       return undefined;
@@ -71,20 +77,22 @@ export function loadBinding(): Binding {
   const built = join(root, 'build', 'Release', 'tensorwright.node');
   const named = process.env['TENSORWRIGHT_NATIVE_PATH'];
   // A path somebody has named is the only one: silently using another binary would hide the mistake.
-  const binding = named
+  const loaded = named
     ? attempt(named, () => require(named))
     : (attempt(built, () => require(built)) ?? openPlatformPackage(attempt, require));
-  if (!binding) throw failure(tried);
-  binding.setErrorFactory((code, message) => new NativeError(code, message));
-  return binding;
+  if (!loaded) throw failure(tried);
+  loaded.binding.setErrorFactory((code, message) => new NativeError(code, message));
+  return loaded;
 }
 
 function openPlatformPackage(
-  attempt: (path: string, open: () => unknown) => Binding | undefined,
+  attempt: (path: string, open: () => unknown) => LoadedBinding | undefined,
   require: NodeJS.Require,
-): Binding | undefined {
+): LoadedBinding | undefined {
   const platform = platformName();
-  return attempt(`@tensorwright/native-${platform}`, () => requirePlatformPackage(platform, require));
+  const name = `@tensorwright/native-${platform}`;
+  const loaded = attempt(name, () => requirePlatformPackage(platform, require));
+  return loaded && { ...loaded, path: require.resolve(name) };
 }
 
 function failure(tried: { path: string; reason: string }[]): NativeLoadError {

@@ -2,10 +2,11 @@
 
 import type { Binding } from './binding.js';
 import { Cuda } from './cuda.js';
-import { loadBinding } from './load.js';
+import { type LoadedBinding, loadBinding } from './load.js';
 import type { PlanAttribute, PlanProgram } from './plan.js';
 import { CancelToken, Program, Weights } from './program.js';
 import { type NativeTensor, readable } from './tensor.js';
+import { type Trial, type TrialOptions, TrialProcess, type TrialProcessOptions } from './trial-process.js';
 
 export interface NativeOptions {
   /** Threads of a program's kernels, the caller's included. Default: the physical cores this process may use. */
@@ -33,10 +34,12 @@ export class Native {
   /** NVIDIA devices. */
   readonly cuda: Cuda;
   readonly #binding: Binding;
+  readonly #path: string;
 
   /** @internal */
-  constructor(binding: Binding) {
+  constructor({ binding, path }: LoadedBinding) {
     this.#binding = binding;
+    this.#path = path;
     this.cuda = new Cuda(binding);
   }
 
@@ -117,6 +120,24 @@ export class Native {
     const { minNanoseconds = 10_000_000, maxRuns = 1000, cancel } = options;
     const trial = await this.#binding.try(program.handle, inputsDims, minNanoseconds, maxRuns, false, cancel?.handle);
     return trial.nanoseconds;
+  }
+
+  /**
+   * Runs a program on random inputs, the same for all programs, in this process.
+   * @param options threads and device are the program's
+   */
+  async try(
+    program: Program,
+    inputsDims: readonly (readonly number[])[],
+    options: Omit<TrialOptions, 'threads' | 'device'> = {},
+  ): Promise<Trial> {
+    const { minNanoseconds = 10_000_000, maxRuns = 1000, outputs = false } = options;
+    return this.#binding.try(program.handle, inputsDims, minNanoseconds, maxRuns, outputs, undefined);
+  }
+
+  /** What tries programs in a process of their own. Nothing starts before the first trial. */
+  startTrials(options: TrialProcessOptions): TrialProcess {
+    return new TrialProcess(this.#path, options);
   }
 
   createCancelToken(): CancelToken {

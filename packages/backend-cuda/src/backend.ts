@@ -6,7 +6,6 @@ import {
   type DeviceDescription,
   type EmitContext,
   type EmittedStep,
-  type Measurable,
   type Node,
   registerBackend,
   TensorwrightError,
@@ -17,6 +16,7 @@ import type { Tactic } from './tactic.js';
 import { emitCopy } from './tactics/copy.js';
 import { librariesOf } from './tactics/cublaslt.js';
 import { tactics } from './tactics/index.js';
+import { startTrials } from './trials.js';
 import { version } from './version.js';
 
 function refuses(node: Node): string | undefined {
@@ -36,7 +36,7 @@ function device(): DeviceDescription | undefined {
   try {
     const status = native().cuda.status();
     const [first] = status.available ? status.devices : [];
-    if (!status.available || !first) return undefined;
+    if (!status.available || !first || status.compiler === undefined) return undefined;
     return {
       id: `${first.name} ${first.architecture} driver ${status.driver}`,
       description: `${first.name} (${first.architecture}, ${String(first.multiprocessors)} multiprocessors)`,
@@ -50,7 +50,7 @@ function device(): DeviceDescription | undefined {
 function unavailable(): string | undefined {
   try {
     const status = native().cuda.status();
-    return status.available ? undefined : status.reason;
+    return status.available ? status.compilerReason : status.reason;
   } catch (error) {
     return (error as Error).message;
   }
@@ -71,9 +71,9 @@ export const cudaBackend: Backend = {
       .filter((t) => t.refuses(view) === undefined)
       .flatMap((tactic) =>
         tactic.candidates(view).map(({ variant, ...outline }) => ({
+          producer: `@tensorwright/backend-cuda ${version}`,
           ...outline,
           tactic: variant === undefined ? nameOf(tactic) : `${nameOf(tactic)}.${variant}`,
-          producer: `@tensorwright/backend-cuda ${version}`,
         })),
       );
   },
@@ -88,20 +88,7 @@ export const cudaBackend: Backend = {
   },
   emitCopy,
   needs: librariesOf,
-  async measure(work: Measurable): Promise<number[]> {
-    const n = native();
-    const weights = n.openWeights(work.weights);
-    try {
-      const program = n.createProgram(work.program, weights);
-      try {
-        return await n.time(program, work.inputDims, { minNanoseconds: 2e6, maxRuns: 50 });
-      } finally {
-        program.close();
-      }
-    } finally {
-      weights.close();
-    }
-  },
+  trials: startTrials,
 };
 
 registerBackend(cudaBackend);

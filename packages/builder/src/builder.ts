@@ -2,6 +2,7 @@
 
 import {
   type Backend,
+  type DroppedTactic,
   formatType,
   type Graph,
   loadBackend,
@@ -13,7 +14,9 @@ import {
   TensorwrightError,
 } from '@tensorwright/core';
 import { Breather } from './breathe.js';
+import type { Assignments } from './choose/assignment.js';
 import { chooseTactics } from './choose/choose.js';
+import { TacticTimer } from './choose/measure.js';
 import { type BuildOptions, checkOptions } from './options.js';
 import type { PassContext } from './pass.js';
 import { bindProfiles } from './passes/import/bind-profiles.js';
@@ -22,7 +25,7 @@ import { checkMemory } from './plan/check-memory.js';
 import { lowerProgram } from './plan/lower.js';
 import { Plan } from './plan/plan.js';
 import { WeightSection } from './plan/weights.js';
-import { assignBackends } from './place/assign-backends.js';
+import { assignBackends, type PlacedGraph } from './place/assign-backends.js';
 import { ProgressReporter } from './progress.js';
 import { producer } from './version.js';
 
@@ -64,9 +67,8 @@ export class Builder {
     }
 
     progress.report('place');
-    const placed = await assignBackends(graph, context);
+    const { placed, assignments, dropped } = await chooseAll(graph, context, progress);
     const weights = new WeightSection();
-    const assignments = await chooseTactics(placed.graph, placed.backendOf, context, progress);
 
     progress.report('plan');
     const inputNames = new Map(placed.graph.inputs.map((v, i) => [v, network.inputs[i]!.name]));
@@ -110,11 +112,30 @@ export class Builder {
         lowerBoundBytes: lowered.lowerBoundBytes,
         weightBytes: weights.length,
         fallbacks: placed.fallbacks,
+        ...(dropped.length > 0 && { dropped }),
       },
     };
     const plan = await Plan.create(header, weights);
     progress.finish();
     return plan;
+  }
+}
+
+/** Backends and tactics, by trying them. */
+async function chooseAll(
+  graph: Graph,
+  context: PassContext,
+  progress: ProgressReporter,
+): Promise<{ placed: PlacedGraph; assignments: Assignments; dropped: readonly DroppedTactic[] }> {
+  const timer = new TacticTimer(context);
+  try {
+    const placed = await assignBackends(graph, context);
+    const assignments = await chooseTactics(placed.graph, placed.backendOf, context, progress, timer);
+    return { placed, assignments, dropped: timer.dropped };
+  } finally {
+    timer.close();
+    // What failed is worth keeping even where it made the build fail.
+    await timer.flush();
   }
 }
 

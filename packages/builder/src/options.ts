@@ -42,6 +42,14 @@ export interface BuildOptions {
   readonly optimizationLevel?: 0 | 1 | 2 | 3 | 4 | 5;
   /** Libraries that tactics may call where this machine has them; [] for our own kernels alone. Default: all. */
   readonly tacticSources?: readonly TacticSource[];
+  /**
+   * Compare the result of a device's fastest tactic with that of another one or of the processor, on random inputs, and
+   * take the next one where they disagree; tactics so dropped are in the report. Once for each problem: the timing cache
+   * remembers. Default: true; tactics that are not timed (optimization level 0, one candidate) are not compared.
+   */
+  readonly verifyTactics?: boolean;
+  /** Milliseconds that a device's tactic may take to be tried before it counts as hanging. Default: 30 000. */
+  readonly tacticTimeoutMs?: number;
   /** Folder that keeps measured times between builds. Default: none is kept. */
   readonly timingCache?: string;
   /** Milliseconds that timing may take; afterwards estimates decide. Default: unlimited. */
@@ -68,6 +76,8 @@ const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | un
     isStrings(v) && v.every((s) => (tacticSources as readonly string[]).includes(s))
       ? undefined
       : `a list of libraries out of ${tacticSources.join(', ')}`,
+  verifyTactics: (v) => (typeof v === 'boolean' ? undefined : 'true or false'),
+  tacticTimeoutMs: (v) => (typeof v === 'number' && v > 0 && v < 2 ** 31 ? undefined : 'a number of milliseconds'),
   timingCache: (v) => (typeof v === 'string' && v !== '' ? undefined : 'the path of a folder'),
   timeBudgetMs: (v) => (typeof v === 'number' && v >= 0 ? undefined : 'a number of milliseconds'),
   foldingBudgetBytes: (v) => (Number.isSafeInteger(v) && (v as number) >= 0 ? undefined : 'a number of bytes'),

@@ -5,7 +5,7 @@ import type { Dim, DimSymbol } from './dim.js';
 import type { DType } from './dtype.js';
 import { TensorwrightError } from './errors.js';
 import type { Node } from './graph.js';
-import type { Logger } from './logger.js';
+import type { Logger, LogRecord } from './logger.js';
 import type { RuntimeValue } from './operator.js';
 import type { PlanAttribute, PlanMemory, PlanProgram, PlanStep } from './plan.js';
 import type { MemoryView } from './memory-view.js';
@@ -81,6 +81,35 @@ export interface Measurable {
   readonly inputDims: readonly (readonly number[])[];
 }
 
+/** What a program does on random inputs, which are the same for all programs with inputs of the same types and dims. */
+export interface Trial {
+  /** Nanoseconds of every run, ascending; empty when none was measured. */
+  readonly nanoseconds: readonly number[];
+  /** What the last step computes, in memory that held NaNs before; empty unless asked for. */
+  readonly outputs: readonly (Tensor | undefined)[];
+}
+
+export interface TrialOptions {
+  /** Measure its runs. */
+  readonly timed: boolean;
+  /** Give what the last step computes. */
+  readonly outputs: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Tries programs where a kernel that faults or hangs does no harm. One at a time. */
+export interface Trials {
+  /** @throws ERR_DEVICE when the program faults, ends its process or takes too long */
+  try(work: Measurable, options: TrialOptions): Promise<Trial>;
+  close(): void;
+}
+
+export interface TrialsOptions {
+  /** Milliseconds that one trial may take. */
+  readonly timeoutMs: number;
+  readonly log: (record: Omit<LogRecord, 'scope'>) => void;
+}
+
 export interface Backend {
   readonly name: string;
   /** The memory its steps work in. Default: the host's. The plan carries values from one memory to the other. */
@@ -98,8 +127,10 @@ export interface Backend {
   emit(node: Node, candidate: Candidate, context: EmitContext): Promise<EmittedStep>;
   /** A copy between two views of the same extents in the backend's memory. Needed of backends with a memory of their own. */
   emitCopy?(dtype: DType, from: MemoryView, to: MemoryView): Promise<EmittedStep>;
-  /** Sorted run times in nanoseconds. Absent: the backend's candidates are never timed. */
+  /** Sorted run times in nanoseconds. Absent, and without `trials`: the backend's candidates are never timed. */
   measure?(work: Measurable, signal?: AbortSignal): Promise<number[]>;
+  /** For one build, instead of `measure`: of backends whose kernels may fail in ways that end a process. */
+  trials?(options: TrialsOptions): Trials;
   /** What steps of these kernels need of the machine besides the backend itself: 'cublasLt 13'. Default: nothing. */
   needs?(kernels: ReadonlySet<string>): readonly string[];
   /** Runs steps of its segments; absent for backends the native executor runs by itself. */

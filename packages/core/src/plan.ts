@@ -163,4 +163,19 @@ export interface PlanReport {
     readonly backend: string;
     readonly reason: string;
   }[];
+  /** Tactics that were tried and dropped: their kernels failed, or computed something else than others did. */
+  readonly dropped?: readonly DroppedTactic[];
+}
+
+export interface DroppedTactic {
+  /** The user's node, or the operator. */
+  readonly node: string;
+  readonly operator: string;
+  readonly backend: string;
+  readonly tactic: string;
+  /** As text: what tells candidates of one tactic apart. */
+  readonly parameters: string;
+  /** ERR_DEVICE for kernels that failed, ERR_VALUE for wrong results. */
+  readonly code: string;
+  readonly reason: string;
 }

@@ -13,8 +13,7 @@ import type { PassContext } from '../pass.js';
 import type { ProgressReporter } from '../progress.js';
 import type { Assignment } from './assignment.js';
 import { chooseLayouts } from './layouts.js';
-import { TacticTimer } from './measure.js';
-import { TimingCache } from './timing-cache.js';
+import type { TacticTimer } from './measure.js';
 
 /** How many candidates of a node are timed at each optimization level. */
 const timedCandidates = [0, 2, 4, 8, 16, 64];
@@ -24,15 +23,10 @@ export async function chooseTactics(
   backendOf: ReadonlyMap<Node, Backend>,
   context: PassContext,
   progress: ProgressReporter,
+  timer: TacticTimer,
 ): Promise<Map<Node, Assignment>> {
-  const cache = new TimingCache(context.options.timingCache);
-  const started = performance.now();
-  const budget = context.options.timeBudgetMs ?? Infinity;
-  const mayMeasure = (): boolean => performance.now() - started < budget;
   const chosen = new Map<Node, Assignment>();
-  await choose(graph, backendOf, context, progress, new TacticTimer(context, cache, mayMeasure), chosen);
-  const failure = await cache.flush();
-  if (failure) context.log({ level: 'warn', message: `the timing cache cannot be written: ${failure.message}` });
+  await choose(graph, backendOf, context, progress, timer, chosen);
   return chosen;
 }
 
@@ -58,7 +52,14 @@ async function choose(
     const all = offered.get(node)!;
     const labelled = all.filter((c) => c.outputs.length === 0 || c.outputs[0] === labels.get(node));
     const candidates = labelled.length > 0 ? labelled : all;
-    chosen.set(node, { backend, ...(await fastest(node, backend, candidates, context, timer)) });
+    const found = await fastest(node, backend, candidates, context, timer);
+    if (found.nanoseconds === Infinity)
+      throw new TensorwrightError(
+        'ERR_DEVICE',
+        `no tactic of backend '${backend.name}' for ${node.op} works on this device`,
+        { operator: node.op, dropped: timer.dropped },
+      );
+    chosen.set(node, { backend, ...found });
     progress.report('choose', ++done, nodes.length);
     await context.breathe();
   });

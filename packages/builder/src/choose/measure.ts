@@ -1,27 +1,44 @@
-/** Times the candidates of one node, each alone in a program of its own, on inputs that lie as it wants them. */
+/**
+ * Times the candidates of a node, each alone in a program of its own, and checks the one that wins. A candidate whose
+ * kernel fails, hangs or computes something else is dropped for good.
+ */
 
 import {
   type Backend,
   type Candidate,
   canonicalJson,
-  type Layout,
+  type DroppedTactic,
   type Measurable,
   type Node,
+  type Tensor,
   TensorwrightError,
-  type Value,
+  type Trial,
+  type Trials,
 } from '@tensorwright/core';
 import type { PassContext } from '../pass.js';
-import { lowerProgram } from '../plan/lower.js';
-import { WeightSection } from '../plan/weights.js';
+import { candidateAlone } from './candidate-alone.js';
 import { problemOf, type StandAlone, standAlone } from './problem.js';
-import { candidateKey, type TimingCache } from './timing-cache.js';
+import { candidateKey, type Fault, type Findings, type Problem, TimingCache } from './timing-cache.js';
+import { verify } from './verify.js';
 
 /** A candidate within this fraction of the first-listed one does not displace it: simpler wins ties. */
 const noise = 0.02;
+const defaultTimeoutMs = 30_000;
 
 export interface Measured {
   readonly candidate: Candidate;
-  readonly nanoseconds: number;
+  /** Median; absent where others were dropped and there is no time for this one. Infinity: all were dropped. */
+  readonly nanoseconds?: number;
+}
+
+/** A node's problem, as the machine is asked to solve it. */
+interface Question {
+  readonly node: Node;
+  readonly alone: StandAlone;
+  readonly backend: Backend;
+  readonly device: string;
+  readonly problem: Problem;
+  readonly findings: Readonly<Findings>;
 }
 
 /** Times tactics, one at a time; what they need to be run is made for several at once. */
@@ -29,45 +46,82 @@ export class TacticTimer {
   readonly #context: PassContext;
   readonly #cache: TimingCache;
   readonly #mayMeasure: () => boolean;
+  readonly #trials = new Map<Backend, Trials>();
+  readonly #dropped = new Map<string, DroppedTactic>();
   /** The end of the measurement in progress: the machine is measured by one at a time. */
   #idle: Promise<unknown> = Promise.resolve();
   /** Problems in progress: equal nodes wait for the first one's times. */
   readonly #running = new Map<string, Promise<unknown>>();
 
-  constructor(context: PassContext, cache: TimingCache, mayMeasure: () => boolean) {
+  constructor(context: PassContext) {
     this.#context = context;
-    this.#cache = cache;
-    this.#mayMeasure = mayMeasure;
+    this.#cache = new TimingCache(context.options.timingCache);
+    const started = performance.now();
+    const budget = context.options.timeBudgetMs ?? Infinity;
+    this.#mayMeasure = () => performance.now() - started < budget;
+  }
+
+  /** Candidates that must not be used, in the order of their nodes and names. */
+  get dropped(): readonly DroppedTactic[] {
+    const byKey = [...this.#dropped].sort(([a], [b]) => (a < b ? -1 : 1));
+    return byKey.map(([, dropped]) => dropped);
+  }
+
+  /** Keeps what was measured for later builds. */
+  async flush(): Promise<void> {
+    const failure = await this.#cache.flush();
+    if (failure)
+      this.#context.log({ level: 'warn', message: `the timing cache cannot be written: ${failure.message}` });
+  }
+
+  /** Ends what tried the candidates. */
+  close(): void {
+    for (const trials of this.#trials.values()) trials.close();
+    this.#trials.clear();
   }
 
   /** The fastest candidate by the cache or by measurement; undefined when nothing can be timed. */
   async fastest(node: Node, backend: Backend, candidates: readonly Candidate[]): Promise<Measured | undefined> {
-    const device = backend.device();
-    if (!backend.measure || !device) return undefined;
+    const device = backend.device()?.id;
+    if ((!backend.measure && !backend.trials) || device === undefined) return undefined;
     const alone = standAlone(node, this.#context.builder, this.#context.optimum);
     if (!alone) return undefined;
     const problem = problemOf(alone);
     const key = canonicalJson(problem);
-    const times = this.#cache.times(device.id, problem);
+    const finding = this.#cache.findings(device, problem);
     await this.#running.get(key);
-    const work = this.#measureMissing(alone, backend, candidates, await times, (candidate, nanoseconds) =>
-      this.#cache.record(device.id, problem, candidate, nanoseconds),
-    );
+    const question = { node, alone, backend, device, problem, findings: await finding };
+    const work = this.#choose(question, candidates);
     this.#running.set(key, work);
-    await work;
-    return best(candidates, await this.#cache.times(device.id, problem));
+    return work;
   }
 
-  async #measureMissing(
-    alone: StandAlone,
-    backend: Backend,
-    candidates: readonly Candidate[],
-    known: Readonly<Record<string, number>>,
-    record: (candidate: string, nanoseconds: number) => Promise<void>,
-  ): Promise<void> {
-    const missing = candidates.filter((c) => known[candidateKey(c)] === undefined);
-    const make = (candidate: Candidate): Promise<Measurable | undefined> => {
-      const work = prepare(alone, backend, candidate, this.#context);
+  async #choose(question: Question, candidates: readonly Candidate[]): Promise<Measured | undefined> {
+    await this.#measureMissing(question, candidates);
+    const { backend, findings } = question;
+    for (;;) {
+      const usable = candidates.filter((c) => !findings.faults[candidateKey(c)]);
+      this.#report(question, candidates);
+      const [first] = usable;
+      if (!first) return { candidate: candidates[0]!, nanoseconds: Infinity };
+      const found = best(usable, findings.times);
+      if (!found) return usable.length < candidates.length ? { candidate: first } : undefined;
+      const wanted = backend.trials !== undefined && this.#context.options.verifyTactics !== false;
+      const known = findings.verified.has(candidateKey(found.candidate));
+      // Without another candidate to take instead there is nothing to decide.
+      if (!wanted || known || usable.length === 1 || !this.#mayMeasure()) return found;
+      if (await this.#verified(question, found.candidate, usable)) return found;
+    }
+  }
+
+  async #measureMissing(question: Question, candidates: readonly Candidate[]): Promise<void> {
+    const { alone, backend, findings } = question;
+    const missing = candidates.filter((c) => {
+      const key = candidateKey(c);
+      return findings.times[key] === undefined && !findings.faults[key];
+    });
+    const make = (candidate: Candidate): Promise<Measurable> => {
+      const work = candidateAlone(alone, backend, candidate, this.#context);
       // An aborted build awaits only the first of them.
       work.catch(() => undefined);
       return work;
@@ -76,11 +130,100 @@ export class TacticTimer {
     const ahead = backend.memory !== undefined && this.#mayMeasure() ? missing.map(make) : [];
     for (const [i, candidate] of missing.entries()) {
       if (!this.#mayMeasure()) return;
-      const work = await (ahead[i] ?? make(candidate));
-      const nanoseconds = work && (await this.#inTurn(() => timeOne(backend, candidate, work, this.#context)));
-      if (nanoseconds !== undefined) await record(candidateKey(candidate), nanoseconds);
+      const trial = await this.#try(question, candidate, async () =>
+        this.#measure(backend, await (ahead[i] ?? make(candidate))),
+      );
+      const times = trial?.nanoseconds ?? [];
+      const median = times[Math.floor(times.length / 2)];
+      if (median !== undefined)
+        this.#cache.record(question.device, question.problem, (f) => (f.times[candidateKey(candidate)] = median));
       await this.#context.breathe();
     }
+  }
+
+  async #measure(backend: Backend, work: Measurable): Promise<Trial> {
+    const { signal } = this.#context.options;
+    return this.#inTurn(async () =>
+      backend.trials
+        ? this.#trialsOf(backend).try(work, { timed: true, outputs: false, signal })
+        : { nanoseconds: await backend.measure!(work, signal), outputs: [] },
+    );
+  }
+
+  async #verified(question: Question, candidate: Candidate, usable: readonly Candidate[]): Promise<boolean> {
+    const { alone, backend, device, problem, findings } = question;
+    const { options } = this.#context;
+    const compute = async (of: Backend, c: Candidate): Promise<readonly (Tensor | undefined)[] | undefined> => {
+      const trial = await this.#try({ ...question, backend: of }, c, async () => {
+        const work = await candidateAlone(alone, of, c, this.#context);
+        const wanted = { timed: false, outputs: true, signal: options.signal };
+        return this.#inTurn(() => this.#trialsOf(backend).try(work, wanted));
+      });
+      return trial?.outputs;
+    };
+    const time = (c: Candidate): number => findings.times[candidateKey(c)] ?? Infinity;
+    const rivals = usable.filter((c) => c !== candidate && time(c) < Infinity).sort((a, b) => time(a) - time(b));
+    const verdict = await verify(alone.node, backend, candidate, rivals, options.precision?.tf32 === true, compute);
+    if (verdict.note !== undefined) this.#context.log({ level: 'warn', message: verdict.note });
+    for (const [c, fault] of verdict.faults) this.#drop(question, c, fault);
+    if (verdict.accepted) this.#cache.record(device, problem, (f) => f.verified.add(candidateKey(candidate)));
+    // One that does not run a second time has been dropped, or is refused now: it is not asked again either way.
+    else if (!findings.faults[candidateKey(candidate)])
+      this.#drop(question, candidate, { code: 'ERR_DEVICE', reason: 'it ran only once' });
+    return verdict.accepted;
+  }
+
+  /** undefined where the candidate refuses the problem, or has failed and is dropped. */
+  async #try(question: Question, candidate: Candidate, work: () => Promise<Trial>): Promise<Trial | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#context.options.signal?.throwIfAborted();
+      if (!TensorwrightError.is(error) && !('code' in (error as object))) throw error;
+      const { code, message } = error as { code: string; message: string };
+      if (code === 'ERR_DEVICE' && question.backend.trials) this.#drop(question, candidate, { code, reason: message });
+      else this.#warn(candidate, 'cannot run', message);
+      return undefined;
+    }
+  }
+
+  #drop(question: Question, candidate: Candidate, fault: Fault): void {
+    this.#cache.record(question.device, question.problem, (f) => {
+      f.faults[candidateKey(candidate)] = fault;
+      f.verified.delete(candidateKey(candidate));
+    });
+    this.#warn(candidate, 'is dropped', fault.reason);
+  }
+
+  #warn({ tactic, parameters }: Candidate, what: string, reason: string): void {
+    this.#context.log({ level: 'warn', message: `tactic ${tactic} ${canonicalJson(parameters)} ${what}: ${reason}` });
+  }
+
+  /** What is known to be wrong goes into the report, whichever build has found it. */
+  #report({ node, backend, findings }: Question, candidates: readonly Candidate[]): void {
+    for (const { tactic, parameters, ...rest } of candidates) {
+      const fault = findings.faults[candidateKey({ tactic, parameters, ...rest })];
+      if (!fault) continue;
+      const name = this.#context.builder.provenance.of(node)[0] ?? node.op;
+      const line = {
+        operator: node.op,
+        backend: backend.name,
+        tactic,
+        parameters: canonicalJson(parameters),
+        ...fault,
+      };
+      this.#dropped.set(canonicalJson([name, line]), { node: name, ...line });
+    }
+  }
+
+  #trialsOf(backend: Backend): Trials {
+    let trials = this.#trials.get(backend);
+    if (!trials) {
+      const { options, log } = this.#context;
+      trials = backend.trials!({ timeoutMs: options.tacticTimeoutMs ?? defaultTimeoutMs, log });
+      this.#trials.set(backend, trials);
+    }
+    return trials;
   }
 
   #inTurn<T>(measure: () => Promise<T>): Promise<T> {
@@ -91,91 +234,11 @@ export class TacticTimer {
 }
 
 function best(candidates: readonly Candidate[], times: Readonly<Record<string, number>>): Measured | undefined {
-  let found: Measured | undefined;
+  let found: Required<Measured> | undefined;
   for (const candidate of candidates) {
     const nanoseconds = times[candidateKey(candidate)];
     if (nanoseconds !== undefined && (!found || nanoseconds < found.nanoseconds * (1 - noise)))
       found = { candidate, nanoseconds };
   }
   return found;
-}
-
-/** The candidate in a program of its own; undefined: it cannot run this problem after all. */
-async function prepare(
-  alone: StandAlone,
-  backend: Backend,
-  candidate: Candidate,
-  context: PassContext,
-): Promise<Measurable | undefined> {
-  const weights = new WeightSection();
-  try {
-    const { program } = await lowerProgram(
-      { inputs: alone.graph.inputs, outputs: alone.graph.outputs },
-      {
-        copyBackend: 'cpu',
-        ...(backend.memory && { deviceBackend: backend, inputMemory: backend.memory }),
-        assignments: new Map([[alone.node, { backend, candidate }]]),
-        weights,
-        provenance: context.builder.provenance,
-        inputNames: new Map(),
-        inputLayouts: wantedLayouts(alone.node, candidate),
-        keepOutputs: true,
-        breathe: () => context.breathe(),
-      },
-    );
-    const inputDims = alone.graph.inputs.map((v) => (v.type.kind === 'tensor' ? (v.type.dims as number[]) : []));
-    return { program, weights: collect(weights), inputDims };
-  } catch (error) {
-    refused(error, candidate, context);
-    return;
-  }
-}
-
-async function timeOne(
-  backend: Backend,
-  candidate: Candidate,
-  work: Measurable,
-  context: PassContext,
-): Promise<number | undefined> {
-  try {
-    const sorted = await backend.measure!(work, context.options.signal);
-    return sorted[Math.floor(sorted.length / 2)];
-  } catch (error) {
-    refused(error, candidate, context);
-    return;
-  }
-}
-
-/** @throws what is no refusal of the candidate */
-function refused(error: unknown, candidate: Candidate, context: PassContext): undefined {
-  context.options.signal?.throwIfAborted();
-  if (!TensorwrightError.is(error) && !('code' in (error as object))) throw error;
-  context.log({
-    level: 'warn',
-    message: `tactic ${candidate.tactic} ${canonicalJson(candidate.parameters)} cannot run: ${(error as Error).message}`,
-  });
-  return undefined;
-}
-
-function wantedLayouts(node: Node, candidate: Candidate): ReadonlyMap<Value, Layout> {
-  const layouts = new Map<Value, Layout>();
-  node.inputs.forEach((v, i) => {
-    const access = candidate.inputs[i];
-    if (
-      v &&
-      (access === 'channelsLast' || (access === 'strided' && candidate.outputs[0] === 'channelsLast' && rankOf(v) >= 3))
-    )
-      layouts.set(v, 'channelsLast');
-  });
-  return layouts;
-}
-
-function rankOf(v: Value): number {
-  return v.type.kind === 'tensor' ? (v.type.dims?.length ?? 0) : 0;
-}
-
-function collect(weights: WeightSection): Uint8Array {
-  const bytes = new Uint8Array(weights.length);
-  for (const chunk of weights.chunks) bytes.set(chunk.bytes(), chunk.offset);
-  return bytes;
 }

@@ -1,6 +1,7 @@
 /** The types of everything in a plan's header; how the parts fit together is checked in `check-program.ts`. */
 
 import type {
+  DroppedTactic,
   PlanAttribute,
   PlanBinding,
   PlanExpression,
@@ -126,12 +127,26 @@ const profile: Check<PlanProfile> = object<PlanProfile>({
   inputs: record(object({ min: extents, opt: extents, max: extents })),
 });
 
-const report: Check<PlanReport> = object<PlanReport>({
-  activationBytes: size,
-  lowerBoundBytes: size,
-  weightBytes: size,
-  fallbacks: list(object({ node: text, operator: text, backend: text, reason: text })),
+const dropped: Check<DroppedTactic> = object<DroppedTactic>({
+  node: text,
+  operator: text,
+  backend: text,
+  tactic: text,
+  parameters: text,
+  code: text,
+  reason: text,
 });
+
+const report: Check<PlanReport> = object<PlanReport>(
+  {
+    activationBytes: size,
+    lowerBoundBytes: size,
+    weightBytes: size,
+    fallbacks: list(object({ node: text, operator: text, backend: text, reason: text })),
+    dropped: list(dropped),
+  },
+  ['dropped'],
+);
 
 export const headerSchema: Check<PlanHeader> = object<PlanHeader>({
   name: text,

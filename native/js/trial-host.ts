@@ -1,0 +1,24 @@
+/**
+ * The program of the process that trials run in. It is plain text for `node -e`: wherever this package is bundled or
+ * unpacked, nothing has to be found but the addon, whose path is its only argument.
+ */
+export const trialHost = `
+const addon = require(process.argv[1]);
+// Work that hangs cannot be cancelled: nothing but its process can end.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+process.on('message', async ({ work, options }) => {
+  let weights, program;
+  try {
+    weights = addon.copyWeights(work.weights);
+    program = addon.createProgram(work.program, weights, options.threads, options.device);
+    const { inputDims } = work, { minNanoseconds, maxRuns, outputs } = options;
+    process.send({ trial: await addon.try(program, inputDims, minNanoseconds, maxRuns, outputs, undefined) });
+  } catch (error) {
+    process.send({ error: { code: error.code ?? 'ERR_INTERNAL', message: error.message } });
+  } finally {
+    if (program) addon.close(program);
+    if (weights) addon.close(weights);
+  }
+});
+process.send({ status: addon.cudaStatus() });
+`;

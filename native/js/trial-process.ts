@@ -1,0 +1,161 @@
+/**
+ * A process that runs programs on random inputs, so that one whose kernels fault or hang takes nothing else with it: a
+ * device refuses all later work of the process that broke it.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { NativeError, type NativeErrorCode } from './errors.js';
+import type { PlanProgram } from './plan.js';
+import type { NativeTensor } from './tensor.js';
+import { trialHost } from './trial-host.js';
+
+/** A program, its weights, and the dims of its inputs. */
+export interface TrialWork {
+  readonly program: PlanProgram;
+  readonly weights: Uint8Array;
+  readonly inputDims: readonly (readonly number[])[];
+}
+
+export interface TrialOptions {
+  /** Measure at least this long in all. Default: 10 ms. */
+  readonly minNanoseconds?: number;
+  /** Measure at most this often; 0: not at all. Default: 1000. */
+  readonly maxRuns?: number;
+  /** Give what the last step computes, in memory that held NaNs before. Default: false. */
+  readonly outputs?: boolean;
+  /** Threads of kernels on the processor. Default: the physical cores. */
+  readonly threads?: number;
+  readonly device?: number;
+}
+
+export interface Trial {
+  /** Nanoseconds of every run, ascending. */
+  readonly nanoseconds: readonly number[];
+  /** Row-major; null where the step has no such output. */
+  readonly outputs: readonly (NativeTensor | null)[];
+}
+
+export interface TrialProcessOptions {
+  /** Milliseconds that one trial may take. */
+  readonly timeoutMs: number;
+}
+
+type Answer =
+  | { readonly status: { readonly available: boolean; readonly reason?: string } }
+  | { readonly trial: Trial }
+  | { readonly error: { readonly code: NativeErrorCode; readonly message: string } };
+
+/** Milliseconds that the process may take to start and open the device. */
+const startTimeoutMs = 60_000;
+
+/** The process starts with the first trial, and again after one that ended it. One trial at a time. */
+export class TrialProcess {
+  readonly #addon: string;
+  readonly #timeoutMs: number;
+  #child: ChildProcess | undefined;
+  #started = false;
+  #stderr = '';
+
+  /** @internal `Native.startTrials` makes them. */
+  constructor(addon: string, { timeoutMs }: TrialProcessOptions) {
+    this.#addon = addon;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** True once a process has run: failures are then the trials' own. */
+  get works(): boolean {
+    return this.#started;
+  }
+
+  /**
+   * @throws ERR_DEVICE when the trial faults, ends its process or exceeds the time; ERR_BACKEND_UNAVAILABLE when no
+   * process can be started that sees a device; what `createProgram` throws; the signal's reason
+   */
+  async try(work: TrialWork, options: TrialOptions = {}, signal?: AbortSignal): Promise<Trial> {
+    signal?.throwIfAborted();
+    if (!this.#child) await this.#start(signal);
+    const { minNanoseconds = 10_000_000, maxRuns = 1000, outputs = false, threads = 0, device = 0 } = options;
+    const message = { work, options: { minNanoseconds, maxRuns, outputs, threads, device } };
+    const answer = await this.#ask(message, this.#timeoutMs, signal);
+    if ('trial' in answer) return answer.trial;
+    const { code, message: text } = 'error' in answer ? answer.error : { code: 'ERR_INTERNAL' as const, message: '' };
+    // The device is lost to that process, perhaps.
+    if (code === 'ERR_DEVICE') this.close();
+    throw new NativeError(code, text);
+  }
+
+  /** Ends the process. A later trial starts another. */
+  close(): void {
+    this.#child?.kill('SIGKILL');
+    this.#child = undefined;
+  }
+
+  async #start(signal: AbortSignal | undefined): Promise<void> {
+    // Options of this process are its own affair: loaders and inspectors would start with the other one as well.
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    this.#stderr = '';
+    const child = spawn(process.execPath, ['--input-type=commonjs', '-e', trialHost, this.#addon], {
+      env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      serialization: 'advanced',
+      windowsHide: true,
+    });
+    // What waits for an answer keeps this process alive, by its timer; an idle child does not.
+    child.unref();
+    child.channel?.unref();
+    child.stderr?.on('data', (text: Buffer) => (this.#stderr = (this.#stderr + text.toString()).slice(-2000)));
+    (child.stderr as unknown as { unref?(): void } | null)?.unref?.();
+    this.#child = child;
+    const answer = await this.#ask(undefined, startTimeoutMs, signal);
+    if ('status' in answer && answer.status.available) {
+      this.#started = true;
+      return;
+    }
+    this.close();
+    const reason = 'status' in answer ? answer.status.reason : undefined;
+    throw new NativeError('ERR_BACKEND_UNAVAILABLE', `the process for trials sees no device: ${reason ?? 'no reason'}`);
+  }
+
+  /** Sends a message, if there is one, and gives what comes back. */
+  #ask(message: object | undefined, timeoutMs: number, signal: AbortSignal | undefined): Promise<Answer> {
+    const child = this.#child!;
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        child.off('message', onMessage).off('exit', onExit).off('error', onError);
+      };
+      const fail = (error: unknown): void => {
+        end();
+        this.close();
+        reject(error);
+      };
+      const timer = setTimeout(() => {
+        fail(new NativeError('ERR_DEVICE', `it did not end within ${String(timeoutMs / 1000)} s`));
+      }, timeoutMs);
+      const onMessage = (answer: unknown): void => {
+        end();
+        resolve(answer as Answer);
+      };
+      const onExit = (code: number | null, name: string | null): void => {
+        const told = this.#stderr.trim().split('\n').pop();
+        const how = name === null ? `with code ${String(code)}` : `by ${name}`;
+        fail(new NativeError('ERR_DEVICE', `it ended its process ${how}${told ? `: ${told}` : ''}`));
+      };
+      const onError = (error: Error): void => {
+        fail(
+          new NativeError('ERR_BACKEND_UNAVAILABLE', `no process for trials: ${error.message}`, {}, { cause: error }),
+        );
+      };
+      const onAbort = (): void => {
+        fail(signal!.reason);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      child.on('message', onMessage).on('exit', onExit).on('error', onError);
+      if (message)
+        child.send(message, (error) => {
+          if (error) onError(error);
+        });
+    });
+  }
+}
