@@ -217,6 +217,8 @@ describe.skipIf(!hasDevice)('conv', () => {
     ['float16', [2, 3, 19, 17], [16, 3, 7, 7], { pads: [3, 3, 3, 3], strides: [2, 2] }, 1],
     ['int8', [1, 4, 19, 17], [20, 4, 5, 5], { pads: [1, 0, 3, 3], strides: [1, 3], dilations: [2, 1] }, 2],
     ['bfloat16', [2, 1, 70], [20, 1, 9], { pads: [1, 0] }, 1],
+    ['float16', [2, 3, 40, 56], [24, 3, 8, 8], { strides: [8, 8] }, 2],
+    ['float16', [1, 3, 35, 37], [40, 3, 16, 16], { strides: [16, 16] }, 1],
   ] as [DType, number[], number[], Attributes, number][])('convolves stems of %s', (dtype, x, w, attributes, splits) =>
     convolve({ dtype, x, w, attributes, force: { tactic: 'cuda.contraction.stem', parameters: { splits } } }),
   );

@@ -1,6 +1,7 @@
 /**
  * Convolutions of up to four channels on tensor cores: a first launch writes the image with its padding and with four
  * channels a pixel into scratch memory; there the taps of a filter row are one run of memory, and nothing is gathered.
+ * Windows that lie side by side need none of it: their rows are runs of the image itself.
  */
 
 import {
@@ -25,6 +26,7 @@ import { index, indexType } from '../../print/views.js';
 import { dtypeOf } from '../operands.js';
 import { type Geometry, geometryOf, outputAxes } from './conv-problem.js';
 import { onTensorCores } from './group.js';
+import { isPatches, patchProblem } from './patches.js';
 import type { Problem } from './problem.js';
 import { printDecode } from './source.js';
 
@@ -35,7 +37,7 @@ const pixelsOfCopy = 4;
 const threads = 256;
 
 export function isStem(group: GroupView): boolean {
-  if (group.anchor!.op !== 'conv' || !onTensorCores(group)) return false;
+  if (group.anchor!.op !== 'conv' || !onTensorCores(group) || group.anchorInputs[0] === -1) return false;
   const g = geometryOf(group);
   return (
     g.group === 1 &&
@@ -70,6 +72,7 @@ function runOf(g: Geometry, bytes: number): { used: number; padded: number } {
 }
 
 export function stemProblem(group: GroupView): Problem {
+  if (isPatches(group)) return patchProblem(group);
   const g = geometryOf(group);
   const [x, w, bias] = group.anchorInputs as [number, number, number | undefined];
   const dtype = dtypeOf(group.node.inputs[x])!;
