@@ -3,6 +3,7 @@
 import {
   type Backend,
   type Candidate,
+  constantReference,
   dimBounds,
   type EmitContext,
   type EmittedStep,
@@ -14,7 +15,6 @@ import {
   topologicalOrder,
   type Value,
 } from '@tensorwright/core';
-import { constantReference } from './constants.js';
 import { ReferenceExecutor } from './executor.js';
 import { version } from './version.js';
 

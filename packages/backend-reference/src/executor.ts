@@ -8,13 +8,13 @@ import {
   type ExecutorContext,
   type Node,
   type PlanStep,
+  readConstant,
   type RuntimeValue,
   type SerializedOperator,
   type StepExecutor,
   type StepRunOptions,
   TensorwrightError,
 } from '@tensorwright/core';
-import { readConstant } from './constants.js';
 
 /** A step ready to run: its operator, and the plan's symbols that occur in it. */
 interface PreparedStep {

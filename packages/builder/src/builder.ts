@@ -5,6 +5,7 @@ import {
   type DroppedTactic,
   formatType,
   type Graph,
+  implicitBackends,
   loadBackend,
   type Logger,
   type Network,
@@ -37,7 +38,8 @@ export class Builder {
   async build(network: Network, options: BuildOptions = {}): Promise<Plan> {
     checkOptions(options);
     options.signal?.throwIfAborted();
-    const backends = await openBackends(options.backends, options.logger ?? silentLogger);
+    const chosen = await openBackends(options.backends, options.logger ?? silentLogger);
+    const backends = [...chosen, ...implicitBackends().filter((b) => !chosen.includes(b))];
     const breather = new Breather(options.signal);
     const logger = options.logger ?? silentLogger;
     const bound = bindProfiles(network, options.profiles ?? []);
@@ -75,7 +77,7 @@ export class Builder {
     const deviceBackend = backends.find((b) => b.memory !== undefined);
     const lowered = await lowerProgram(placed.graph, {
       // The native executor copies for all backends; without it the reference backend does.
-      copyBackend: backends.every((b) => b.name === 'reference') ? 'reference' : 'cpu',
+      copyBackend: chosen.every((b) => b.name === 'reference') ? 'reference' : 'cpu',
       ...(deviceBackend && { deviceBackend }),
       assignments,
       weights,

@@ -43,6 +43,7 @@ export function exitCodeOf(error: unknown): ExitCode {
     case 'ERR_EXTERNAL_DATA':
     case 'ERR_INVALID_PLAN':
     case 'ERR_LIMIT_EXCEEDED':
+    case 'ERR_PLUGIN':
       return exitCodes.model;
     case 'ERR_BACKEND_UNAVAILABLE':
     case 'ERR_NATIVE_LOAD':

@@ -112,6 +112,8 @@ export interface TrialsOptions {
 
 export interface Backend {
   readonly name: string;
+  /** Stands last in every build's order without being named: what it runs, no other backend can. Default: false. */
+  readonly implicit?: boolean;
   /** The memory its steps work in. Default: the host's. The plan carries values from one memory to the other. */
   readonly memory?: PlanMemory;
   /** Changes whenever tactics' code changes: part of timing-cache keys. */
@@ -186,6 +188,16 @@ export function registeredBackends(): string[] {
   return [...backends.keys()];
 }
 
+/** Those that stand in every build's order. */
+export function implicitBackends(): Backend[] {
+  return [...backends.values()].filter((b) => b.implicit === true);
+}
+
+/** The backend of plugins comes with their package. */
+function packageOf(name: string): string {
+  return name === 'plugins' ? '@tensorwright/plugins' : `@tensorwright/backend-${name}`;
+}
+
 /**
  * The backend of that name: a registered one, else the package `@tensorwright/backend-<name>`, which registers itself.
  * @throws ERR_BACKEND_UNAVAILABLE when there is none
@@ -193,11 +205,11 @@ export function registeredBackends(): string[] {
 export async function loadBackend(name: string): Promise<Backend> {
   if (!backends.has(name) && /^[a-z][a-z0-9-]*$/.test(name)) {
     try {
-      await import(`@tensorwright/backend-${name}`);
+      await import(packageOf(name));
     } catch (cause) {
       throw new TensorwrightError(
         'ERR_BACKEND_UNAVAILABLE',
-        `backend '${name}' is not registered and the package @tensorwright/backend-${name} cannot be loaded`,
+        `backend '${name}' is not registered and the package ${packageOf(name)} cannot be loaded`,
         { backend: name },
         { cause },
       );

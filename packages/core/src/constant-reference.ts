@@ -1,16 +1,11 @@
-/** Constants inside serialized operators: bytes lie in the weights section, strings inline. */
+/** Constants inside operators of a plan: bytes lie in the weights section, strings inline. */
 
-import {
-  byteLength,
-  ConstantData,
-  type ConstantReference,
-  type EmitContext,
-  elementCount,
-  type ExecutorContext,
-  isDType,
-  Tensor,
-  TensorwrightError,
-} from '@tensorwright/core';
+import type { EmitContext, ExecutorContext } from './backend.js';
+import { ConstantData } from './constant.js';
+import { byteLength, isDType } from './dtype.js';
+import { TensorwrightError } from './errors.js';
+import type { ConstantReference } from './serialize.js';
+import { elementCount, Tensor } from './tensor.js';
 
 export function constantReference(data: ConstantData, context: EmitContext): ConstantReference {
   const { dtype, dims } = data;

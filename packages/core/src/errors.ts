@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'ERR_BACKEND_UNAVAILABLE'
   | 'ERR_COMPILATION'
   | 'ERR_DEVICE'
+  | 'ERR_PLUGIN'
   | 'ERR_NATIVE_LOAD'
   | 'ERR_INTERNAL';
 

@@ -1,5 +1,6 @@
 export * from './backend.js';
 export * from './constant.js';
+export * from './constant-reference.js';
 export * from './dim.js';
 export * from './dtype.js';
 export * from './elements.js';
@@ -27,6 +28,8 @@ export type { MatrixOperation } from './definition/contractions.js';
 export type { SampleMode, ShuffleParameters, SliceParameters } from './definition/shaping.js';
 export type { ConvolutionOptions, DeconvolutionOptions, PoolingOptions, PoolingType } from './definition/windows.js';
 export * from './operator.js';
+export * from './operator-kernels.js';
+export * from './operator-source.js';
 export * from './operators/index.js';
 export { definerOf, freeSymbols, topologicalOrder } from './order.js';
 export * from './plan.js';

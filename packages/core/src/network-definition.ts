@@ -39,7 +39,7 @@ import { createSymbol, type Dim, symbolDim } from './dim.js';
 import { type DType, isFloat } from './dtype.js';
 import { TensorwrightError } from './errors.js';
 import { GraphBuilder } from './graph-builder.js';
-import type { Value } from './graph.js';
+import type { Attributes, Value } from './graph.js';
 import type { NamedValue, Network } from './network.js';
 import { Tensor } from './tensor.js';
 import { tensorType } from './type.js';
@@ -403,6 +403,22 @@ export class NetworkDefinition {
         captures: (parts.captures ?? []).map((t) => l.value(t, 'captures')),
       },
       body,
+    );
+  }
+
+  /** A layer of any operator, as plugins bring them: its outputs. @throws ERR_INVALID_ARGUMENT when the operator refuses */
+  addOperator(
+    operator: string,
+    inputs: readonly (NetworkTensor | undefined)[],
+    attributes: Attributes = {},
+    options: LayerOptions = {},
+  ): NetworkTensor[] {
+    return this.#outputsOf(operator, options, (l) =>
+      l.nodes(
+        operator,
+        inputs.map((t) => t && l.value(t)),
+        attributes,
+      ),
     );
   }
 

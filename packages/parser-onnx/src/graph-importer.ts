@@ -2,6 +2,7 @@
 
 import { type Graph, TensorwrightError, type Type, type Value } from '@tensorwright/core';
 import { AttributeReader } from './attributes.js';
+import { findCustom, hintFor, importCustom } from './custom-operators.js';
 import { expandFunction } from './functions.js';
 import { importers } from './import/index.js';
 import type { ImportFunction } from './import/importer.js';
@@ -15,6 +16,7 @@ import {
 } from './model-context.js';
 import { NodeContext } from './node-context.js';
 import { orderNodes } from './node-order.js';
+import type { ParserSettings } from './options.js';
 import { newestOpsets } from './opsets.js';
 import { ImportFailure, SkippedNode } from './problems.js';
 import type { GraphProto, NodeProto } from './proto/decode.js';
@@ -135,12 +137,20 @@ export class GraphImporter {
   #run(proto: NodeProto, name: string, domain: string, scope: Scope): readonly (Value | undefined)[] {
     const inputs = this.#inputs(proto, scope);
     const attributes = new AttributeReader(proto, this.environment, scope, this.model.source);
-    const key = functionKey(domain, proto.opType ?? '', proto.overload ?? '');
+    const opType = proto.opType ?? '';
+    const key = functionKey(domain, opType, proto.overload ?? '');
     const local = this.model.functions.get(key);
+    const builtIn = local !== undefined || importers[domain]?.has(opType) === true;
+    const custom = findCustom(this.model.settings, domain, opType, attributes);
+    if (custom && (custom.overrides || !builtIn)) {
+      // A domain of somebody's own need not be among the model's opsets.
+      const opset = this.environment.opsets.get(domain) ?? 1;
+      return importCustom(custom, new NodeContext({ proto, domain, opset, inputs, attributes }, this), attributes);
+    }
     if (local) return expandFunction(this, { definition: local, key, name, inputs, attributes: attributes.entries() });
-    const opset = this.#opset(domain);
+    const opset = this.#opset(domain, opType);
     const context = new NodeContext({ proto, domain, opset, inputs, attributes }, this);
-    const result = importerOf(domain, proto.opType ?? '', opset)(context);
+    const result = importerOf(domain, opType, opset, this.model.settings)(context);
     return Array.isArray(result) ? (result as readonly (Value | undefined)[]) : [result as Value];
   }
 
@@ -160,10 +170,14 @@ export class GraphImporter {
     return values;
   }
 
-  #opset(domain: string): number {
+  #opset(domain: string, opType: string): number {
     const opset = this.environment.opsets.get(domain);
     if (opset === undefined)
-      throw new ImportFailure('ERR_INVALID_MODEL', `the model imports no opset of the domain '${domain}'`);
+      throw new ImportFailure(
+        'ERR_INVALID_MODEL',
+        `the model imports no opset of the domain '${domain}'`,
+        importers[domain] ? undefined : hintFor(this.model.settings, opType),
+      );
     const newest = newestOpsets[domain];
     if (newest !== undefined && opset > newest) {
       throw new ImportFailure(
@@ -238,21 +252,16 @@ export function nodeName(proto: NodeProto, index: number): string {
   return proto.output?.find((o) => o !== '') ?? `${proto.opType ?? 'node'}_${index}`;
 }
 
-function importerOf(domain: string, opType: string, opset: number): ImportFunction {
+function importerOf(domain: string, opType: string, opset: number, settings: ParserSettings): ImportFunction {
   const table = importers[domain];
   if (!table)
     throw new ImportFailure(
       'ERR_UNSUPPORTED',
       `the operator domain '${domain}' is not known`,
-      'Define the operator as a model-local function, or as a plugin.',
+      hintFor(settings, opType),
     );
   const entry = table.get(opType);
-  if (!entry)
-    throw new ImportFailure(
-      'ERR_UNSUPPORTED',
-      'the operator is not known',
-      'Define the operator as a model-local function, or as a plugin.',
-    );
+  if (!entry) throw new ImportFailure('ERR_UNSUPPORTED', 'the operator is not known', hintFor(settings, opType));
   if (typeof entry === 'function') return entry;
   const since = Object.keys(entry)
     .map(Number)

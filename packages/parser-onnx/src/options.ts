@@ -1,6 +1,6 @@
 /** Options of the parser, and their limits: a model from anywhere must end in bounded time and memory. */
 
-import { type Logger, silentLogger, TensorwrightError } from '@tensorwright/core';
+import { type Logger, type OperatorSource, silentLogger, TensorwrightError } from '@tensorwright/core';
 
 export interface ParseOptions {
   /** Receives warnings: contradicting shape hints, ignored sections. Default: nothing is logged. */
@@ -22,11 +22,14 @@ export interface ParseOptions {
   readonly maxExpandedNodes?: number;
   /** Most bytes of one constant that is stored sparsely or made by expansion. Default: 2^31. */
   readonly maxConstantBytes?: number;
+  /** Where operators are looked for that are not built in: a plugin registry. Default: the global one, where plugins are in use. */
+  readonly plugins?: OperatorSource;
   /** Stops the parsing. */
   readonly signal?: AbortSignal;
 }
 
-export type ParserSettings = Required<Omit<ParseOptions, 'externalDataFolder' | 'signal'>> & {
+export type ParserSettings = Required<Omit<ParseOptions, 'externalDataFolder' | 'signal' | 'plugins'>> & {
+  readonly plugins: OperatorSource | undefined;
   readonly externalDataFolder: string | undefined;
   readonly signal: AbortSignal | undefined;
 };
@@ -40,6 +43,7 @@ const defaults: ParserSettings = {
   maxDepth: 64,
   maxExpandedNodes: 2_000_000,
   maxConstantBytes: 2 ** 31,
+  plugins: undefined,
   signal: undefined,
 };
 
@@ -79,6 +83,8 @@ export function parserSettings(options: ParseOptions = {}): ParserSettings {
       if (!(value instanceof AbortSignal)) throw invalid(name, value, 'an AbortSignal');
     } else if (name === 'externalDataFolder') {
       if (typeof value !== 'string') throw invalid(name, value, 'a path');
+    } else if (name === 'plugins') {
+      if (typeof (value as OperatorSource | null)?.find !== 'function') throw invalid(name, value, 'a plugin registry');
     } else if (!Number.isSafeInteger(value) || (value as number) < 1) {
       throw invalid(name, value, 'a positive integer');
     }

@@ -16,6 +16,7 @@ import { map } from './map.js';
 import { movement } from './movement.js';
 import { norm } from './norm.js';
 import { operatorTactics } from './operators/index.js';
+import { provided } from './provided.js';
 import { reduce } from './reduce.js';
 import { rotary } from './rotary.js';
 import { softmax } from './softmax.js';
@@ -39,4 +40,5 @@ export const tactics: readonly Tactic[] = [
   linearAttention,
   rotary,
   ...operatorTactics,
+  provided,
 ];

@@ -50,7 +50,7 @@ export function operatorTactic(o: OperatorTactic): Tactic {
   };
 }
 
-function onlyItself(group: GroupView): string | undefined {
+export function onlyItself(group: GroupView): string | undefined {
   const plain =
     group.node.op !== 'group' ||
     (group.anchorInputs.every((i) => i !== -1) &&
@@ -59,7 +59,7 @@ function onlyItself(group: GroupView): string | undefined {
 }
 
 /** Launches and buffers are sized before anything runs, so sizes must not come out of the kernel. */
-function refuseLateSizes(group: GroupView): string | undefined {
+export function refuseLateSizes(group: GroupView): string | undefined {
   const own = (v: Value | undefined): boolean => v?.node === group.node || v?.node === group.anchor;
   const late = (d: Dim): boolean => [...dimSymbols(d)].some((s) => own(definerOf(s)));
   for (const { type } of group.outputs) {

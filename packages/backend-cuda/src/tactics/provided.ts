@@ -1,0 +1,146 @@
+/** Kernels that plugins bring for an operator: each kernel of theirs is called by one of ours. */
+
+import {
+  type CudaArgument,
+  type CudaKernels,
+  type CudaLaunch,
+  cudaKernelsFor,
+  type EmitContext,
+  type EmittedStep,
+  type GroupView,
+  type KernelOperand,
+  type KernelProblem,
+  type KernelVariant,
+  type OperatorKernels,
+  TensorwrightError,
+  type TensorType,
+  type Value,
+} from '@tensorwright/core';
+import { Arguments } from '../launch/arguments.js';
+import { launchStep } from '../launch/launch-step.js';
+import { cxxType } from '../print/types.js';
+import type { CandidateOutline, Tactic } from '../tactic.js';
+import { bytesOf, memoryMicroseconds, refuseOperands } from './operands.js';
+import { onlyItself, refuseLateSizes } from './operators/operator-tactic.js';
+
+export const provided: Tactic = {
+  name: 'provided',
+  refuses(group: GroupView): string | undefined {
+    const all = group.anchor ? cudaKernelsFor(group.anchor.op) : [];
+    if (all.length === 0) return 'no kernels from outside';
+    const reason = onlyItself(group) ?? refuseOperands(group) ?? refuseLateSizes(group);
+    if (reason !== undefined) return reason;
+    const problem = problemOf(group);
+    const reasons = all.map((kernels) => kernels.refuses(problem));
+    return reasons.includes(undefined) ? undefined : reasons.join('; ');
+  },
+  candidates(group: GroupView): readonly CandidateOutline[] {
+    return variantsOf(group).map(({ kernels, variant, provider }) => ({
+      variant: variantName(provider, variant),
+      parameters: { provider, variant: variant.name },
+      inputs: group.node.inputs.map((_, i) => variant.inputs[group.anchorInputs.indexOf(i)] ?? 'rows'),
+      outputs: variant.outputs,
+      stridedOutput: false,
+      estimate: variant.estimate ?? memoryMicroseconds(bytesOf(group)),
+      producer: kernels.producer,
+    }));
+  },
+  emit(group: GroupView, candidate, _context: EmitContext): Promise<EmittedStep> {
+    const { provider, variant: name } = candidate.parameters;
+    const found = variantsOf(group).find((v) => v.provider === provider && v.variant.name === name);
+    if (!found)
+      throw new TensorwrightError('ERR_INTERNAL', `kernels '${String(name)}' of ${group.anchor!.op} are gone`);
+    return emitKernels(group, found.variant.kernels());
+  },
+};
+
+interface Offer {
+  readonly kernels: OperatorKernels;
+  readonly variant: KernelVariant;
+  /** Position among the providers of the operator. */
+  readonly provider: number;
+}
+
+function variantsOf(group: GroupView): Offer[] {
+  const problem = problemOf(group);
+  return cudaKernelsFor(group.anchor!.op).flatMap((kernels, provider) =>
+    kernels.refuses(problem) === undefined
+      ? kernels.variants(problem).map((variant) => ({ kernels, variant, provider }))
+      : [],
+  );
+}
+
+function variantName(provider: number, { name }: KernelVariant): string {
+  return [String(provider), name].filter((part) => part !== '').join('.');
+}
+
+function problemOf(group: GroupView): KernelProblem {
+  const { inputs, outputs, attributes } = group.anchor!;
+  return { inputs: inputs.map((v) => v && operandOf(v)), outputs: outputs.map(operandOf), attributes };
+}
+
+function operandOf({ type }: Value): KernelOperand {
+  const { dtype, dims } = type as TensorType;
+  return { dtype, dims: dims! };
+}
+
+/** Their kernels become functions that ours call, so that any parameters will do. */
+function emitKernels(group: GroupView, { source, launches, workspaceBytes }: CudaKernels): Promise<EmittedStep> {
+  const args = new Arguments();
+  const callers = launches.map((launch, i) => printCaller(group, launch, i, args));
+  const text = `#pragma push_macro("__launch_bounds__")
+#undef __launch_bounds__
+#define __launch_bounds__(...)
+namespace plugin {
+${source.replace(/\b__global__\b/g, 'TW_DEVICE')}
+}
+#pragma pop_macro("__launch_bounds__")
+${callers.join('\n')}`;
+  return launchStep({
+    text,
+    arguments: args,
+    outputs: group.outputs.length,
+    launches: launches.map(({ grid, block, sharedBytes, cluster }, i) => ({
+      function: callerName(i),
+      grid,
+      block,
+      ...(sharedBytes !== undefined && { sharedBytes }),
+      ...(cluster && { cluster }),
+    })),
+    ...(workspaceBytes !== undefined && { workspaceBytes }),
+  });
+}
+
+function callerName(launch: number): string {
+  return `launch${String(launch)}`;
+}
+
+function printCaller(group: GroupView, launch: CudaLaunch, position: number, args: Arguments): string {
+  const threads = launch.block.reduce((a, b) => a * b, 1);
+  const values = launch.arguments.map((argument) => printArgument(group, argument, args));
+  return `
+extern "C" __global__ void __launch_bounds__(${String(threads)}) ${callerName(position)}(const __grid_constant__ Arguments a) {
+  wait_for_predecessor();
+  plugin::${launch.kernel}(${values.join(', ')});
+}`;
+}
+
+function printArgument(group: GroupView, argument: CudaArgument, args: Arguments): string {
+  switch (argument.kind) {
+    case 'input': {
+      const at = group.anchorInputs[argument.index];
+      if (at === undefined) return 'nullptr';
+      return args.input(at, cxxType(operandOf(group.node.inputs[at]!).dtype));
+    }
+    case 'output':
+      return args.output(argument.index, cxxType(operandOf(group.outputs[argument.index]!).dtype));
+    case 'constant':
+      return args.constant(argument.tensor, cxxType(argument.tensor.dtype));
+    case 'dim':
+      return args.dim(argument.value);
+    case 'workspace':
+      return args.workspace(argument.offset, 'void');
+    case 'literal':
+      return argument.text;
+  }
+}

@@ -1,0 +1,42 @@
+/** Where operators come from that are not built in: registries of plugins answer this. */
+
+import type { Operator } from './operator.js';
+
+/** A call of an operator by name, as a model file has it. */
+export interface OperatorCall {
+  readonly domain: string;
+  readonly name: string;
+  /** Default: the newest. */
+  readonly version?: string;
+  /** Default: any. */
+  readonly namespace?: string;
+}
+
+/** The kinds of a custom operator's attributes. */
+export type FieldKind = 'int' | 'float' | 'bool' | 'string' | 'ints' | 'floats' | 'strings' | 'tensor';
+
+export interface CustomOperator {
+  readonly operator: Operator;
+  /** For messages: 'acme::LeakyScale 1'. */
+  readonly title: string;
+  readonly fields: Readonly<Record<string, FieldKind>>;
+  /** Whether it takes the place of an operator that is built in, or of a model's own function. */
+  readonly overrides: boolean;
+}
+
+export interface OperatorSource {
+  find(call: OperatorCall): CustomOperator | undefined;
+  /** Titles of those with a similar name, for messages. */
+  similar(name: string): readonly string[];
+}
+
+let standard: OperatorSource | undefined;
+
+/** The source that is asked where none is given: the global plugin registry sets itself. */
+export function setStandardOperatorSource(source: OperatorSource): void {
+  standard = source;
+}
+
+export function standardOperatorSource(): OperatorSource | undefined {
+  return standard;
+}

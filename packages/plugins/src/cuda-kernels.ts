@@ -1,0 +1,169 @@
+/** A plugin's CUDA implementation, as the CUDA backend asks for it. */
+
+import {
+  type CudaArgument,
+  type CudaLaunch,
+  type Dim,
+  dtypeInfo,
+  type KernelOperand,
+  type KernelProblem,
+  type KernelVariant,
+  type Layout,
+  type OperatorKernels,
+  productOf,
+  Tensor,
+  TensorwrightError,
+} from '@tensorwright/core';
+import { createHash } from 'node:crypto';
+import { type FieldSchema, valuesOf } from './fields.js';
+import { byName, nameOf } from './names.js';
+import type {
+  ByInput,
+  ByOutput,
+  CudaImplementation,
+  KernelTensor,
+  Launch,
+  LaunchArgument,
+  LaunchContext,
+  Names,
+  SpecialArgument,
+} from './plugin.js';
+
+interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
+  readonly title: string;
+  readonly inputs: I;
+  readonly outputs: O;
+  readonly fields: F;
+  readonly cuda: CudaImplementation<I, O, F>;
+}
+
+export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldSchema>(
+  parts: Parts<I, O, F>,
+): OperatorKernels {
+  const { title, cuda } = parts;
+  const dtypes = cuda.dtypes ?? ['float32'];
+  return {
+    producer: `${title} ${identity(cuda)}`,
+    refuses({ inputs, outputs }: KernelProblem): string | undefined {
+      const other = [...inputs, ...outputs].find((o) => o && !dtypes.includes(o.dtype));
+      return other && `plugin ${title} has no CUDA kernel for ${other.dtype}; it has some for ${dtypes.join(', ')}`;
+    },
+    variants: (problem) => variantsOf(parts, problem),
+  };
+}
+
+/** Changes whenever the kernels do, so that times of old ones are not taken for theirs. */
+function identity(cuda: CudaImplementation<never, never, never>): string {
+  const text = [cuda.source, cuda.launches.toString(), cuda.workspaceBytes?.toString() ?? ''].join('\0');
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+function variantsOf<I extends Names, O extends Names, F extends FieldSchema>(
+  parts: Parts<I, O, F>,
+  problem: KernelProblem,
+): KernelVariant[] {
+  const { cuda } = parts;
+  const tactics = cuda.tactics ?? [''];
+  const formats = cuda.formats ?? [{}];
+  return formats.flatMap((format, f) =>
+    tactics.map((tactic) => {
+      const layouts = (names: Names): Layout[] => names.map((n) => format[nameOf(n)] ?? 'rows');
+      return {
+        name: [tactic, formats.length > 1 ? `format${String(f)}` : ''].filter((part) => part !== '').join('-'),
+        inputs: layouts(parts.inputs),
+        outputs: layouts(parts.outputs),
+        kernels: () => describeKernels(parts, problem, tactic),
+      };
+    }),
+  );
+}
+
+function describeKernels<I extends Names, O extends Names, F extends FieldSchema>(
+  parts: Parts<I, O, F>,
+  problem: KernelProblem,
+  tactic: string,
+): ReturnType<KernelVariant['kernels']> {
+  const { cuda, title } = parts;
+  const places = new Map<KernelTensor, CudaArgument>();
+  const operands = (
+    kind: 'input' | 'output',
+    list: readonly (KernelOperand | undefined)[],
+  ): (KernelTensor | undefined)[] =>
+    list.map((operand, index) => {
+      if (!operand) return undefined;
+      const tensor = kernelTensor(operand);
+      places.set(tensor, { kind, index });
+      return tensor;
+    });
+  const context: LaunchContext<I, O, F> = {
+    inputs: byName(parts.inputs, operands('input', problem.inputs)) as ByInput<I, KernelTensor>,
+    outputs: byName(parts.outputs, operands('output', problem.outputs)) as ByOutput<O, KernelTensor>,
+    fields: valuesOf(parts.fields, problem.attributes),
+    tactic,
+  };
+  const launches = cuda.launches(context).map((launch) => describeLaunch(launch, title, places));
+  const workspaceBytes = cuda.workspaceBytes?.(context);
+  return { source: cuda.source, launches, ...(workspaceBytes !== undefined && { workspaceBytes }) };
+}
+
+function kernelTensor({ dtype, dims }: KernelOperand): KernelTensor {
+  return { dtype, dims, size: productOf(dims), type: typeName(dtype) };
+}
+
+const typeNames: Readonly<Record<string, string>> = { bool: 'b8', bfloat16: 'bf16' };
+
+/** 'f32' for float32 … */
+function typeName(dtype: KernelOperand['dtype']): string {
+  const { class: kind, bits } = dtypeInfo(dtype);
+  return typeNames[dtype] ?? `${{ float: 'f', int: 'i', uint: 'u' }[kind as 'float'] ?? kind}${String(bits)}`;
+}
+
+function describeLaunch(launch: Launch, title: string, places: ReadonlyMap<KernelTensor, CudaArgument>): CudaLaunch {
+  const { kernel, grid, block, sharedBytes, cluster } = launch;
+  const fail = (message: string): never => {
+    throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}, kernel '${kernel}': ${message}`, {
+      plugin: title,
+      kernel,
+    });
+  };
+  const three = <T>(given: T | readonly T[], one: T, what: string): [T, T, T] => {
+    const list: readonly T[] = Array.isArray(given) ? (given as readonly T[]) : [given as T];
+    if (list.length === 0 || list.length > 3) fail(`${what} has 1 to 3 extents, not ${String(list.length)}`);
+    return [list[0]!, list[1] ?? one, list[2] ?? one];
+  };
+  const threads = three<number>(block, 1, 'block');
+  const count = threads[0] * threads[1] * threads[2];
+  if (!threads.every((n) => Number.isInteger(n) && n > 0) || count > 1024)
+    fail(`a block has 1 to 1024 threads, not ${threads.join(' x ')}`);
+  return {
+    kernel,
+    grid: three<Dim>(grid, 1, 'grid'),
+    block: threads,
+    ...(sharedBytes !== undefined && { sharedBytes }),
+    ...(cluster && { cluster: three<number>(cluster, 1, 'cluster') }),
+    arguments: launch.arguments.map((argument, i) => describeArgument(argument, i, places, fail)),
+  };
+}
+
+function describeArgument(
+  argument: LaunchArgument,
+  position: number,
+  places: ReadonlyMap<KernelTensor, CudaArgument>,
+  fail: (message: string) => never,
+): CudaArgument {
+  if (argument === undefined) return { kind: 'literal', text: 'nullptr' };
+  if (typeof argument === 'boolean') return { kind: 'literal', text: String(argument) };
+  if (argument instanceof Tensor) return { kind: 'constant', tensor: argument };
+  if (typeof argument === 'number')
+    return Number.isSafeInteger(argument)
+      ? { kind: 'dim', value: argument }
+      : fail(`argument ${String(position)} is ${String(argument)}: floats are written arg.float(…)`);
+  if (places.has(argument as KernelTensor)) return places.get(argument as KernelTensor)!;
+  if ('kind' in argument && (argument.kind === 'literal' || argument.kind === 'workspace')) return special(argument);
+  if ('terms' in argument) return { kind: 'dim', value: argument };
+  return fail(`argument ${String(position)} is no operand, number, tensor or arg.…`);
+}
+
+function special({ kind, value }: SpecialArgument): CudaArgument {
+  return kind === 'literal' ? { kind, text: value as string } : { kind, offset: value as Dim };
+}

@@ -1,0 +1,40 @@
+/** Plugins: layers of your own. Importing the package adds the backend that runs their functions for the processor. */
+
+import { registerBackend } from '@tensorwright/core';
+import { pluginBackend } from './backend.js';
+
+registerBackend(pluginBackend());
+
+export { pluginBackend } from './backend.js';
+export { definePlugin } from './define-plugin.js';
+export {
+  type Field,
+  type FieldArguments,
+  type FieldSchema,
+  type FieldValues,
+  field,
+  type OptionalField,
+} from './fields.js';
+export { arg } from './launch-argument.js';
+export type {
+  AnyPlugin,
+  ByInput,
+  ByOutput,
+  CpuContext,
+  CpuResult,
+  CudaImplementation,
+  Format,
+  InferenceContext,
+  KernelTensor,
+  Launch,
+  LaunchArgument,
+  LaunchContext,
+  LayerArguments,
+  Names,
+  Plugin,
+  PluginSpec,
+  Shaped,
+  SpecialArgument,
+} from './plugin.js';
+export type { PluginKey } from './plugin-key.js';
+export { PluginRegistry, type RegisterOptions } from './registry.js';

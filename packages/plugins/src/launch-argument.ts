@@ -1,0 +1,26 @@
+/** Arguments of kernels that are no tensors and no integers. */
+
+import type { Dim } from '@tensorwright/core';
+import type { SpecialArgument } from './plugin.js';
+
+/** Makes arguments that plain values cannot say. */
+export const arg: {
+  /** A float parameter. */
+  float(value: number): SpecialArgument;
+  /** Any C++ expression, evaluated in the kernel. */
+  text(expression: string): SpecialArgument;
+  /** A pointer so many bytes into the scratch memory; a multiple of 256 is best. Default: its beginning. */
+  workspace(offset?: Dim): SpecialArgument;
+} = {
+  float: (value) => ({ kind: 'literal', value: floatText(value) }),
+  text: (value) => ({ kind: 'literal', value }),
+  workspace: (value = 0) => ({ kind: 'workspace', value }),
+};
+
+/** A literal that is the same float32. */
+export function floatText(value: number): string {
+  if (Number.isNaN(value)) return '__int_as_float(0x7fffffff)';
+  if (!Number.isFinite(value)) return `__int_as_float(${value > 0 ? '0x7f800000' : '0xff800000'})`;
+  const rounded = String(Math.fround(value));
+  return `${/[.e]/.test(rounded) ? rounded : `${rounded}.0`}f`;
+}

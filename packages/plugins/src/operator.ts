@@ -1,0 +1,148 @@
+/** A plugin as an operator of the graph: inference, and evaluation where it has a function for the processor. */
+
+import {
+  type Dim,
+  type EvaluateContext,
+  type InferContext,
+  type Operator,
+  readNumbers,
+  Tensor,
+  tensorFromNumbers,
+  TensorwrightError,
+  tensorType,
+  type Type,
+} from '@tensorwright/core';
+import { type FieldSchema, valuesOf } from './fields.js';
+import { byName, nameOf } from './names.js';
+import { operatorNameOf, type PluginKey } from './plugin-key.js';
+import type { ByInput, ByOutput, CpuContext, CpuResult, Names, PluginSpec, Shaped } from './plugin.js';
+
+interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
+  readonly key: PluginKey;
+  readonly title: string;
+  readonly fields: F;
+  readonly spec: PluginSpec<I, O, F>;
+}
+
+export function operatorOfPlugin<I extends Names, O extends Names, F extends FieldSchema>(
+  parts: Parts<I, O, F>,
+): Operator {
+  const { key, fields, spec } = parts;
+  return {
+    name: operatorNameOf(key),
+    kind: 'opaque',
+    inputs: spec.inputs,
+    outputs: spec.outputs,
+    attributes: Object.fromEntries(Object.entries(fields).map(([name, f]) => [name, f.default])),
+    infer: (c) => infer(parts, c),
+    ...(spec.cpu && { evaluate: (c: EvaluateContext) => evaluate(parts, c) }),
+  };
+}
+
+/** What goes wrong in somebody's function, under the plugin's name. */
+export function pluginError(title: string, what: string, cause: unknown): TensorwrightError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new TensorwrightError('ERR_PLUGIN', `plugin ${title}: ${what}: ${message}`, { plugin: title }, { cause });
+}
+
+function infer<I extends Names, O extends Names, F extends FieldSchema>(
+  { title, fields, spec }: Parts<I, O, F>,
+  c: InferContext,
+): readonly Type[] {
+  const inputs = spec.inputs.map((_, i) => (c.has(i) ? { dtype: c.tensor(i).dtype, dims: c.dims(i) } : undefined));
+  let result: ByOutput<O, Shaped>;
+  try {
+    result = spec.infer({
+      inputs: byName<Shaped>(spec.inputs, inputs) as ByInput<I, Shaped>,
+      fields: valuesOf(fields, c.attributes),
+      elements: (name) => {
+        const position = spec.inputs.findIndex((n) => nameOf(n) === name);
+        return position < 0 ? undefined : c.fact(position);
+      },
+      dataDependent: (name, bounds) => c.fresh(name, bounds),
+      fail: (message) => c.fail(message),
+    });
+  } catch (error) {
+    throw TensorwrightError.is(error) ? error : pluginError(title, 'infer threw', error);
+  }
+  return spec.outputs.map((name) => {
+    const shape = (result as Record<string, Shaped | undefined>)[name];
+    if (!shape || !Array.isArray(shape.dims))
+      throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: infer gives no dtype and dims of output '${name}'`, {
+        plugin: title,
+        output: name,
+      });
+    return tensorType(shape.dtype, shape.dims);
+  });
+}
+
+function evaluate<I extends Names, O extends Names, F extends FieldSchema>(
+  { title, fields, spec }: Parts<I, O, F>,
+  c: EvaluateContext,
+): readonly Tensor[] {
+  const inputs = spec.inputs.map((_, i) => (c.has(i) ? widened(c.tensor(i)) : undefined));
+  const outputs = c.outputTypes.map((type) => {
+    if (type.kind !== 'tensor' || !type.dims) throw new TensorwrightError('ERR_INTERNAL', 'a plugin gives tensors');
+    return { dtype: type.dtype, dims: type.dims.map((d) => extentOf(d, c)) };
+  });
+  let results: ByOutput<O, CpuResult>;
+  try {
+    results = spec.cpu!(byName<Tensor>(spec.inputs, inputs) as ByInput<I, Tensor>, valuesOf(fields, c.attributes), {
+      outputs: byName(spec.outputs, outputs),
+    } as unknown as CpuContext<O>);
+  } catch (error) {
+    throw pluginError(title, 'its function for the processor threw', error);
+  }
+  return spec.outputs.map((name, i) =>
+    checked(title, name, (results as Record<string, CpuResult | undefined>)[name], outputs[i]!),
+  );
+}
+
+function extentOf(d: Dim, c: EvaluateContext): number | undefined {
+  try {
+    return c.dim(d);
+  } catch {
+    // The values decide it.
+    return undefined;
+  }
+}
+
+const narrow = new Set(['float16', 'bfloat16']);
+
+function widened(t: Tensor): Tensor {
+  return narrow.has(t.dtype) ? tensorFromNumbers('float32', readNumbers(t), t.dims) : t;
+}
+
+/** A result as a tensor of the inferred type. */
+function checked(
+  title: string,
+  name: string,
+  result: CpuResult | undefined,
+  expected: CpuContext<[string]>['outputs'][string],
+): Tensor {
+  const fail = (message: string): never => {
+    throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: output '${name}' ${message}`, {
+      plugin: title,
+      output: name,
+      expected,
+    });
+  };
+  const { dtype, dims } = expected;
+  const shape = dims.map((d) => (d === undefined ? '?' : String(d))).join(', ');
+  if (result === undefined) return fail('is missing in what its function for the processor returned');
+  const wide = narrow.has(dtype) ? 'float32' : dtype;
+  let tensor: Tensor;
+  if (result instanceof Tensor) tensor = result;
+  else if (dims.includes(undefined)) return fail(`must be a Tensor: only the values decide its shape [${shape}]`);
+  else {
+    try {
+      tensor = new Tensor(wide, result, dims as readonly number[]);
+    } catch (error) {
+      return fail(`is wrong: ${(error as Error).message}`);
+    }
+  }
+  if (tensor.dtype !== wide && tensor.dtype !== dtype) return fail(`is ${tensor.dtype}, expected ${wide}`);
+  if (tensor.dims.length !== dims.length || dims.some((d, i) => d !== undefined && d !== tensor.dims[i]))
+    return fail(`has shape [${tensor.dims.join(', ')}], expected [${shape}]`);
+  return tensor.dtype === dtype ? tensor : tensorFromNumbers(dtype, readNumbers(tensor), tensor.dims);
+}

@@ -1,0 +1,154 @@
+/** What a plugin is: one object that says everything about an operator of a user's own. */
+
+import type { Dim, DType, Layout, LayerOptions, NetworkDefinition, NetworkTensor, Operator } from '@tensorwright/core';
+import type { Tensor, TensorData } from '@tensorwright/core';
+import type { FieldArguments, FieldSchema, FieldValues, NoFields } from './fields.js';
+import type { PluginKey } from './plugin-key.js';
+
+/** Names in order; a trailing '?' marks an input that may be omitted. */
+export type Names = readonly string[];
+
+/** One `T` for each input: 'x' → `x`, 'bias?' → `bias` or undefined. */
+export type ByInput<I extends Names, T> = {
+  readonly [N in I[number] as N extends `${string}?` ? never : N]: T;
+} & {
+  readonly [N in I[number] as N extends `${infer Base}?` ? Base : never]?: T | undefined;
+};
+
+export type ByOutput<O extends Names, T> = { readonly [N in O[number]]: T };
+
+/** A tensor's dtype and extents. Extents are numbers, or expressions of what only the run knows. */
+export interface Shaped {
+  readonly dtype: DType;
+  readonly dims: readonly Dim[];
+}
+
+export interface InferenceContext<I extends Names, F extends FieldSchema> {
+  readonly inputs: ByInput<I, Shaped>;
+  readonly fields: FieldValues<F>;
+  /** The elements of a small integer input, where they are known at build time. */
+  elements(input: string): readonly Dim[] | undefined;
+  /** An extent that only the values decide, with its bounds. Default bounds: 0 and 2^31 - 1. */
+  dataDependent(name: string, bounds?: { readonly min?: number; readonly max?: number }): Dim;
+  /** Refuses the call. */
+  fail(message: string): never;
+}
+
+/** An operand of CUDA kernels: given as an argument, it is the pointer to its first element. */
+export interface KernelTensor extends Shaped {
+  /** Number of elements. */
+  readonly size: Dim;
+  /** The element's type in kernels: 'f32', 'f16', 'bf16', 'i64' … */
+  readonly type: string;
+}
+
+/** A float parameter, a text of C++ and a place in the scratch memory, as arguments; see `arg`. */
+export interface SpecialArgument {
+  readonly kind: 'literal' | 'workspace';
+  readonly value: string | Dim;
+}
+
+/** A tensor, an integer (known or symbolic), a boolean, or what `arg` makes. undefined: a null pointer. */
+export type LaunchArgument = KernelTensor | Tensor | Dim | boolean | SpecialArgument | undefined;
+
+export interface Launch {
+  /** A `__global__` function of the source. */
+  readonly kernel: string;
+  /** Blocks: one number for x alone. */
+  readonly grid: Dim | readonly Dim[];
+  /** Threads of a block: one number for x alone. */
+  readonly block: number | readonly number[];
+  /** Dynamic shared memory in bytes. Default: 0. */
+  readonly sharedBytes?: number;
+  /** Blocks of a cluster (compute capability 9.0 and newer). Default: no clusters. */
+  readonly cluster?: readonly number[];
+  /** Of the kernel's parameters, in order. */
+  readonly arguments: readonly LaunchArgument[];
+}
+
+export interface LaunchContext<I extends Names, O extends Names, F extends FieldSchema> {
+  readonly inputs: ByInput<I, KernelTensor>;
+  readonly outputs: ByOutput<O, KernelTensor>;
+  readonly fields: FieldValues<F>;
+  /** One of `tactics`, or '' where there are none. */
+  readonly tactic: string;
+}
+
+/** Layouts of operands; those not named are row-major. */
+export type Format = Readonly<Record<string, Layout>>;
+
+export interface CudaImplementation<I extends Names, O extends Names, F extends FieldSchema> {
+  /**
+   * CUDA C++, compiled for the device, the types and the shapes of each call when an engine is built, and kept in its
+   * plan. Kernels are `__global__` functions, templates where they serve several types. There are no headers; the
+   * prelude of our kernel library is there: `f16`, `bf16` (which convert to `float`), `convert<T>(float)` …
+   */
+  readonly source: string;
+  /** Dtypes that the kernels take as operands. Default: float32. */
+  readonly dtypes?: readonly DType[];
+  /** Layouts that may be offered besides each other: the builder picks. Default: all row-major. */
+  readonly formats?: readonly Format[];
+  /** Ways to launch, of which the builder takes the fastest. Default: one. */
+  readonly tactics?: readonly string[];
+  /** Launches in order. */
+  launches(context: LaunchContext<I, O, F>): readonly Launch[];
+  /** Scratch memory in bytes. Default: none. */
+  workspaceBytes?(context: LaunchContext<I, O, F>): Dim;
+}
+
+/** What the function on the processor gives: a tensor, or the elements of one of the inferred dims. */
+export type CpuResult = Tensor | TensorData;
+
+export interface CpuContext<O extends Names> {
+  /** As inferred; an extent is undefined where the values decide it. */
+  readonly outputs: ByOutput<O, { readonly dtype: DType; readonly dims: readonly (number | undefined)[] }>;
+}
+
+export interface PluginSpec<I extends Names, O extends Names, F extends FieldSchema> {
+  readonly name: string;
+  /** Default: '1'. */
+  readonly version?: string;
+  /** Default: ''. */
+  readonly namespace?: string;
+  /** Default: none. */
+  readonly fields?: F;
+  readonly inputs: I;
+  readonly outputs: O;
+  /** Dtypes and shapes of the outputs. */
+  infer(context: InferenceContext<I, F>): ByOutput<O, Shaped>;
+  /** On a GPU. Default: it does not run there. */
+  readonly cuda?: CudaImplementation<I, O, F>;
+  /**
+   * On the processor, in TypeScript: 16-bit floats arrive as float32 and are rounded afterwards. It also runs where
+   * constants are folded and where results are checked. Default: it does not run there.
+   */
+  cpu?(inputs: ByInput<I, Tensor>, fields: FieldValues<F>, context: CpuContext<O>): ByOutput<O, CpuResult>;
+}
+
+export interface Plugin<I extends Names = Names, O extends Names = Names, F extends FieldSchema = FieldSchema> {
+  readonly key: PluginKey;
+  /** For messages: 'acme::LeakyScale 1'. */
+  readonly title: string;
+  readonly fields: F;
+  readonly inputs: I;
+  readonly outputs: O;
+  readonly operator: Operator;
+  /**
+   * A layer of it in a network made in code: its outputs by name.
+   * @throws ERR_INVALID_ARGUMENT naming the layer, the field or the input
+   */
+  addTo(
+    network: NetworkDefinition,
+    inputs: ByInput<I, NetworkTensor>,
+    ...rest: LayerArguments<F>
+  ): ByOutput<O, NetworkTensor>;
+}
+
+/** A plugin of any inputs, outputs and fields. */
+export type AnyPlugin = Omit<Plugin, 'addTo'>;
+
+/** Fields may be left out where all have defaults. */
+export type LayerArguments<F extends FieldSchema> =
+  NoFields extends FieldArguments<F>
+    ? [fields?: FieldArguments<F>, options?: LayerOptions]
+    : [fields: FieldArguments<F>, options?: LayerOptions];

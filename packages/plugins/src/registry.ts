@@ -1,0 +1,134 @@
+/** Registries: where plugins are looked for by name. */
+
+import {
+  type CustomOperator,
+  type FieldKind,
+  type OperatorCall,
+  type OperatorSource,
+  setStandardOperatorSource,
+  TensorwrightError,
+} from '@tensorwright/core';
+import { closeNames } from './close-names.js';
+import { compareVersions, type PluginKey, sameKey, titleOf } from './plugin-key.js';
+import type { AnyPlugin } from './plugin.js';
+
+export interface RegisterOptions {
+  /** Whether nodes of an ONNX model become this plugin even where the operator is built in. Default: false. */
+  readonly override?: boolean;
+}
+
+interface Entry {
+  readonly plugin: AnyPlugin;
+  readonly override: boolean;
+}
+
+export class PluginRegistry implements OperatorSource {
+  /** The registry that is asked where no other is given. */
+  static readonly global: PluginRegistry = new PluginRegistry();
+
+  readonly #parent: PluginRegistry | undefined;
+  readonly #entries: Entry[] = [];
+
+  /** @param parent asked for what this registry does not have. Default: none. */
+  constructor(parent?: PluginRegistry) {
+    this.#parent = parent;
+  }
+
+  /** @throws ERR_PLUGIN when the registry has one of this name, version and namespace */
+  register(plugin: AnyPlugin, { override = false }: RegisterOptions = {}): this {
+    if (this.#entries.some((e) => sameKey(e.plugin.key, plugin.key)))
+      throw new TensorwrightError('ERR_PLUGIN', `plugin ${plugin.title} is already in this registry`, {
+        plugin: plugin.title,
+      });
+    this.#entries.push({ plugin, override });
+    return this;
+  }
+
+  /** Whether it was there. */
+  unregister(key: PluginKey): boolean {
+    const at = this.#entries.findIndex((e) => sameKey(e.plugin.key, key));
+    if (at >= 0) this.#entries.splice(at, 1);
+    return at >= 0;
+  }
+
+  /**
+   * By name; the newest version, and any namespace, where these are not said.
+   * @throws ERR_PLUGIN when there is none, naming the nearest, or when several namespaces have one
+   */
+  get(wanted: Pick<PluginKey, 'name'> & Partial<PluginKey>): AnyPlugin {
+    const found = this.#best(wanted);
+    if (found) return found.plugin;
+    const title = `${wanted.namespace ? `${wanted.namespace}::` : ''}${wanted.name} ${wanted.version ?? ''}`.trim();
+    const close = this.similar(wanted.name);
+    throw new TensorwrightError(
+      'ERR_PLUGIN',
+      `there is no plugin ${title}; ${close.length > 0 ? `the nearest: ${close.join(', ')}` : 'no name is similar'} (looked in ${this.#describe()})`,
+      { plugin: title, nearest: close },
+    );
+  }
+
+  /** All plugins, the parent's last; those that others here stand before are left out. */
+  list(): readonly AnyPlugin[] {
+    return this.#all().map((e) => e.plugin);
+  }
+
+  find(call: OperatorCall): CustomOperator | undefined {
+    const { domain, name, version, namespace } = call;
+    // A domain is a namespace where a plugin has it; else it is only where the exporter put the node.
+    const found =
+      this.#best({ name, ...(version !== undefined && { version }), namespace: namespace ?? domain }) ??
+      (namespace === undefined || namespace === ''
+        ? this.#best({ name, ...(version !== undefined && { version }) })
+        : undefined);
+    return found && describe(found);
+  }
+
+  similar(name: string): readonly string[] {
+    const entries = this.#all();
+    return closeNames(
+      name,
+      entries.map((e) => e.plugin.key.name),
+    ).map((i) => entries[i]!.plugin.title);
+  }
+
+  #best(wanted: Pick<PluginKey, 'name'> & Partial<PluginKey>): Entry | undefined {
+    const fits = this.#entries.filter(
+      ({ plugin: { key } }) =>
+        key.name === wanted.name &&
+        (wanted.version === undefined || key.version === wanted.version) &&
+        (wanted.namespace === undefined || key.namespace === wanted.namespace),
+    );
+    const namespaces = new Set(fits.map((e) => e.plugin.key.namespace));
+    if (namespaces.size > 1)
+      throw new TensorwrightError(
+        'ERR_PLUGIN',
+        `several plugins are called ${wanted.name}: ${fits.map((e) => e.plugin.title).join(', ')}; name the namespace`,
+        { plugin: wanted.name },
+      );
+    fits.sort((a, b) => compareVersions(b.plugin.key.version, a.plugin.key.version));
+    return fits[0] ?? (this.#parent ? this.#parent.#best(wanted) : undefined);
+  }
+
+  #all(): Entry[] {
+    const inherited = this.#parent ? this.#parent.#all() : [];
+    return [
+      ...this.#entries,
+      ...inherited.filter((e) => !this.#entries.some((own) => sameKey(own.plugin.key, e.plugin.key))),
+    ];
+  }
+
+  #describe(): string {
+    const own = this === PluginRegistry.global ? 'the global registry' : 'the registry given';
+    const count = `${own}: ${String(this.#entries.length)} plugins`;
+    return this.#parent ? `${count}, then ${this.#parent.#describe()}` : count;
+  }
+}
+
+function describe({ plugin, override }: Entry): CustomOperator {
+  const fields = Object.fromEntries(
+    Object.entries(plugin.fields).map(([name, { kind }]): [string, FieldKind] => [name, kind]),
+  );
+  return { operator: plugin.operator, title: titleOf(plugin.key), fields, overrides: override };
+}
+
+setStandardOperatorSource(PluginRegistry.global);
