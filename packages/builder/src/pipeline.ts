@@ -10,12 +10,15 @@ import { fuseAttention } from './passes/numbers/attention.js';
 import { mergeSiblings } from './passes/numbers/merge-siblings.js';
 import { cropConvTaps } from './passes/numbers/crop-taps.js';
 import { foldWeights } from './passes/numbers/fold-weights.js';
+import { integerProducts } from './passes/numbers/integer-products.js';
 import { fuseNorms } from './passes/numbers/normalization.js';
 import { precision } from './passes/numbers/precision.js';
 import { tensorFloat } from './passes/numbers/tensor-float.js';
 
 export const pipeline: readonly Pass[] = [
   shapeFolding,
+  // Before weights are folded into floats.
+  integerProducts,
   foldConstants,
   movementAlgebra,
   mapAlgebra,

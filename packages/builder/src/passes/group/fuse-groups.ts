@@ -5,6 +5,7 @@
 
 import {
   dimsKey,
+  type DType,
   dtypeInfo,
   finish,
   type Graph,
@@ -32,11 +33,12 @@ export const fuseGroups: Pass = {
 
 function* fuse(graph: Graph, context: PassContext): Steps<Graph> {
   const clustering = new Clustering(graph);
+  const onDevice = context.backends.some((b) => b.memory !== undefined);
   for (const node of clustering.order) {
     const kind = seedKind(node);
     if (!kind || clustering.clusterOf(node)) continue;
     const cluster = clustering.create(kind, node);
-    if (kind === 'contraction' || node.op === 'reduce') absorbEpilogue(clustering, cluster, node);
+    if (kind === 'contraction' || node.op === 'reduce') absorbEpilogue(clustering, cluster, node, onDevice);
     else if (kind === 'reduce') absorbCast(clustering, cluster, node);
     yield;
   }
@@ -51,21 +53,24 @@ function seedKind(node: Node): string | undefined {
 
 /**
  * Follows the anchor's value through map nodes of the same extents; what 16-bit products feed may be float32 in between
- * and at the end. The group may end wherever exactly one value leaves it; the longest such prefix is kept.
+ * and at the end, and what products of bytes feed on a device, any number of its kernels. The group may end wherever
+ * exactly one value leaves it; the longest such prefix is kept.
  */
-function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node): void {
+function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node, onDevice: boolean): void {
   const start = anchor.outputs[0]!;
   if (anchor.outputs.length !== 1 || start.type.kind !== 'tensor' || !start.type.dims) return;
-  const shape = shapeKey(start);
+  const ofBytes = onDevice && operatorOf(anchor.op).kind === 'contraction' && anchor.inputs.slice(0, 2).every(isBytes);
+  const keyOf = ofBytes ? requantizedKey : shapeKey;
+  const shape = keyOf(start);
   const { dtype } = start.type;
-  const narrow = anchor.inputs.some(
-    (v) => v?.type.kind === 'tensor' && isFloat(v.type.dtype) && dtypeInfo(v.type.dtype).bits < 32,
-  );
+  const narrow =
+    ofBytes ||
+    anchor.inputs.some((v) => v?.type.kind === 'tensor' && isFloat(v.type.dtype) && dtypeInfo(v.type.dtype).bits < 32);
   const mayEndIn = (v: Value): boolean => v.type.kind === 'tensor' && (v.type.dtype === dtype || narrow);
   const added: Node[] = [];
   let closed = 0;
   while (added.length < maxEpilogueNodes) {
-    const next = nextMap(clustering, cluster, shape);
+    const next = nextMap(clustering, cluster, (v) => keyOf(v) === shape);
     if (!next) break;
     clustering.add(cluster, next);
     added.push(next);
@@ -88,12 +93,11 @@ function absorbCast(clustering: Clustering, cluster: Cluster, anchor: Node): voi
 }
 
 /** The first unclustered map node that reads the cluster and may join it. */
-function nextMap(clustering: Clustering, cluster: Cluster, shape: string): Node | undefined {
+function nextMap(clustering: Clustering, cluster: Cluster, fits: (v: Value) => boolean): Node | undefined {
   for (const member of cluster.nodes) {
     for (const v of member.outputs) {
       for (const user of clustering.users.get(v) ?? []) {
-        if (clustering.clusterOf(user) || operatorOf(user.op).kind !== 'map' || shapeKey(user.outputs[0]!) !== shape)
-          continue;
+        if (clustering.clusterOf(user) || operatorOf(user.op).kind !== 'map' || !fits(user.outputs[0]!)) continue;
         if (clustering.mayJoin(cluster, user)) return user;
       }
     }
@@ -106,6 +110,18 @@ function shapeKey(v: Value): string {
   if (v.type.kind !== 'tensor' || !v.type.dims) return '';
   const { dtype, dims } = v.type;
   return `${isFloat(dtype) ? 'float' : dtype}[${dimsKey(dims)}]`;
+}
+
+function isBytes(v: Value | undefined): boolean {
+  return v?.type.kind === 'tensor' && (v.type.dtype === 'int8' || v.type.dtype === 'uint8');
+}
+
+const requantized: ReadonlySet<DType> = new Set(['int8', 'uint8', 'int32', 'float16', 'bfloat16', 'float32']);
+
+/** Extents alone, of what sums of bytes become on their way to other bytes. */
+function requantizedKey(v: Value): string {
+  if (v.type.kind !== 'tensor' || !v.type.dims) return '';
+  return requantized.has(v.type.dtype) ? dimsKey(v.type.dims) : '';
 }
 
 function extentsKey(v: Value): string | undefined {
