@@ -2,6 +2,7 @@
 
 import {
   type Backend,
+  Breather,
   type DroppedTactic,
   formatType,
   type Graph,
@@ -14,7 +15,7 @@ import {
   silentLogger,
   TensorwrightError,
 } from '@tensorwright/core';
-import { Breather } from './breathe.js';
+import { setImmediate } from 'node:timers/promises';
 import type { Assignments } from './choose/assignment.js';
 import { chooseTactics } from './choose/choose.js';
 import { TacticTimer } from './choose/measure.js';
@@ -42,7 +43,7 @@ export class Builder {
     const backends = [...chosen, ...implicitBackends().filter((b) => !chosen.includes(b))];
     const breather = new Breather(options.signal);
     const logger = options.logger ?? silentLogger;
-    const bound = bindProfiles(network, options.profiles ?? []);
+    const bound = await breather.drive(bindProfiles(network, options.profiles ?? []));
     const context: PassContext = {
       builder: network.builder,
       options,
@@ -117,7 +118,7 @@ export class Builder {
         ...(dropped.length > 0 && { dropped }),
       },
     };
-    const plan = await Plan.create(header, weights);
+    const plan = await Plan.create(header, weights, breather);
     progress.finish();
     return plan;
   }
@@ -159,6 +160,8 @@ async function openBackends(names: readonly string[] | undefined, logger: Logger
   if (names) {
     const chosen = await Promise.all(names.map((name) => loadBackend(name)));
     for (const backend of chosen) {
+      // To ask for the device loads libraries.
+      await setImmediate();
       if (!backend.device())
         throw new TensorwrightError(
           'ERR_BACKEND_UNAVAILABLE',
@@ -170,6 +173,7 @@ async function openBackends(names: readonly string[] | undefined, logger: Logger
   }
   const found: Backend[] = [];
   for (const name of ['cuda', 'cpu', 'reference']) {
+    await setImmediate();
     try {
       const backend = await loadBackend(name);
       if (backend.device()) found.push(backend);

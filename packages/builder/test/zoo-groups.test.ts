@@ -47,7 +47,7 @@ async function groupsOf(name: string): Promise<Record<string, number>> {
         (i.value.type as TensorType).dims!.map((d) => (typeof d === 'number' ? d : (usual[formatDim(d)] ?? 1))),
       ]),
     );
-    const bound = bindProfiles(network, [profile]);
+    const bound = finish(bindProfiles(network, [profile]));
     const context: PassContext = {
       builder: network.builder,
       options: {},

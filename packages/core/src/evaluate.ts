@@ -145,5 +145,10 @@ export function isFoldable(node: Node): boolean {
 }
 
 export function constantOf(value: Value | undefined): Tensor | undefined {
-  return value?.node.op === 'constant' ? (value.node.attributes['data'] as ConstantData).tensor : undefined;
+  return constantDataOf(value)?.tensor;
+}
+
+/** The constant without its elements, which may have to be read from a file. */
+export function constantDataOf(value: Value | undefined): ConstantData | undefined {
+  return value?.node.op === 'constant' ? (value.node.attributes['data'] as ConstantData) : undefined;
 }

@@ -1,7 +1,7 @@
 /** A node as tactics see it: the anchor, and the scalar expressions of the map nodes around it. */
 
 import { readNumbers } from './elements.js';
-import { constantOf } from './evaluate.js';
+import { constantDataOf } from './evaluate.js';
 import type { Graph, Node, Value } from './graph.js';
 import { operatorOf } from './operator.js';
 import { topologicalOrder } from './order.js';
@@ -81,9 +81,9 @@ function composeExpressions(node: Node, region: Graph | undefined, anchor: Node 
 
 /** Single-element constants are literals of the expression, no operands. */
 function literalOf(v: Value | undefined): Scalar | undefined {
-  const constant = constantOf(v);
-  if (constant?.size !== 1 || constant.dtype === 'string') return undefined;
-  const value = elementOf(constant);
+  const constant = constantDataOf(v);
+  if (constant?.dims.every((d) => d === 1) !== true || constant.dtype === 'string') return undefined;
+  const value = elementOf(constant.tensor);
   return value === undefined ? undefined : scalar.constant(value, constant.dtype);
 }
 

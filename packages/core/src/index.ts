@@ -1,4 +1,5 @@
 export * from './backend.js';
+export * from './breathe.js';
 export * from './constant.js';
 export * from './constant-reference.js';
 export * from './dim.js';

@@ -98,7 +98,16 @@ export function sameGraph(a: Graph, b: Graph): boolean {
 
 /** The graph with symbols replaced: types inferred again, facts and rules see the new extents. */
 export function substituteSymbols(graph: Graph, builder: GraphBuilder, replace: ReadonlyMap<DimSymbol, Dim>): Graph {
-  return finish(rebuild(graph, builder, () => undefined, new Map(replace)));
+  return finish(substituteSteps(graph, builder, replace));
+}
+
+/** `substituteSymbols` in slices. */
+export function* substituteSteps(
+  graph: Graph,
+  builder: GraphBuilder,
+  replace: ReadonlyMap<DimSymbol, Dim>,
+): Steps<Graph> {
+  return yield* rebuild(graph, builder, () => undefined, new Map(replace));
 }
 
 /** Rebuilds with a function that may replace each rebuilt node's outputs. */

@@ -1,6 +1,7 @@
 /** External data: byte ranges of files beside the model, never outside of its folder, read when asked for. */
 
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, lstatSync, type Stats } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { TensorwrightError } from '@tensorwright/core';
 import { ImportFailure } from './problems.js';
@@ -23,10 +24,10 @@ export class ExternalData {
   }
 
   /**
-   * Checks a TensorProto's `external_data` entries and gives a function that reads the bytes.
+   * Checks a TensorProto's `external_data` entries and gives the ways to read the bytes.
    * @throws ImportFailure with ERR_EXTERNAL_DATA
    */
-  open(entries: Readonly<Record<string, string>>, bytes: number): () => Uint8Array {
+  open(entries: Readonly<Record<string, string>>, bytes: number): { read(): Uint8Array; load(): Promise<Uint8Array> } {
     const location = entries['location'];
     if (location === undefined || location === '') throw failure('its external data has no location');
     const file = this.#file(location);
@@ -37,7 +38,10 @@ export class ExternalData {
     if (offset + length > file.stats.size) {
       throw failure(`external data '${location}' has ${file.stats.size} bytes, the tensor's end at ${offset + length}`);
     }
-    return () => read(file, location, offset, length);
+    return {
+      read: () => read(file, location, offset, length),
+      load: () => load(file, location, offset, length),
+    };
   }
 
   #file(location: string): CheckedFile {
@@ -77,41 +81,70 @@ function checkedStats(folder: string, inside: string, location: string): Stats {
   return stats;
 }
 
+const openFlags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0);
+
+function cannotOpen(file: CheckedFile, location: string, cause: unknown): TensorwrightError {
+  return new TensorwrightError(
+    'ERR_EXTERNAL_DATA',
+    `external data '${location}' cannot be opened`,
+    { location, path: file.path },
+    { cause },
+  );
+}
+
+/** @throws ERR_EXTERNAL_DATA unless the file is still the one that was checked */
+function checkUnchanged(file: CheckedFile, location: string, now: Stats): void {
+  const { ino, dev, size, mtimeMs } = file.stats;
+  if (now.ino !== ino || now.dev !== dev || now.size !== size || now.mtimeMs !== mtimeMs) throw changed(file, location);
+}
+
+function changed(file: CheckedFile, location: string): TensorwrightError {
+  return new TensorwrightError(
+    'ERR_EXTERNAL_DATA',
+    `external data '${location}' has changed since the model was parsed`,
+    { location, path: file.path },
+  );
+}
+
 function read(file: CheckedFile, location: string, offset: number, length: number): Uint8Array {
-  const changed = (): TensorwrightError =>
-    new TensorwrightError('ERR_EXTERNAL_DATA', `external data '${location}' has changed since the model was parsed`, {
-      location,
-      path: file.path,
-    });
   let descriptor: number;
   try {
-    descriptor = openSync(file.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+    descriptor = openSync(file.path, openFlags);
   } catch (cause) {
-    throw new TensorwrightError(
-      'ERR_EXTERNAL_DATA',
-      `external data '${location}' cannot be opened`,
-      { location, path: file.path },
-      { cause },
-    );
+    throw cannotOpen(file, location, cause);
   }
   try {
-    const now = fstatSync(descriptor);
-    if (
-      now.ino !== file.stats.ino ||
-      now.dev !== file.stats.dev ||
-      now.size !== file.stats.size ||
-      now.mtimeMs !== file.stats.mtimeMs
-    )
-      throw changed();
+    checkUnchanged(file, location, fstatSync(descriptor));
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length;) {
       const got = readSync(descriptor, bytes, at, Math.min(chunkBytes, length - at), offset + at);
-      if (got === 0) throw changed();
+      if (got === 0) throw changed(file, location);
       at += got;
     }
     return bytes;
   } finally {
     closeSync(descriptor);
+  }
+}
+
+async function load(file: CheckedFile, location: string, offset: number, length: number): Promise<Uint8Array> {
+  let handle: FileHandle;
+  try {
+    handle = await open(file.path, openFlags);
+  } catch (cause) {
+    throw cannotOpen(file, location, cause);
+  }
+  try {
+    checkUnchanged(file, location, await handle.stat());
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length;) {
+      const { bytesRead } = await handle.read(bytes, at, Math.min(chunkBytes, length - at), offset + at);
+      if (bytesRead === 0) throw changed(file, location);
+      at += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Imports the nodes of a graph, of a function body or of a subgraph into canonical nodes. */
 
-import { type Graph, TensorwrightError, type Type, type Value } from '@tensorwright/core';
+import { finish, type Graph, type Steps, TensorwrightError, type Type, type Value } from '@tensorwright/core';
 import { AttributeReader } from './attributes.js';
 import { findCustom, hintFor, importCustom } from './custom-operators.js';
 import { expandFunction } from './functions.js';
@@ -36,7 +36,13 @@ export class GraphImporter {
 
   /** Initializers, then nodes, into `scope`. */
   importBody(graph: GraphProto, scope: Scope): void {
+    finish(this.bodySteps(graph, scope));
+  }
+
+  /** `importBody` in slices. */
+  *bodySteps(graph: GraphProto, scope: Scope): Steps<void> {
     for (const proto of graph.initializer ?? []) {
+      yield;
       this.#initializer(proto.name ?? '', scope, () =>
         this.model.builder.constant(constantFromProto(proto, this.model.source)),
       );
@@ -46,7 +52,7 @@ export class GraphImporter {
         this.model.builder.constant(constantFromSparse(proto, this.model.source)),
       );
     }
-    this.importNodes(graph.node ?? [], scope);
+    yield* this.#nodeSteps(graph.node ?? [], scope);
   }
 
   #initializer(name: string, scope: Scope, make: () => Value): void {
@@ -73,6 +79,10 @@ export class GraphImporter {
   }
 
   importNodes(nodes: readonly NodeProto[], scope: Scope): void {
+    finish(this.#nodeSteps(nodes, scope));
+  }
+
+  *#nodeSteps(nodes: readonly NodeProto[], scope: Scope): Steps<void> {
     const { order, cycles } = orderNodes(nodes);
     for (const cycle of cycles) {
       const names = cycle.map((i) => nodeName(nodes[i]!, i));
@@ -83,7 +93,10 @@ export class GraphImporter {
       });
       for (const i of cycle) for (const name of nodes[i]!.output ?? []) if (name !== '') scope.define(name, failed);
     }
-    for (const i of order) this.#importNode(nodes[i]!, i, scope);
+    for (const i of order) {
+      this.#importNode(nodes[i]!, i, scope);
+      yield;
+    }
   }
 
   #importNode(proto: NodeProto, index: number, scope: Scope): void {

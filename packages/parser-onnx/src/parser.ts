@@ -1,8 +1,16 @@
 /** ONNX files to networks. */
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type NamedValue, type Network, TensorwrightError, type Type, type Value } from '@tensorwright/core';
+import {
+  Breather,
+  type NamedValue,
+  type Network,
+  type Steps,
+  TensorwrightError,
+  type Type,
+  type Value,
+} from '@tensorwright/core';
 import { ExternalData } from './external-data.js';
 import { keyOfFunction } from './functions.js';
 import { GraphImporter } from './graph-importer.js';
@@ -48,15 +56,15 @@ export class OnnxParser {
     const settings = parserSettings(options);
     if (typeof path !== 'string')
       throw new TensorwrightError('ERR_INVALID_ARGUMENT', 'OnnxParser.parseFile takes the path of a model');
-    const bytes = readModel(path, settings.maxModelBytes);
+    const bytes = await readModel(path, settings);
     return parseModel(bytes, settings, path, settings.externalDataFolder ?? dirname(path));
   }
 }
 
-function readModel(path: string, limit: number): Uint8Array {
-  let descriptor: number;
+async function readModel(path: string, { maxModelBytes, signal }: ParserSettings): Promise<Uint8Array> {
+  let file: FileHandle;
   try {
-    descriptor = openSync(path, 'r');
+    file = await open(path, 'r');
   } catch (cause) {
     throw new TensorwrightError(
       'ERR_INVALID_MODEL',
@@ -66,21 +74,22 @@ function readModel(path: string, limit: number): Uint8Array {
     );
   }
   try {
-    const stats = fstatSync(descriptor);
+    const stats = await file.stat();
     if (!stats.isFile()) throw new TensorwrightError('ERR_INVALID_MODEL', `${path}: not a regular file`, { path });
-    checkSize(stats.size, limit, path);
+    checkSize(stats.size, maxModelBytes, path);
     const bytes = new Uint8Array(stats.size);
     for (let at = 0; at < bytes.length;) {
-      const got = readSync(descriptor, bytes, at, Math.min(bytes.length - at, 1 << 30), at);
-      if (got === 0)
+      signal?.throwIfAborted();
+      const { bytesRead } = await file.read(bytes, at, Math.min(bytes.length - at, 1 << 26), at);
+      if (bytesRead === 0)
         throw new TensorwrightError('ERR_INVALID_MODEL', `${path}: the file ends at ${at} of ${bytes.length} bytes`, {
           path,
         });
-      at += got;
+      at += bytesRead;
     }
     return bytes;
   } finally {
-    closeSync(descriptor);
+    await file.close();
   }
 }
 
@@ -94,22 +103,35 @@ function checkSize(size: number, limit: number, what: string): void {
   }
 }
 
-function parseModel(bytes: Uint8Array, settings: ParserSettings, what: string, folder: string | undefined): Network {
+async function parseModel(
+  bytes: Uint8Array,
+  settings: ParserSettings,
+  what: string,
+  folder: string | undefined,
+): Promise<Network> {
+  const breather = new Breather(settings.signal);
   checkSize(bytes.length, settings.maxModelBytes, what);
   settings.signal?.throwIfAborted();
   if (bytes.length === 0) throw new TensorwrightError('ERR_INVALID_MODEL', `${what}: the file is empty`);
   checkWireSize(bytes, settings, what);
+  await breather.breathe();
   // A subgraph takes three messages: attribute, graph, node.
   const proto = decodeMessage(onnx.ModelProto, bytes, what, 3 * settings.maxDepth + 16);
+  await breather.breathe();
   try {
-    return importModel(proto, settings, what, folder);
+    return await breather.drive(importModel(proto, settings, what, folder));
   } catch (error) {
     if (error instanceof ParseAborted) throw error.error;
     throw error;
   }
 }
 
-function importModel(proto: ModelProto, settings: ParserSettings, what: string, folder: string | undefined): Network {
+function* importModel(
+  proto: ModelProto,
+  settings: ParserSettings,
+  what: string,
+  folder: string | undefined,
+): Steps<Network> {
   const functions = functionsOf(proto);
   const model = new ModelContext(
     settings,
@@ -128,7 +150,7 @@ function importModel(proto: ModelProto, settings: ParserSettings, what: string, 
   const environment: Environment = { opsets, parameters: undefined, path: '', calls: [], depth: 0 };
   const scope = new Scope();
   const inputs = importInputs(graph, model, scope);
-  new GraphImporter(model, environment).importBody(graph, scope);
+  yield* new GraphImporter(model, environment).bodySteps(graph, scope);
   const outputs = importOutputs(graph, model, scope);
   checkHints(graph, model, scope);
   model.problems.throwIfAny(what);

@@ -96,8 +96,11 @@ function externalConstant(
     );
   }
   const entries = Object.fromEntries((proto.externalData ?? []).map((e) => [e.key ?? '', e.value ?? '']));
-  const read = source.external.open(entries, byteLength(dtype, elementCount(dims)));
-  return new ConstantData(dtype, dims, () => tensorOfBytes(dtype, read(), dims));
+  const content = source.external.open(entries, byteLength(dtype, elementCount(dims)));
+  return new ConstantData(dtype, dims, {
+    read: () => tensorOfBytes(dtype, content.read(), dims),
+    load: async () => tensorOfBytes(dtype, await content.load(), dims),
+  });
 }
 
 /** Little-endian bytes as a tensor; a bool of any non-zero byte becomes 1. */

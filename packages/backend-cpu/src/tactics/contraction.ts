@@ -2,7 +2,7 @@
 
 import {
   type Candidate,
-  constantOf,
+  constantDataOf,
   type EmitContext,
   type EmittedOperand,
   type EmittedStep,
@@ -125,7 +125,7 @@ function kernelOf(group: GroupView): string {
 /** The packed form of constant weights; undefined where they are computed, or the kernel reads them as they are. */
 async function packed(group: GroupView, attributes: Attributes, operand: number): Promise<Tensor | undefined> {
   const { anchor } = group;
-  const weights = isFloat32(group) ? constantOf(group.node.inputs[operand]) : undefined;
+  const weights = isFloat32(group) ? await constantDataOf(group.node.inputs[operand])?.load() : undefined;
   if (!weights) return undefined;
   const tactic = anchor!.op === 'conv' ? `conv.${String(attributes['algorithm'])}` : anchor!.op;
   const bytes = await native().pack(tactic, attributes, {

@@ -1,6 +1,6 @@
 /** The algorithms of the convolution kernel that fit a group, and about how long each takes. */
 
-import { constantOf, type GroupView, type TensorType } from '@tensorwright/core';
+import { constantDataOf, type GroupView, type TensorType } from '@tensorwright/core';
 
 export interface ConvAlgorithm {
   readonly algorithm: string;
@@ -26,7 +26,7 @@ export function convAlgorithms(group: GroupView): readonly ConvAlgorithm[] {
   const groups = anchor.attributes['group'] as number;
   if (typeof channels === 'number' && channels <= 4 && groups === 1)
     return [{ algorithm: 'nchw', layout: 'rows', estimate: 0.9 }, indirect];
-  if (constantOf(group.node.inputs[group.anchorInputs[1]!]) === undefined) return [indirect];
+  if (constantDataOf(group.node.inputs[group.anchorInputs[1]!]) === undefined) return [indirect];
   if (groups > 1) {
     const depthwise = groups === channels && weights[0] === groups && weights.length <= 4;
     return depthwise ? [{ algorithm: 'depthwise', layout: 'channelsLast', estimate: 0.5 }, indirect] : [indirect];

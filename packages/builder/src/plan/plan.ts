@@ -1,12 +1,18 @@
 /** A finished plan in memory: the header and the weights it refers to. */
 
-import { encodePlanHead, formatChecksum, type PlanHeader, TensorwrightError, updateChecksum } from '@tensorwright/core';
+import {
+  Breather,
+  encodePlanHead,
+  formatChecksum,
+  type PlanHeader,
+  TensorwrightError,
+  updateChecksum,
+} from '@tensorwright/core';
 import { open, rename, rm } from 'node:fs/promises';
-import { setImmediate } from 'node:timers/promises';
 import type { WeightSection } from './weights.js';
 
-/** Bytes handled between two turns of the event loop. */
-const sliceBytes = 4 << 20;
+/** Bytes handled at once: below a millisecond. */
+const sliceBytes = 1 << 20;
 
 export class Plan {
   readonly header: PlanHeader;
@@ -20,9 +26,9 @@ export class Plan {
   }
 
   /** @internal Used by the builder. */
-  static async create(header: Omit<PlanHeader, 'sections'>, weights: WeightSection): Promise<Plan> {
+  static async create(header: Omit<PlanHeader, 'sections'>, weights: WeightSection, breather: Breather): Promise<Plan> {
     let checksum = 0;
-    for await (const slice of slices(weights)) checksum = updateChecksum(slice, checksum);
+    for await (const slice of slices(weights, breather)) checksum = updateChecksum(slice, checksum);
     const encoded = encodePlanHead(header, [
       { name: 'weights', bytes: weights.length, digest: formatChecksum(checksum) },
     ]);
@@ -39,7 +45,7 @@ export class Plan {
     const out = new Uint8Array(this.byteLength);
     out.set(this.#head, 0);
     let at = this.#head.length;
-    for await (const slice of slices(this.#weights)) {
+    for await (const slice of slices(this.#weights, new Breather(undefined))) {
       out.set(slice, at);
       at += slice.length;
     }
@@ -53,7 +59,7 @@ export class Plan {
       const file = await open(temporary, 'w');
       try {
         await file.write(this.#head);
-        for await (const slice of slices(this.#weights)) await file.write(slice);
+        for await (const slice of slices(this.#weights, new Breather(undefined))) await file.write(slice);
       } finally {
         await file.close();
       }
@@ -71,14 +77,14 @@ export class Plan {
 }
 
 /** The section's bytes in order, gaps of the alignment as zeros. */
-async function* slices(weights: WeightSection): AsyncGenerator<Uint8Array> {
+async function* slices(weights: WeightSection, breather: Breather): AsyncGenerator<Uint8Array> {
   let at = 0;
   for (const chunk of weights.chunks) {
     if (chunk.offset > at) yield new Uint8Array(chunk.offset - at);
-    const bytes = chunk.bytes();
+    const bytes = await chunk.load();
     for (let i = 0; i < bytes.length; i += sliceBytes) {
       yield bytes.subarray(i, i + sliceBytes);
-      await setImmediate();
+      await breather.breathe();
     }
     at = chunk.offset + chunk.length;
   }

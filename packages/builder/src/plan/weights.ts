@@ -15,6 +15,8 @@ const alignment = 256;
 export interface WeightChunk {
   readonly offset: number;
   readonly bytes: () => Uint8Array;
+  /** The same without holding up the event loop. */
+  readonly load: () => Promise<Uint8Array>;
   readonly length: number;
 }
 
@@ -39,7 +41,11 @@ export class WeightSection {
     if (known) return known;
     if (data.dtype === 'string')
       throw new TensorwrightError('ERR_INTERNAL', 'string constants do not go into the weights section');
-    const reference = this.#add(() => data.tensor.bytes, byteLength(data.dtype, elementCount(data.dims)));
+    const reference = this.#add(
+      () => data.tensor.bytes,
+      async () => (await data.load()).bytes,
+      byteLength(data.dtype, elementCount(data.dims)),
+    );
     this.#byData.set(data, reference);
     return reference;
   }
@@ -47,16 +53,24 @@ export class WeightSection {
   addTensor(tensor: Tensor): WeightReference {
     const { bytes } = tensor;
     // Small tensors repeat often (scales, epsilons); large packed weights are shared by their makers.
-    if (bytes.length > 1 << 16) return this.#add(() => bytes, bytes.length);
+    if (bytes.length > 1 << 16) return this.#addBytes(bytes);
     const digest = createHash('sha1').update(bytes).digest('base64') + String(bytes.length);
     let reference = this.#byDigest.get(digest);
-    if (!reference) this.#byDigest.set(digest, (reference = this.#add(() => bytes, bytes.length)));
+    if (!reference) this.#byDigest.set(digest, (reference = this.#addBytes(bytes)));
     return reference;
   }
 
-  #add(bytes: () => Uint8Array, length: number): WeightReference {
+  #addBytes(bytes: Uint8Array): WeightReference {
+    return this.#add(
+      () => bytes,
+      () => Promise.resolve(bytes),
+      bytes.length,
+    );
+  }
+
+  #add(bytes: () => Uint8Array, load: () => Promise<Uint8Array>, length: number): WeightReference {
     const offset = alignUp(this.#end, alignment);
-    this.chunks.push({ offset, bytes, length });
+    this.chunks.push({ offset, bytes, load, length });
     this.#end = offset + length;
     return { offset, bytes: length };
   }

@@ -1,7 +1,8 @@
 /** Map algebra: neutral elements vanish, powers become products, constants meet. Exact in every dtype. */
 
 import {
-  constantOf,
+  constantDataOf,
+  elementCount,
   type GraphBuilder,
   isFloat,
   type Rule,
@@ -13,9 +14,10 @@ import { dimsOf, type RulePass, rulePass, sameDims, typeOf, unaryExample } from 
 
 /** The value of a constant all of whose elements are one number. */
 export function uniformValue(v: Value | undefined): number | undefined {
-  const constant = constantOf(v);
-  if (!constant || constant.size === 0 || constant.size > 4096) return undefined;
-  return scalarConstant(constant);
+  const constant = constantDataOf(v);
+  const size = constant && elementCount(constant.dims);
+  if (!size || size > 4096) return undefined;
+  return scalarConstant(constant.tensor);
 }
 
 const isConstant = (v: Value | undefined, value: number): boolean => uniformValue(v) === value;

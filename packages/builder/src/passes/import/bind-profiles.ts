@@ -10,7 +10,8 @@ import {
   type Network,
   type PlanProfile,
   provablyEqual,
-  substituteSymbols,
+  type Steps,
+  substituteSteps,
   symbolDim,
   TensorwrightError,
 } from '@tensorwright/core';
@@ -30,7 +31,7 @@ export interface BoundNetwork {
 }
 
 /** @throws ERR_INVALID_OPTION naming profile, input and axis */
-export function bindProfiles(network: Network, profiles: readonly Profile[]): BoundNetwork {
+export function* bindProfiles(network: Network, profiles: readonly Profile[]): Steps<BoundNetwork> {
   if (profiles.length === 0) return { network, profiles: [], optimum: new Map() };
   const ranges = new Map<DimSymbol, Range>();
   const bound = profiles.map((profile, p) => bindProfile(network, profile, `profiles[${String(p)}]`, ranges));
@@ -41,7 +42,7 @@ export function bindProfiles(network: Network, profiles: readonly Profile[]): Bo
     replace.set(symbol, range.min === range.max ? range.min : symbolDim(bounded));
     optimum.set(bounded, range.opt);
   }
-  const graph = substituteSymbols(network.graph, network.builder, replace);
+  const graph = yield* substituteSteps(network.graph, network.builder, replace);
   return {
     profiles: bound,
     optimum,

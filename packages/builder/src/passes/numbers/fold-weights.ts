@@ -2,6 +2,7 @@
 
 import {
   type Attributes,
+  constantDataOf,
   constantOf,
   type GraphBuilder,
   type Node,
@@ -14,11 +15,11 @@ import { dimsOf, rulePass, type RulePass } from '../rules.js';
 
 /** The constant as one number per channel, when it varies along the channel axis only. */
 function perChannel(v: Value | undefined, rank: number, channels: number): Float64Array | undefined {
-  const constant = constantOf(v);
+  const constant = constantDataOf(v);
   if (constant?.dtype !== 'float32') return undefined;
   const lead = rank - constant.dims.length;
   if (lead < 0 || constant.dims.some((d, i) => d !== 1 && i + lead !== 1)) return undefined;
-  const data = constant.data as Float32Array;
+  const data = constant.tensor.data as Float32Array;
   if (data.length === 1) return new Float64Array(channels).fill(data[0]!);
   return data.length === channels ? Float64Array.from(data) : undefined;
 }

@@ -6,7 +6,7 @@
 
 import {
   ConstantData,
-  constantOf,
+  constantDataOf,
   type Dim,
   dotRoles,
   type Graph,
@@ -25,7 +25,7 @@ import { dimsOf } from '../rules.js';
 interface Sibling {
   readonly dot: Node;
   /** The constant of one axis that is added right after, with the node that adds it. */
-  readonly bias: { readonly node: Node; readonly constant: Tensor } | undefined;
+  readonly bias: { readonly node: Node; readonly constant: ConstantData } | undefined;
   readonly columns: number;
 }
 
@@ -109,7 +109,7 @@ function asSibling(
 function biasOf(node: Node, product: Value, columns: number): Sibling['bias'] {
   if (node.op !== 'add') return undefined;
   const other = node.inputs[0] === product ? node.inputs[1] : node.inputs[0];
-  const constant = constantOf(other);
+  const constant = constantDataOf(other);
   return constant?.dims.length === 1 && constant.dims[0] === columns && constant.dtype === 'float32'
     ? { node, constant }
     : undefined;
@@ -127,7 +127,7 @@ function emit(family: readonly Sibling[], lhs: Value, context: PassContext): Val
         product,
         builder.constant(
           concatConstants(
-            family.map((s) => ConstantData.of(s.bias!.constant)),
+            family.map((s) => s.bias!.constant),
             0,
           ),
         ),
@@ -147,18 +147,22 @@ function emit(family: readonly Sibling[], lhs: Value, context: PassContext): Val
 function concatConstants(parts: readonly ConstantData[], axis: number): ConstantData {
   const dims = [...parts[0]!.dims];
   dims[axis] = parts.reduce((sum, p) => sum + p.dims[axis]!, 0);
-  return new ConstantData('float32', dims, () => {
+  const sideBySide = (tensors: readonly Tensor[]): Tensor => {
     const out = new Float32Array(dims.reduce((p, d) => p * d, 1));
     const inner = dims.slice(axis + 1).reduce((p, d) => p * d, 1);
     const row = dims[axis]! * inner;
     let at = 0;
-    for (const part of parts) {
-      const source = part.tensor.data as Float32Array;
+    for (const part of tensors) {
+      const source = part.data as Float32Array;
       const length = part.dims[axis]! * inner;
       for (let o = 0; o * length < source.length; o++)
         out.set(source.subarray(o * length, (o + 1) * length), o * row + at);
       at += length;
     }
     return new Tensor('float32', out, dims);
+  };
+  return new ConstantData('float32', dims, {
+    read: () => sideBySide(parts.map((p) => p.tensor)),
+    load: async () => sideBySide(await Promise.all(parts.map((p) => p.load()))),
   });
 }

@@ -1,6 +1,6 @@
 /** Norms written out in their parts become one node: statistics stay in float32 and one kernel reads the row once. */
 
-import { constantOf, type GraphBuilder, type Rule, Tensor, type Value } from '@tensorwright/core';
+import { constantDataOf, elementCount, type GraphBuilder, type Rule, Tensor, type Value } from '@tensorwright/core';
 import { uniformValue } from '../canonicalise/map-algebra.js';
 import { dimsOf, rulePass, type RulePass, sameDims, typeOf, unaryExample } from '../rules.js';
 
@@ -62,10 +62,11 @@ function inverseRootArgument(v: Value): Value | undefined {
 
 /** The one-dimensional parameter of a norm: constant along the last axis only. */
 function parameter(builder: GraphBuilder, v: Value, last: unknown): Value | undefined {
-  const constant = constantOf(v);
-  if (!constant || constant.size !== last || constant.dims.some((d, i) => d !== 1 && i !== constant.dims.length - 1))
+  const constant = constantDataOf(v);
+  const size = constant && elementCount(constant.dims);
+  if (size === undefined || size !== last || constant!.dims.some((d, i) => d !== 1 && i !== constant!.dims.length - 1))
     return undefined;
-  return constant.dims.length === 1 ? v : builder.constant(constant.reshape([constant.size]));
+  return constant!.dims.length === 1 ? v : builder.constant(constant!.tensor.reshape([size]));
 }
 
 const rmsNorm: Rule = {

@@ -1,10 +1,11 @@
 /** Long synchronous work in slices, so that timers and sockets of the process are served. */
 
-import type { Steps } from '@tensorwright/core';
 import { setImmediate } from 'node:timers/promises';
+import type { Steps } from './rewrite.js';
 
 const sliceMs = 6;
 
+/** For one piece of long work, made when it begins. */
 export class Breather {
   #since = performance.now();
   readonly #signal: AbortSignal | undefined;
@@ -22,6 +23,7 @@ export class Breather {
     }
   }
 
+  /** Gives way when this slice has lasted long enough. @throws the signal's reason */
   async breathe(): Promise<void> {
     this.#signal?.throwIfAborted();
     if (performance.now() - this.#since < sliceMs) return;
