@@ -68,9 +68,12 @@ TW_DEVICE void attention_gather_bias(const P& p, f32* bias, typename P::Index ba
   }
 }
 
+// Whether every row of a tile sees every key of a block, apart from masks: asked for the block, or known.
+enum class AttentionBlock { any, whole, partial };
+
 // Products of keys from `first_key` on become scores: scaled, capped, masked; from `end` on there are none. Where a mask
 // is the same for all rows, `bias` may hold it from `first_key` on, in shared memory, as what is added.
-template <int MT, int Tiles, typename P>
+template <AttentionBlock Block = AttentionBlock::any, int MT, int Tiles, typename P>
 TW_DEVICE void attention_mask(const P& p, const AttentionTile<MT, P>& tile, typename P::Index first_key,
                               typename P::Index end, const f32* bias, f32 (&s)[MT][Tiles][4]) {
   using Index = typename P::Index;
@@ -122,30 +125,47 @@ TW_DEVICE void attention_mask(const P& p, const AttentionTile<MT, P>& tile, type
       }
     }
   }
+  if constexpr (Block == AttentionBlock::whole) return;
   // Most blocks are seen whole: one question for all of their keys.
-  if (past > end) {
+  constexpr bool known = Block == AttentionBlock::partial;
+  if (known || past > end) {
 #pragma unroll
     for (int j = 0; j < Tiles; ++j)
 #pragma unroll
       for (int e = 0; e < 2; ++e)
-        if (first_key + j * 8 + own + e >= end)
 #pragma unroll
-          for (int r = 0; r < 2 * MT; ++r) s[r / 2][j][r % 2 * 2 + e] = attention_nothing();
+        for (int r = 0; r < 2 * MT; ++r) {
+          f32& x = s[r / 2][j][r % 2 * 2 + e];
+          x = first_key + j * 8 + own + e < end ? x : attention_nothing();
+        }
   }
   if constexpr (P::causal || P::left >= 0 || P::right >= 0) {
     const bool whole = (!P::causal || past - 1 <= tile.lowest) && (P::right < 0 || past - 1 - tile.lowest <= P::right) &&
                        (P::left < 0 || tile.highest - first_key <= P::left);
-    if (!whole) {
+    if (known || !whole) {
 #pragma unroll
       for (int j = 0; j < Tiles; ++j)
 #pragma unroll
         for (int r = 0; r < 2 * MT; ++r)
 #pragma unroll
-          for (int e = 0; e < 2; ++e)
-            if (!attention_sees(p, tile.position[r], first_key + j * 8 + own + e))
-              s[r / 2][j][r % 2 * 2 + e] = attention_nothing();
+          for (int e = 0; e < 2; ++e) {
+            f32& x = s[r / 2][j][r % 2 * 2 + e];
+            x = attention_sees(p, tile.position[r], first_key + j * 8 + own + e) ? x : attention_nothing();
+          }
     }
   }
+}
+
+// How many blocks of `Keys` from `begin` on, in a row, every row of a tile sees whole.
+template <int Keys, int MT, typename P>
+TW_DEVICE int attention_whole_blocks(const AttentionTile<MT, P>& tile, typename P::Index begin,
+                                     typename P::Index end) {
+  if constexpr (P::left >= 0) return 0;
+  auto past = end - begin;
+  if constexpr (P::causal) past = tile.lowest + 1 - begin < past ? tile.lowest + 1 - begin : past;
+  if constexpr (P::right >= 0)
+    past = tile.lowest + P::right + 1 - begin < past ? tile.lowest + P::right + 1 - begin : past;
+  return past > 0 ? static_cast<int>(past / Keys) : 0;
 }
 
 // Scores become weights. `factor` is what values summed so far are multiplied by; 1 block that holds all keys has none.

@@ -111,9 +111,8 @@ struct WarpgroupAttention {
 
   TW_DEVICE static void wait_full(u64* barriers, int n) { barrier_wait(barriers + n % Stages, n / Stages & 1); }
 
-  TW_DEVICE static void release(u64* barriers, int n) {
-    if constexpr (Ring)
-      if (lane_index() == 0) barrier_arrive(barriers + n % Stages);
+  TW_DEVICE static void release(u64* barriers, int n, bool condition = true) {
+    if constexpr (Ring) barrier_arrive_if(condition && lane_index() == 0, barriers + n % Stages);
   }
 
   // Keys from there on are padding, or beyond the mask, for every row; what memory holds there may be anything.
@@ -179,13 +178,6 @@ struct WarpgroupAttention {
     named_barrier_sync(2 + static_cast<int>(threadIdx.x) / 128, 128);
   }
 
-  TW_DEVICE void weights_of(const f32 (&s)[1][tiles][4], u32 (&weights)[N / 16][4]) const {
-#pragma unroll
-    for (int step = 0; step < N / 16; ++step) attention_operand<T>(s[0], step, weights[step]);
-    // Now, not where they are first read: the next scores want the registers.
-    wgmma_hold(reinterpret_cast<u32(&)[N / 4]>(weights));
-  }
-
   TW_DEVICE void consume(int warp) const {
     const int group = warp / 4;
     const Index group_row = first_row + group * 64, warp_row = group_row + warp % 4 * 16;
@@ -209,39 +201,23 @@ struct WarpgroupAttention {
       f32(&d_out)[value_size / 2] = reinterpret_cast<f32(&)[value_size / 2]>(out);
       const u64 at_q = wgmma_descriptor<Queries::span>(q) + static_cast<u64>(group * (64 * Queries::span / 16));
       f32 s[1][tiles][4], factor[2];
-      u32 weights[N / 16][4];
+      u32 weights[N / 16][4] = {};
       barrier_wait(full_q, 0);
       start_scores(0, at_q, s);
       wgmma_wait<0>();
       wgmma_hold(reinterpret_cast<f32(&)[N / 2]>(s));
       release(empty_k, 0);
-      make_weights(0, tile, state, s, factor);
-      weights_of(s, weights);
+      make_weights<AttentionBlock::any>(0, tile, state, s, factor);
       if constexpr (!one) {
-        // A loop known to run once would become one piece with what precedes it, and hold the scores of two blocks.
-        i32 last[1] = {own};
-        wgmma_hold(last);
-#pragma unroll 1
-        for (int n = 1; n < last[0]; ++n) {
-          start_scores(n, at_q, s);
-          start_values(n - 1, weights, out);
-          wgmma_wait<1>();
-          wgmma_hold(reinterpret_cast<f32(&)[N / 2]>(s));
-          release(empty_k, n);
-          make_weights(n, tile, state, s, factor);
-          wgmma_wait<0>();
-          wgmma_hold(d_out);
-          // The old weights are read until now, and only now the new ones take their registers.
-          wgmma_hold(reinterpret_cast<u32(&)[N / 4]>(weights));
-          wgmma_hold(reinterpret_cast<f32(&)[N / 2]>(s));
-          release(empty_v, n - 1);
-#pragma unroll
-          for (int c = 0; c < outs; ++c)
-#pragma unroll
-            for (int e = 0; e < 4; ++e) out[c][e] *= factor[e / 2];
-          weights_of(s, weights);
-        }
+        // No branch may come between the wait for scores and the end of the softmax: ptxas would wait for the values,
+        // too. So blocks that need no questions have a loop of their own.
+        const int whole = attention_whole_blocks<N>(tile, keys.begin, keys.end);
+        const int plain = whole < own ? whole : own;
+        multiply<AttentionBlock::whole>(1, plain, at_q, tile, state, s, factor, weights, out);
+        if (plain < own)
+          multiply<AttentionBlock::partial>(plain > 1 ? plain : 1, own, at_q, tile, state, s, factor, weights, out);
       }
+      settle(own, s, factor, weights, out);
       start_values(own - 1, weights, out);
       wgmma_wait<0>();
       wgmma_hold(d_out);
@@ -260,9 +236,52 @@ struct WarpgroupAttention {
     store(state, warp_row, out);
   }
 
+  // Blocks [first, last): scores of each, the values of the one before, and what the next are multiplied with. The wait
+  // for the values is the next iteration's, or ptxas would move it up before the softmax that is to hide it.
+  template <AttentionBlock Block>
+  TW_DEVICE void multiply(int first, int last, u64 at_q, const AttentionTile<1, P>& tile, AttentionState<1, P>& state,
+                          f32 (&s)[1][tiles][4], f32 (&factor)[2], u32 (&weights)[N / 16][4],
+                          f32 (&out)[outs][4]) const {
+    // A loop known to run once would become one piece with what precedes it, and hold the scores of two blocks.
+    i32 end[1] = {last};
+    wgmma_hold(end);
+#pragma unroll 1
+    for (int n = first; n < end[0]; ++n) {
+      settle(n, s, factor, weights, out);
+      start_scores(n, at_q, s);
+      start_values(n - 1, weights, out);
+      wgmma_wait<1>();
+      wgmma_hold(reinterpret_cast<f32(&)[N / 2]>(s));
+      release(empty_k, n);
+      make_weights<Block>(n, tile, state, s, factor);
+      wgmma_hold(reinterpret_cast<f32(&)[N / 2]>(s));
+    }
+  }
+
+  // Before block n: the values of block n - 2 are in, their sums shrink as those of block n - 1 want, whose weights take
+  // the place of the ones that are read no more.
+  TW_DEVICE void settle(int n, const f32 (&s)[1][tiles][4], const f32 (&factor)[2], u32 (&weights)[N / 16][4],
+                        f32 (&out)[outs][4]) const {
+    if constexpr (!one) {
+      wgmma_wait<0>();
+      wgmma_hold(reinterpret_cast<f32(&)[value_size / 2]>(out));
+      wgmma_hold(reinterpret_cast<u32(&)[N / 4]>(weights));
+      release(empty_v, n - 2, n >= 2);
+#pragma unroll
+      for (int c = 0; c < outs; ++c)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) out[c][e] *= factor[e / 2];
+    }
+#pragma unroll
+    for (int step = 0; step < N / 16; ++step) attention_operand<T>(s[0], step, weights[step]);
+    // Now, not where they are first read: the next scores want the registers.
+    wgmma_hold(reinterpret_cast<u32(&)[N / 4]>(weights));
+  }
+
+  template <AttentionBlock Block>
   TW_DEVICE void make_weights(int n, const AttentionTile<1, P>& tile, AttentionState<1, P>& state, f32 (&s)[1][tiles][4],
                               f32 (&factor)[2]) const {
-    attention_mask(p, tile, keys.begin + n * N, keys.end, BiasKeys > 0 ? bias + n * N : nullptr, s);
+    attention_mask<Block>(p, tile, keys.begin + n * N, keys.end, BiasKeys > 0 ? bias + n * N : nullptr, s);
     attention_weigh<one>(state, s, factor);
   }
 

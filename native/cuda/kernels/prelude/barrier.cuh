@@ -34,6 +34,18 @@ TW_DEVICE void barrier_arrive(u64* barrier) {
 #endif
 }
 
+// The same without a branch, where one would cost more: see attention_wgmma.cuh.
+TW_DEVICE void barrier_arrive_if(bool condition, u64* barrier) {
+#ifdef TW_EMULATOR
+  if (condition) tw_emulator_mbarrier_arrive(barrier, 0);
+#else
+  asm volatile("{ .reg .pred p; setp.ne.b32 p, %1, 0; @p mbarrier.arrive.shared::cta.b64 _, [%0]; }" ::"r"(
+                   shared_address(barrier)),
+               "r"(static_cast<u32>(condition))
+               : "memory");
+#endif
+}
+
 // Arrives, and makes the phase wait for so many bytes of asynchronous copies as well.
 TW_DEVICE void barrier_arrive_expect(u64* barrier, u32 bytes) {
 #ifdef TW_EMULATOR
