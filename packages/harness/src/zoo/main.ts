@@ -2,33 +2,17 @@
 
 import { Command } from 'commander';
 import { fork } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type ModelJob, type ModelReport, runModel } from './run-model.js';
+import { failedReport, type ModelJob, type ModelReport, runModel } from './run-model.js';
 
 function inChild(job: ModelJob): Promise<ModelReport> {
   return new Promise((done) => {
     const child = fork(fileURLToPath(import.meta.url), ['--worker'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-    const failed = (error: string): ModelReport => ({
-      name: job.name,
-      outputs: [],
-      ms: null,
-      deviceMs: null,
-      enqueueUs: null,
-      peerMs: null,
-      buildMs: null,
-      loadMs: null,
-      planBytes: null,
-      peakBytes: 0,
-      activationBytes: null,
-      lowerBoundBytes: null,
-      fallbacks: [],
-      error,
-    });
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
-      done(failed('no result after 600 s'));
+      done(failedReport(job.name, 'no result after 600 s'));
     }, 600_000);
     child.once('message', (report) => {
       clearTimeout(timer);
@@ -37,7 +21,7 @@ function inChild(job: ModelJob): Promise<ModelReport> {
     });
     child.once('exit', (code, signal) => {
       clearTimeout(timer);
-      done(failed(`the process died: ${signal ?? `exit code ${String(code)}`}`));
+      done(failedReport(job.name, `the process died: ${signal ?? `exit code ${String(code)}`}`));
     });
     child.send(job);
   });
@@ -49,8 +33,10 @@ function line(r: ModelReport): string {
   const ratio = r.peerMs === null ? '' : `peer ${r.peerMs.toFixed(2)} ms, ratio ${(r.ms! / r.peerMs).toFixed(3)}`;
   const device =
     r.deviceMs === null ? '' : `device ${r.deviceMs.toFixed(3)} ms, enqueue ${r.enqueueUs!.toFixed(1)} us, `;
+  const sameSet = r.detections && `detections ${r.detections.equal ? 'equal' : 'differ'}, `;
+  const accuracy = r.accuracy && `${(100 * (r.accuracy.correct / r.accuracy.images)).toFixed(1)} % correct, `;
   const memory = r.lowerBoundBytes! > 0 ? (r.activationBytes! / r.lowerBoundBytes!).toFixed(3) : '-';
-  return `${r.name.padEnd(26)} nrms ${worst.padStart(8)}  ${r.ms!.toFixed(2).padStart(9)} ms  ${ratio.padEnd(34)} ${device}build ${(r.buildMs! / 1000).toFixed(1)} s, load ${r.loadMs!.toFixed(0)} ms, plan ${(r.planBytes! / 1e6).toFixed(1)} MB, peak ${(r.peakBytes / 1e6).toFixed(0)} MB, activations ${memory} of the bound, ${String(r.fallbacks.length)} fallbacks`;
+  return `${r.name.padEnd(26)} nrms ${worst.padStart(8)}  ${r.ms!.toFixed(2).padStart(9)} ms  ${ratio.padEnd(34)} ${sameSet ?? ''}${accuracy ?? ''}${device}build ${(r.buildMs! / 1000).toFixed(1)} s, load ${r.loadMs!.toFixed(0)} ms, plan ${(r.planBytes! / 1e6).toFixed(1)} MB, peak ${(r.peakBytes / 1e6).toFixed(0)} MB, activations ${memory} of the bound, ${String(r.fallbacks.length)} fallbacks`;
 }
 
 async function main(): Promise<void> {
@@ -66,6 +52,7 @@ async function main(): Promise<void> {
     .option('--duration <ms>', 'of the timed runs', '3000')
     .option('--batch <n>', 'extent of symbolic batch axes', '1')
     .option('--sequence <n>', 'extent of symbolic sequence axes', '128')
+    .option('--digits <folder>', 'labelled images for the models named digits_…; default: digits in <dir>')
     .option('--layers', 'report times per layer')
     .option('--json <file>', 'write the report here')
     .parse();
@@ -80,6 +67,7 @@ async function main(): Promise<void> {
     duration: string;
     batch: string;
     sequence: string;
+    digits?: string;
     layers?: boolean;
     json?: string;
   }>();
@@ -90,6 +78,8 @@ async function main(): Promise<void> {
     .sort();
   const unknown = names.find((n) => !all.includes(n));
   if (unknown !== undefined) throw new Error(`${folder}: no model '${unknown}'; there are ${all.join(', ')}`);
+  const digits = resolve(o.digits ?? join(folder, 'digits'));
+  const labelled = o.digits !== undefined || existsSync(digits);
   const reports: ModelReport[] = [];
   for (const name of names.length > 0 ? names : all) {
     const report = await inChild({
@@ -105,6 +95,7 @@ async function main(): Promise<void> {
       layers: o.layers === true,
       batch: Number(o.batch),
       sequence: Number(o.sequence),
+      images: labelled && name.startsWith('digits_') ? digits : undefined,
     });
     reports.push(report);
     process.stdout.write(`${line(report)}\n`);

@@ -8,7 +8,9 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Accuracy, testAccuracy } from './accuracy.js';
 import { normalisedError } from './compare.js';
+import { compareDetections, type DetectionComparison } from './detections.js';
 import { seededInputs, usualDims, usualExtents } from './inputs.js';
 import { openPeer } from './peer.js';
 
@@ -27,11 +29,17 @@ export interface ModelJob {
   /** For inputs whose dims are symbolic. */
   readonly batch: number;
   readonly sequence: number;
+  /** Folder of labelled images that this model classifies. */
+  readonly images: string | undefined;
 }
 
 export interface ModelReport {
   readonly name: string;
   readonly outputs: readonly { readonly name: string; readonly nrms: number }[];
+  /** Of models whose outputs are boxes, scores and labels. */
+  readonly detections: DetectionComparison | null;
+  /** On the labelled test images, where there are any. */
+  readonly accuracy: Accuracy | null;
   readonly ms: number | null;
   /** Of the device alone, its work recorded as one graph; null where there is no device. */
   readonly deviceMs: number | null;
@@ -54,6 +62,27 @@ export interface ModelReport {
     readonly timedUs: number | null;
     readonly kind: string;
   }[];
+}
+
+export function failedReport(name: string, error: string): ModelReport {
+  return {
+    name,
+    outputs: [],
+    detections: null,
+    accuracy: null,
+    ms: null,
+    deviceMs: null,
+    enqueueUs: null,
+    peerMs: null,
+    buildMs: null,
+    loadMs: null,
+    planBytes: null,
+    peakBytes: 0,
+    activationBytes: null,
+    lowerBoundBytes: null,
+    fallbacks: [],
+    error,
+  };
 }
 
 export async function runModel(job: ModelJob): Promise<ModelReport> {
@@ -94,6 +123,9 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
           nrms: got instanceof Tensor ? normalisedError(got, wanted[name]!) : Infinity,
         }))
       : [];
+    const tensors = Object.fromEntries(Object.entries(results).filter(([, t]) => t instanceof Tensor));
+    const detections = (wanted && compareDetections(tensors, wanted)) ?? null;
+    const accuracy = job.images === undefined ? null : await testAccuracy(engine, job.images);
     const device = await context.run(inputs).then(() => context.deviceTimes(200));
     const times = await alternate(() => context.run(inputs), peer && (() => peer.run(inputs)), job.durationMs);
     let layers: ModelReport['layers'];
@@ -114,6 +146,8 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
     return {
       name: job.name,
       outputs,
+      detections,
+      accuracy,
       ms: times.own,
       deviceMs: device?.complete === true ? median(device.device) / 1000 : null,
       enqueueUs: device ? median(device.enqueue) : null,
@@ -130,20 +164,8 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
     };
   } catch (error) {
     return {
-      name: job.name,
-      outputs: [],
-      ms: null,
-      deviceMs: null,
-      enqueueUs: null,
-      peerMs: null,
-      buildMs: null,
-      loadMs: null,
-      planBytes: null,
+      ...failedReport(job.name, error instanceof Error ? (error.stack ?? error.message) : String(error)),
       peakBytes: process.resourceUsage().maxRSS * 1024,
-      activationBytes: null,
-      lowerBoundBytes: null,
-      fallbacks: [],
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     };
   } finally {
     await rm(folder, { recursive: true, force: true });
