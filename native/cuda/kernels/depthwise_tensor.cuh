@@ -1,4 +1,5 @@
 #include "gemm/blocks.cuh"
+#include "gemm/channels.cuh"
 
 // Convolution of every channel with a filter of its own, on tensor cores. A channel's row of outputs is a product of
 // its row of inputs and a banded matrix of the filter row's taps: eight outputs read sixteen neighbouring inputs (24 at
@@ -16,7 +17,7 @@
 //   images(a), in_y(a), in_x(a), out_y(a), out_x(a), pad_y(a), pad_x(a)
 //   pixel(a, n, y, x)                           pointer to the channels of an input pixel, aligned to eight elements
 //   table(a)                                    pairs of taps, see BandTable, of each channel and filter row
-//   store(a, n, y, x, channel, sums)            eight channels of an output that exists
+//   Result                                      of gemm/blocks.cuh; rows are output pixels, columns channels
 
 // The band of a filter row: e[i] is the tap that input i - 7 * stride of a window has for its first output, or zero.
 // Lanes want pairs (e[i], e[i + 1]) that begin at even i, and, at a stride of one, at odd i too: those follow.
@@ -68,42 +69,49 @@ TW_DEVICE void depthwise_table(const Arguments& a, u8* shared, int channel) {
 }
 
 // Copies the inputs of the tile that begins at image n and input (y, x), with zeros around the image. A thread takes
-// two pixels of eight channels and writes eight pairs of neighbours.
+// two pixels of eight channels, always the same ones, and writes eight pairs of neighbours.
 template <typename Tile, typename Image, int Images, int Vectors>
 TW_DEVICE void depthwise_fetch(const Arguments& a, u8* shared, i32 n, i32 y, i32 x, i32 channel) {
-  using Pixel = Vec<typename Image::Element, 8>;
-  constexpr int units = Vectors * Tile::pairs * Tile::inputs_y * Images;
+  using Words = Vec<u32, 4>;
+  constexpr int rows = Tile::inputs_y * Images, step = Tile::threads / Vectors;
   constexpr int batch = 4;
-  const i32 images = Image::images(a), in_y = Image::in_y(a), in_x = Image::in_x(a);
-  for (int first = threadIdx.x; first < units; first += batch * Tile::threads) {
-    Pixel pixels[batch][2];
+  static_assert(Tile::threads % Vectors == 0, "a thread keeps its channels");
+  const int vector = threadIdx.x % Vectors;
+  const i32 images = Image::images(a), in_x = Image::in_x(a);
+  const i32 in_y = channel + vector * 8 < Image::channels ? Image::in_y(a) : 0;
+  int row = threadIdx.x / Vectors / Tile::pairs, pair = threadIdx.x / Vectors % Tile::pairs;
+  u8* const lines = shared + vector * Tile::vector_bytes;
+  while (row < rows) {
+    Words pixels[batch][2];
+    int to[batch];
 #pragma unroll
     for (int b = 0; b < batch; ++b) {
-      const int unit = first + b * Tile::threads;
-      const int at = unit / Vectors, row = at / Tile::pairs, pair = at % Tile::pairs;
-      const i32 c = channel + unit % Vectors * 8;
-      const i32 image = n + row / Tile::inputs_y, from_y = y + row % Tile::inputs_y;
-      const bool has_row =
-          unit < units && c < Image::channels && image < images && static_cast<u32>(from_y) < static_cast<u32>(in_y);
+      const int image = Images == 1 ? 0 : row / Tile::inputs_y, line = Images == 1 ? row : row % Tile::inputs_y;
+      const i32 from_y = y + line;
+      const bool has_row = row < rows && n + image < images && static_cast<u32>(from_y) < static_cast<u32>(in_y);
+      to[b] = row < rows ? image * Tile::image_bytes + Tile::row_offset(line) + pair * 4 : -1;
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const i32 from_x = x + pair * 2 + i;
         const bool has = has_row && static_cast<u32>(from_x) < static_cast<u32>(in_x) && pair * 2 + i < Tile::inputs_x;
         pixels[b][i] = {};
-        if (has) pixels[b][i] = load_vec<8>(Image::pixel(a, image, from_y, from_x) + c);
+        if (has)
+          pixels[b][i] = load_vec<4>(
+              reinterpret_cast<const u32*>(Image::pixel(a, n + image, from_y, from_x) + channel + vector * 8));
       }
+      row += step / Tile::pairs;
+      pair += step % Tile::pairs;
+      if (pair >= Tile::pairs) pair -= Tile::pairs, ++row;
     }
 #pragma unroll
     for (int b = 0; b < batch; ++b) {
-      const int unit = first + b * Tile::threads;
-      if (unit >= units) break;
-      const int at = unit / Vectors, row = at / Tile::pairs, pair = at % Tile::pairs;
-      u8* const to = shared + unit % Vectors * Tile::vector_bytes + row / Tile::inputs_y * Tile::image_bytes +
-                     Tile::row_offset(row % Tile::inputs_y) + pair * 4;
+      if (to[b] < 0) break;
 #pragma unroll
-      for (int i = 0; i < 8; ++i)
-        *reinterpret_cast<u32*>(to + i * Tile::plane_bytes) =
-            pixels[b][0].v[i].bits | static_cast<u32>(pixels[b][1].v[i].bits) << 16;
+      for (int i = 0; i < 4; ++i) {
+        const u32 left = pixels[b][0].v[i], right = pixels[b][1].v[i];
+        *reinterpret_cast<u32*>(lines + to[b] + 2 * i * Tile::plane_bytes) = (left & 0xFFFFu) | right << 16;
+        *reinterpret_cast<u32*>(lines + to[b] + (2 * i + 1) * Tile::plane_bytes) = left >> 16 | (right & 0xFFFF0000u);
+      }
     }
   }
 }
@@ -184,15 +192,20 @@ TW_DEVICE void depthwise_tensor(const Arguments& a) {
     const i32 n = tile_n + (patch + half) / Patches;
     const i32 y = tile_y + (patch + half) % Patches * 8 + lane / 4;
     if (n >= Image::images(a) || y >= Image::out_y(a)) continue;
+    const i32 row = (n * Image::out_y(a) + y) * Image::out_x(a), channel = first_channel + vector * 8;
+    ChannelSides<typename Image::Result> sides[Windows * 2];
 #pragma unroll
-    for (int w = 0; w < Windows; ++w)
+    for (int i = 0; i < Windows * 2; ++i) {
+      const i32 x = tile_x + (window + i / 2) * 8 + lane % 4 * 2 + i % 2;
+      if (x < Image::out_x(a)) sides[i].load(a, row + x, channel);
+    }
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const i32 x = tile_x + (window + w) * 8 + lane % 4 * 2 + i;
-        Vec<f32, 8> channels;
+    for (int i = 0; i < Windows * 2; ++i) {
+      const i32 x = tile_x + (window + i / 2) * 8 + lane % 4 * 2 + i % 2;
+      Vec<f32, 8> channels;
 #pragma unroll
-        for (int c = 0; c < 8; ++c) channels.v[c] = sums[w][c][half * 2 + i];
-        if (x < Image::out_x(a)) Image::store(a, n, y, x, first_channel + vector * 8, channels);
-      }
+      for (int c = 0; c < 8; ++c) channels.v[c] = sums[i / 2][c][half * 2 + i % 2];
+      if (x < Image::out_x(a)) sides[i].store(a, row + x, channel, channels);
+    }
   }
 }

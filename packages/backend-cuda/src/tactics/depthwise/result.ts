@@ -34,19 +34,6 @@ export function printChannelResult(
   return printResult({ group, problem, view, output: context.outputView(0)!, accumulator }, args).text;
 }
 
-/** Statements that store the vector `sums` of `width` channels from `channel` on of the pixel `row`. */
-export function storeLines(accumulator: string, width: string, row: string, channel: string): string {
-  return `constexpr int part = Result::width < ${width} ? Result::width : ${width};
-#pragma unroll
-    for (int i = 0; i < ${width}; i += part) {
-      Vec<${accumulator}, part> some;
-#pragma unroll
-      for (int k = 0; k < part; ++k) some.v[k] = sums.v[i + k];
-      Result::template store<part>(a, 0, ${row}, ${channel} + i, some,
-                                   Result::template load<part>(a, 0, ${row}, ${channel} + i));
-    }`;
-}
-
 /** Channels that one load of the image brings, at most 8. */
 export function channelWidth(group: GroupView, geometry: Geometry, context: EmitContext): number {
   const input = group.anchorInputs[0]!;

@@ -24,7 +24,7 @@ import { likelyExtents, operandLayouts, problemOf } from '../contraction/group.j
 import { packConstant } from '../contraction/pack.js';
 import type { Problem } from '../contraction/problem.js';
 import { dtypeOf, memoryMicroseconds } from '../operands.js';
-import { channelWidth, printChannelResult, storeLines } from './result.js';
+import { channelWidth, printChannelResult } from './result.js';
 
 const threads = 128;
 const runs = [4, 2, 8, 1] as const;
@@ -141,7 +141,15 @@ struct Window {
   }
   TW_DEVICE static void store(const Arguments& a, const Position& at, int r, const Vec<Accumulator, width>& sums) {
     if (at.x + r >= ${out('x')}) return;
-    ${storeLines(accumulator, 'width', 'at.row + r', 'at.channel')}
+    constexpr int part = Result::width < width ? Result::width : width;
+#pragma unroll
+    for (int i = 0; i < width; i += part) {
+      Vec<${accumulator}, part> some;
+#pragma unroll
+      for (int k = 0; k < part; ++k) some.v[k] = sums.v[i + k];
+      Result::template store<part>(a, 0, at.row + r, at.channel + i, some,
+                                   Result::template load<part>(a, 0, at.row + r, at.channel + i));
+    }
   }
 };`;
   return { text, blocks: ceilDivDims(productOf([vectors, xs, g.out[0]!, ...g.out.slice(2, -1)]), threads) };

@@ -15,7 +15,7 @@ import { cxxType } from '../../print/types.js';
 import { indexType } from '../../print/views.js';
 import { type Geometry, geometryOf } from '../contraction/conv-problem.js';
 import { dtypeOf } from '../operands.js';
-import { printChannelResult, storeLines } from './result.js';
+import { printChannelResult } from './result.js';
 import { bandWords, tileBytes, type TileShape, tileThreads, vectorChannels } from './tiles.js';
 
 /** Outputs of a window along x. */
@@ -69,6 +69,7 @@ struct Arguments;
 ${printChannelResult(group, g, 'f32', context, args)}
 struct Image {
   using Element = ${type};
+  using Result = ::Result;
   static constexpr int ${Object.entries(numbers)
     .map(([name, value]) => `${name} = ${String(value)}`)
     .join(', ')};
@@ -83,10 +84,6 @@ ${extent('pad_x', args.dim(g.pads[1]!))}
     return ${args.input(xInput, type)} + ${at.join(' + ')};
   }
   TW_DEVICE static const u32* table(const Arguments& a) { return ${bands}; }
-  TW_DEVICE static void store(const Arguments& a, i32 n, i32 y, i32 x, i32 channel, const Vec<f32, 8>& sums) {
-    const i32 row = (n * out_y(a) + y) * out_x(a) + x;
-    ${storeLines('f32', '8', 'row', 'channel')}
-  }
 };`;
 }
 

@@ -1,0 +1,21 @@
+// Eight channels of a result (Result of blocks.cuh), which may have to be stored in smaller vectors: what they need
+// besides the sums is loaded first, for several results at once, and the stores follow.
+template <typename Result>
+struct ChannelSides {
+  static constexpr int part = Result::width < 8 ? Result::width : 8;
+  typename Result::template Sides<part> of[8 / part];
+
+  TW_DEVICE void load(const Arguments& a, i32 row, i32 column) {
+#pragma unroll
+    for (int i = 0; i < 8; i += part) of[i / part] = Result::template load<part>(a, 0, row, column + i);
+  }
+  TW_DEVICE void store(const Arguments& a, i32 row, i32 column, const Vec<f32, 8>& sums) const {
+#pragma unroll
+    for (int i = 0; i < 8; i += part) {
+      Vec<f32, part> some;
+#pragma unroll
+      for (int k = 0; k < part; ++k) some.v[k] = sums.v[i + k];
+      Result::template store<part>(a, 0, row, column + i, some, of[i / part]);
+    }
+  }
+};
