@@ -49,6 +49,8 @@ export interface Comparison {
   readonly pick?: (candidate: Candidate) => boolean;
   /** Parameters that replace those of the tactic `tactic`. */
   readonly force?: { readonly tactic: string; readonly parameters: Readonly<Record<string, number>> };
+  /** Tactics of the plan's steps, without transfers and copies. Default: any. */
+  readonly steps?: readonly string[];
 }
 
 const tolerances: Partial<Record<DType, number>> = { float32: 2e-6, float16: 1e-3, bfloat16: 8e-3, float64: 1e-13 };
@@ -85,7 +87,7 @@ export async function compare(comparison: Comparison): Promise<void> {
   });
 }
 
-async function run({ inputs, graph, least = 0 }: Comparison, backend: string): Promise<Tensor[]> {
+async function run({ inputs, graph, least = 0, steps }: Comparison, backend: string): Promise<Tensor[]> {
   const b = new GraphBuilder();
   const known = new Map<string, Dim>();
   const symbol = (name: string): Dim => {
@@ -112,6 +114,8 @@ async function run({ inputs, graph, least = 0 }: Comparison, backend: string): P
   const backends = backend === 'cuda' ? ['cuda', 'cpu'] : [backend];
   const plan = await new Builder().build(network, { backends, optimizationLevel: 0 });
   expect(plan.header.report.fallbacks).toEqual([]);
+  const tactics = plan.header.program.steps.map((s) => s.layer.tactic).filter((t) => t.startsWith('cuda.'));
+  if (backend === 'cuda' && steps) expect(tactics).toEqual(steps);
   const engine = await Runtime.load(await plan.toBytes());
   const context = engine.createContext();
   try {

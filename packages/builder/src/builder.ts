@@ -16,6 +16,7 @@ import {
   TensorwrightError,
 } from '@tensorwright/core';
 import { setImmediate } from 'node:timers/promises';
+import { chooseChains } from './choose/chains.js';
 import type { Assignments } from './choose/assignment.js';
 import { chooseTactics } from './choose/choose.js';
 import { TacticTimer } from './choose/measure.js';
@@ -132,7 +133,7 @@ async function chooseAll(
 ): Promise<{ placed: PlacedGraph; assignments: Assignments; dropped: readonly DroppedTactic[] }> {
   const timer = new TacticTimer(context);
   try {
-    const placed = await assignBackends(graph, context);
+    const placed = await assignBackends(await chooseChains(graph, context, timer), context);
     const assignments = await chooseTactics(placed.graph, placed.backendOf, context, progress, timer);
     return { placed, assignments, dropped: timer.dropped };
   } finally {

@@ -161,7 +161,9 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
   constexpr int steps = Depth * static_cast<int>(sizeof(A)) / 32;
   using LeftCopy = TileCopy<Left, Rows, Depth, threads>;
   using RightCopy = TileCopy<Right, Columns, Depth, threads>;
-  constexpr int stage_bytes = LeftCopy::bytes + RightCopy::bytes;
+  using Prologue = FragmentPrologue<typename Contraction::Prologue, Rows, Depth, threads, warp_rows / 16>;
+  constexpr int operand_bytes = LeftCopy::bytes + RightCopy::bytes;
+  constexpr int stage_bytes = round_up(operand_bytes + Prologue::bytes, 128);
 
   TW_SHARED_BYTES(shared);
   const i32 rows = Contraction::rows(a), columns = Contraction::columns(a);
@@ -173,8 +175,11 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
   RightCopy right_copy;
   left_copy.begin(left, tile.row);
   right_copy.begin(right, tile.column);
+  const int row = warp_index() / WarpsAcross * warp_rows, column = warp_index() % WarpsAcross * warp_columns;
+  Prologue prologue(a, tile, rows, row);
   auto left_tile = [&](int stage) { return shared + stage * stage_bytes; };
   auto right_tile = [&](int stage) { return shared + stage * stage_bytes + LeftCopy::bytes; };
+  auto side_tile = [&](int stage) { return shared + stage * stage_bytes + operand_bytes; };
   auto depth_at = [&](i32 i) { return (range.begin + i) * Depth; };
 
   // Constants do not wait for the preceding kernel; the copies count towards the group of the first stage.
@@ -190,13 +195,14 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
     if (s < range.count) {
       if constexpr (!(Left::constant && LeftCopy::async)) left_copy.start(left, left_tile(s), depth_at(s));
       if constexpr (!(Right::constant && RightCopy::async)) right_copy.start(right, right_tile(s), depth_at(s));
+      prologue.start(side_tile(s), depth_at(s));
       left_copy.finish(left_tile(s));
       right_copy.finish(right_tile(s));
+      prologue.finish(side_tile(s));
     }
     cp_async_commit();
   }
 
-  const int row = warp_index() / WarpsAcross * warp_rows, column = warp_index() % WarpsAcross * warp_columns;
   WarpSums<Accumulator, warp_rows, warp_columns> sums{};
   u32 left_fragment[2][warp_rows / 16][4], right_fragment[2][warp_columns / 16][4];
   auto load_step = [&](int stage, int step) {
@@ -205,6 +211,7 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
       u32(&r)[4] = left_fragment[step % 2][i];
       load_fragment<true, LeftCopy::along_depth, LeftCopy::row_bytes>(r, left_tile(stage), row + i * 16, step);
     }
+    prologue.apply(left_fragment[step % 2], side_tile(stage), step);
 #pragma unroll
     for (int j = 0; j < warp_columns / 16; ++j) {
       u32(&r)[4] = right_fragment[step % 2][j];
@@ -232,6 +239,7 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
     if (more) {
       left_copy.start(left, left_tile(ahead), depth_at(i + Stages - 1));
       right_copy.start(right, right_tile(ahead), depth_at(i + Stages - 1));
+      prologue.start(side_tile(ahead), depth_at(i + Stages - 1));
     } else {
       let_successor_start();
     }
@@ -252,6 +260,7 @@ TW_DEVICE void gemm_tensor_core(const Arguments& a) {
     if (more) {
       left_copy.finish(left_tile(ahead));
       right_copy.finish(right_tile(ahead));
+      prologue.finish(side_tile(ahead));
     }
     stage = stage + 1 == Stages ? 0 : stage + 1;
     ahead = ahead + 1 == Stages ? 0 : ahead + 1;

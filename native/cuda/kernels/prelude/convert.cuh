@@ -155,6 +155,19 @@ TW_DEVICE f32 unpack_high(u32 pair) {
   return T{static_cast<u16>(pair >> 16)};
 }
 
+// The products of two such registers' halves, each rounded once.
+template <typename T>
+TW_DEVICE u32 multiply_pair(u32 a, u32 b) {
+#ifdef TW_EMULATOR
+  return pack2<T>(unpack_low<T>(a) * unpack_low<T>(b), unpack_high<T>(a) * unpack_high<T>(b));
+#else
+  u32 result;
+  if constexpr (is_same<T, f16>) asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+  else asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(0x80008000u));  // plus -0
+  return result;
+#endif
+}
+
 // A float rounded to tf32 (10 bits of mantissa, ties away from zero), as an mma operand.
 TW_DEVICE u32 to_tf32(f32 x) {
 #ifdef TW_EMULATOR

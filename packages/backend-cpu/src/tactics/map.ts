@@ -10,7 +10,7 @@ import { layoutsFor, refuseOperands } from './operands.js';
 export const map: Tactic = {
   name: 'map',
   refuses(group: GroupView): string | undefined {
-    if (group.anchor) return 'not a map group';
+    if (group.anchor || group.parts.length > 0) return 'not a map group';
     if (!native().kernelNames().includes('map')) return "no kernel 'map'";
     const reason = refuseOperands(group);
     if (reason !== undefined) return reason;

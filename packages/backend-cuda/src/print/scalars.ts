@@ -10,6 +10,7 @@ import {
   isFloat,
   isInteger,
   type Scalar,
+  scalarArgs,
   type ScalarDomain,
 } from '@tensorwright/core';
 import { storedType } from './types.js';
@@ -29,6 +30,20 @@ export function printScalars(
   const printer = new Printer(read, prefix);
   const results = expressions.map((e) => printer.print(e));
   return { statements: printer.lines.join('\n'), results };
+}
+
+/** The operands that an expression reads, in the order in which it does. */
+export function argumentsOf(e: Scalar): number[] {
+  const found = new Set<number>();
+  const seen = new Set<Scalar>();
+  const visit = (x: Scalar): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.op === 'arg') found.add(x.index);
+    else scalarArgs(x).forEach(visit);
+  };
+  visit(e);
+  return [...found];
 }
 
 /** Why these expressions cannot run on the device; undefined when they can. */

@@ -14,6 +14,7 @@ import { sumType } from './contraction/dot-problem.js';
 import { emitSimt, emitTensor, type Splits } from './contraction/emit.js';
 import { likelyExtents, onTensorCores, operandLayouts, problemOf, refuseContraction } from './contraction/group.js';
 import { machineOf } from './contraction/machine.js';
+import { isPatches } from './contraction/patches.js';
 import type { Problem } from './contraction/problem.js';
 import { isStem, stemProblem } from './contraction/stem.js';
 import {
@@ -31,7 +32,7 @@ import { memoryMicroseconds } from './operands.js';
 
 export const contraction: Tactic = {
   name: 'contraction',
-  refuses: refuseContraction,
+  refuses: (group: GroupView) => refuseContraction(group, true),
   candidates(group: GroupView): readonly CandidateOutline[] {
     return productCandidates(group).sort((a, b) => a.estimate - b.estimate);
   },
@@ -55,8 +56,8 @@ function flags(parameters: Readonly<Record<string, number>>): { stem: boolean; c
   return { stem: parameters['stem'] === 1, cluster: parameters['cluster'] === 1 };
 }
 
-/** Sizes of clusters that every device with clusters has. */
-const clusterSizes = new Set([2, 4, 8]);
+/** Blocks of a cluster that every device with clusters has. */
+const mostOfCluster = 8;
 
 function tensorCandidates(group: GroupView, stem: boolean): WorkedCandidate[] {
   const problem = stem ? stemProblem(group) : problemOf(group);
@@ -65,15 +66,16 @@ function tensorCandidates(group: GroupView, stem: boolean): WorkedCandidate[] {
   const elementBytes = dtypeInfo(problem.left.dtype).bits / 8;
   const layouts = operandLayouts(group);
   const inputs = layouts.inputs.map((access, i) => (stem && i === group.anchorInputs[0] ? 'strided' : access));
-  const before = stem ? memoryMicroseconds(2 * extents.batch * extents.rows * stemBytes) : 0;
+  const before = stem && !isPatches(group) ? memoryMicroseconds(2 * extents.batch * extents.rows * stemBytes) : 0;
   const slowness = stem ? 1 : copySlowness(group, problem);
+  const circumstances = { extents, elementBytes, machine, taps: tapsOf(group, problem), slowness, before };
   const isConstant = constantOf(group.node.inputs[problem.right.input]) !== undefined;
   return tensorTiles
     .filter((t) => isConstant || Number.isInteger(Math.log2(t.columns)))
     .flatMap((tile) =>
       splitChoices(tile.rows, tile.columns, tile.depthBytes / elementBytes, extents, machine).map((splits) => {
-        const cluster = machine.clusters && clusterSizes.has(splits);
-        return worked(tensorWork(tile, splits, cluster, { extents, elementBytes, machine, slowness, before }), {
+        const cluster = machine.clusters && splits > 1 && splits <= mostOfCluster;
+        return worked(tensorWork(tile, splits, cluster, circumstances), {
           variant: stem ? 'stem' : 'tensor',
           parameters: { ...tile, splits, ...(stem && { stem: 1 }), ...(cluster && { cluster: 1 }) },
           ...layouts,
@@ -81,6 +83,12 @@ function tensorCandidates(group: GroupView, stem: boolean): WorkedCandidate[] {
         });
       }),
     );
+}
+
+/** How often a convolution reads its image: the depth but for its channels. */
+function tapsOf(group: GroupView, { depth }: Problem): number {
+  const extents = group.anchor!.op === 'dot' ? [] : depth.slice(0, -1);
+  return extents.reduce<number>((p, d) => p * (typeof d === 'number' ? d : 1), 1);
 }
 
 /** Bytes of a padded pixel for each output pixel, at the usual stride of two. */
@@ -107,10 +115,11 @@ function simtCandidates(group: GroupView): WorkedCandidate[] {
   const elementBytes = dtypeInfo(problem.left.dtype).bits / 8;
   const valueBytes = sumType(problem.left.dtype).endsWith('64') ? 8 : 4;
   const tiles = valueBytes === 8 ? wideSimtTiles : simtTiles;
+  const circumstances = { extents, elementBytes, machine, taps: tapsOf(group, problem) };
   return tiles.flatMap((tile) =>
     // Steps are short here: a split is worth it from so many of them.
     splitChoices(tile.rows, tile.columns, tile.depth * 4, extents, machine, 4).map((splits) =>
-      worked(simtWork(tile, splits, valueBytes, { extents, elementBytes, machine }), {
+      worked(simtWork(tile, splits, valueBytes, circumstances), {
         variant: 'simt',
         parameters: { ...tile, splits },
         ...operandLayouts(group),

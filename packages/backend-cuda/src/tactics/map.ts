@@ -34,7 +34,7 @@ const threads = 256;
 export const map: Tactic = {
   name: 'map',
   refuses(group: GroupView): string | undefined {
-    if (group.anchor) return 'not a map group';
+    if (group.anchor || group.parts.length > 0) return 'not a map group';
     const reason = refuseOperands(group);
     if (reason !== undefined) return reason;
     const [first, ...others] = group.outputs.map((v) => (v.type as TensorType).dims!);

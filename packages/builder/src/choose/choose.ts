@@ -2,7 +2,6 @@
 
 import {
   type Backend,
-  type Candidate,
   type Graph,
   type Node,
   operatorOf,
@@ -12,11 +11,9 @@ import {
 import type { PassContext } from '../pass.js';
 import type { ProgressReporter } from '../progress.js';
 import type { Assignment } from './assignment.js';
+import { fastest, forEach, offeredBy, preparedAtOnce } from './fastest.js';
 import { chooseLayouts } from './layouts.js';
 import type { TacticTimer } from './measure.js';
-
-/** How many candidates of a node are timed at each optimization level. */
-const timedCandidates = [0, 2, 4, 8, 16, 64];
 
 export async function chooseTactics(
   graph: Graph,
@@ -39,9 +36,7 @@ async function choose(
   chosen: Map<Node, Assignment>,
 ): Promise<void> {
   const nodes = topologicalOrder(graph).filter((n) => backendOf.has(n));
-  const { tacticSources } = context.options;
-  const mayUse = ({ source }: Candidate): boolean => source === undefined || tacticSources?.includes(source) !== false;
-  const offered = new Map(nodes.map((n) => [n, backendOf.get(n)!.candidates(n).filter(mayUse)]));
+  const offered = new Map(nodes.map((n) => [n, offeredBy(backendOf.get(n)!, n, context)]));
   const labels = chooseLayouts(graph, offered);
   let done = 0;
   await forEach(nodes, preparedAtOnce(context), async (node) => {
@@ -63,39 +58,4 @@ async function choose(
     progress.report('choose', ++done, nodes.length);
     await context.breathe();
   });
-}
-
-/** Kernels of a device compile while others are timed; on the processor they would disturb each other. */
-function preparedAtOnce(context: PassContext): number {
-  return context.backends.some((b) => b.memory !== undefined) ? 8 : 1;
-}
-
-async function forEach<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  const worker = async (): Promise<void> => {
-    for (const item of queue) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
-}
-
-async function fastest(
-  node: Node,
-  backend: Backend,
-  candidates: readonly Candidate[],
-  context: PassContext,
-  timer: TacticTimer,
-): Promise<{ candidate: Candidate; nanoseconds?: number }> {
-  const [first] = candidates;
-  if (!first)
-    throw new TensorwrightError(
-      'ERR_INTERNAL',
-      `backend '${backend.name}' takes ${node.op} but offers no tactic for it`,
-    );
-  const ranked = [...candidates].sort((a, b) => a.estimate - b.estimate);
-  const limit = timedCandidates[context.options.optimizationLevel ?? 3]!;
-  if (ranked.length > 1 && limit > 0) {
-    const measured = await timer.fastest(node, backend, ranked.slice(0, limit));
-    if (measured) return measured;
-  }
-  return { candidate: ranked[0]! };
 }

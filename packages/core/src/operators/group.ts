@@ -1,6 +1,7 @@
 /**
  * A fusion group: nodes that run as one kernel. Its region holds tensor-level nodes; its inputs are the operands.
- * `kind` is the anchor's: attention, contraction, reduce, window, map, movement.
+ * `kind` is the anchor's: attention, contraction, reduce, window, map, movement. The region of a chain holds groups
+ * that one backend runs as one step.
  */
 
 import { type Operator, registerOperator } from '../operator.js';

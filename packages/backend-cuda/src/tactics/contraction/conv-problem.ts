@@ -17,6 +17,7 @@ import {
 } from '@tensorwright/core';
 import { groupsToMerge, mergeGroups } from './group-weights.js';
 import type { Operand, OutputAxis, PhaseTable, Problem, Window } from './problem.js';
+import { imageInput } from './prologue.js';
 
 export interface Geometry {
   readonly x: readonly Dim[];
@@ -63,8 +64,8 @@ export function convProblem(group: GroupView): Problem {
 }
 
 function operands(group: GroupView): { x: number; w: number; bias: number | undefined } {
-  const [x, w, bias] = group.anchorInputs;
-  return { x: x!, w: w!, bias };
+  const [, w, bias] = group.anchorInputs;
+  return { x: imageInput(group)!, w: w!, bias };
 }
 
 function forward(group: GroupView, g: Geometry): Problem {

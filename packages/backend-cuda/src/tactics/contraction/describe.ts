@@ -16,6 +16,7 @@ import { cxxType } from '../../print/types.js';
 import { sumType } from './dot-problem.js';
 import { packConstant } from './pack.js';
 import type { Operand, OperandAxes, Problem } from './problem.js';
+import { printPrologue } from './prologue.js';
 import { printResult } from './result.js';
 import { printSource, type SourceText } from './source.js';
 
@@ -66,11 +67,13 @@ export function describeContraction(
     `struct Arguments;`,
     left.text,
     right.text,
+    printPrologue(group, problem, context, args),
     result.text,
     'struct Contraction {',
     `  using Accumulator = ${accumulator};`,
     '  using Left = ::Left;',
     '  using Right = ::Right;',
+    '  using Prologue = ::Prologue;',
     '  using Result = ::Result;',
     `  static constexpr int splits = ${String(options.splits)};`,
     `  static constexpr bool cluster = ${String(options.cluster ?? false)};`,

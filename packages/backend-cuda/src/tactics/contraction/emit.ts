@@ -15,7 +15,9 @@ import { launchStep } from '../../launch/launch-step.js';
 import { describeContraction, type DescribeOptions } from './describe.js';
 import { sumType } from './dot-problem.js';
 import { problemOf } from './group.js';
+import { isPatches } from './patches.js';
 import type { Problem } from './problem.js';
+import { sideBytes } from './prologue.js';
 import { imageBytes, printPadding, stemProblem } from './stem.js';
 import { simtThreads, type SimtTile, simtTileBytes, type TensorTile, tensorThreads, tensorTileBytes } from './tiles.js';
 
@@ -47,16 +49,29 @@ export function emitTensor(
   const problem = stem ? stemProblem(group) : problemOf(group, context);
   const bytes = dtypeInfo(problem.left.dtype).bits / 8;
   const options = { inner: 'depth', multipleBytes: 16, leastCopyBytes: 4, alongRows: bytes === 2 } as const;
-  const list = [tile.rows, tile.columns, tile.depthBytes / bytes, tile.warpsDown, tile.warpsAcross, tile.stages];
+  const ring = ringOf(group, tile);
+  const list = [tile.rows, tile.columns, tile.depthBytes / bytes, tile.warpsDown, tile.warpsAcross, ring.stages];
   const kernel = {
     ...tile,
     uses: 'gemm',
     call: `gemm_tensor_core<Contraction, ${list.join(', ')}>(a)`,
     threads: tensorThreads(tile),
-    sharedBytes: tensorTileBytes(tile, cluster),
+    sharedBytes: Math.max(ring.bytes, tensorTileBytes(tile, cluster)),
     cluster,
   };
   return emitProduct(group, problem, options, stem, context, kernel);
+}
+
+const sharedLine = 128;
+/** Of a block, on every device that runs these kernels. */
+const mostSharedBytes = 99 * 1024;
+
+/** The ring of stages: as many as the tile wants, where the sides of a prologue leave room for them. */
+function ringOf(group: GroupView, tile: TensorTile): { stages: number; bytes: number } {
+  const stage = (tile.rows + tile.columns) * tile.depthBytes + sideBytes(group, tile.rows, tile.depthBytes);
+  const bytes = Math.ceil(stage / sharedLine) * sharedLine;
+  const stages = group.anchorInputs[0] === -1 ? Math.floor(mostSharedBytes / bytes) : tile.stages;
+  return { stages: Math.min(tile.stages, stages), bytes: Math.min(tile.stages, stages) * bytes };
 }
 
 export function emitSimt(group: GroupView, tile: SimtTile & Splits, context: EmitContext): Promise<EmittedStep> {
@@ -77,6 +92,9 @@ export function emitSimt(group: GroupView, tile: SimtTile & Splits, context: Emi
 }
 
 const addThreads = 256;
+/** Of a multiprocessor, and what a thread with room to spare has. */
+const registers = 65536;
+const mostThreadRegisters = 128;
 /** Columns of the kernel that adds splits. */
 const mostAddWidth = 4;
 
@@ -91,12 +109,13 @@ function emitProduct(
   const args = new Arguments();
   const { splits, cluster = false } = kernel;
   const adds = splits > 1 && !cluster;
-  const padding = stem ? printPadding(group, context, args) : undefined;
+  const padding = stem && !isPatches(group) ? printPadding(group, context, args) : undefined;
   const partialOffset = padding ? imageBytes(group) : 0;
   const described = describeContraction(group, problem, { ...options, splits, cluster, partialOffset }, context, args);
   const { partialBytes } = described;
-  // Loads of single elements are many at a time and hold many registers.
-  const blocks = described.gathers && kernel.uses === 'gemm' ? 1 : kernel.blocks;
+  // Loads of single elements are many at a time and hold many registers; a prologue takes a few of a crowded thread.
+  const crowded = kernel.threads * kernel.blocks * mostThreadRegisters >= registers && group.anchorInputs[0] === -1;
+  const blocks = (described.gathers || crowded) && kernel.uses === 'gemm' ? 1 : kernel.blocks;
   const add = `
 extern "C" __global__ void __launch_bounds__(${String(addThreads)}) add(const __grid_constant__ Arguments a) {
   add_splits<Contraction, ${String(addThreads)}>(a);

@@ -16,18 +16,25 @@ import { dtypeOf, refuseOperands } from '../operands.js';
 import { convProblem, refuseConv } from './conv-problem.js';
 import { dotProblem } from './dot-problem.js';
 import type { Problem } from './problem.js';
+import { imageInput, refusePrologue } from './prologue.js';
 import type { Extents } from './tiles.js';
 
 const contractions = new Set(['dot', 'conv', 'convTranspose']);
 
-/** Why no product kernel takes the group; undefined when they do. */
-export function refuseContraction(group: GroupView): string | undefined {
+/**
+ * Why no product kernel takes the group; undefined when they do.
+ * @param computes whether the kernel can compute what it reads as its image. Default: no.
+ */
+export function refuseContraction(group: GroupView, computes = false): string | undefined {
   const { anchor } = group;
   if (!anchor || !contractions.has(anchor.op)) return 'no contraction';
   const reason = refuseOperands(group);
   if (reason !== undefined) return reason;
   if (group.outputs.length !== 1) return 'more than one result';
-  if (group.anchorInputs.includes(-1)) return 'a contraction reads no computed operand';
+  if (group.anchorInputs.includes(-1)) {
+    const refusal = computes ? refusePrologue(group) : 'a contraction reads no computed operand';
+    if (refusal !== undefined) return refusal;
+  }
   const dims = (anchor.outputs[0]!.type as TensorType).dims!;
   const outDims = (group.outputs[0]!.type as TensorType).dims!;
   if (dims.length !== outDims.length || !dims.every((d, i) => provablyEqual(d, outDims[i]!)))
@@ -59,7 +66,7 @@ export function likelyExtents(problem: Problem): Extents {
 /** Images come and go channels-last; everything else as it lies. */
 export function operandLayouts(group: GroupView): Pick<CandidateOutline, 'inputs' | 'outputs' | 'stridedOutput'> {
   const image = group.anchor!.op !== 'dot';
-  const x = group.anchorInputs[0];
+  const x = imageInput(group);
   const output: Layout = image ? 'channelsLast' : 'rows';
   return {
     inputs: group.node.inputs.map((_, i) => (image && i === x ? 'channelsLast' : 'strided')),

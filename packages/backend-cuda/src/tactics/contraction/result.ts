@@ -11,12 +11,10 @@ import {
   mulDims,
   provablyDivisible,
   provablyEqual,
-  type Scalar,
-  scalarArgs,
 } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
 import { broadcastView } from '../../print/loop-space.js';
-import { printScalars } from '../../print/scalars.js';
+import { argumentsOf, printScalars } from '../../print/scalars.js';
 import { cxxType } from '../../print/types.js';
 import { indexType } from '../../print/views.js';
 import { dtypeOf } from '../operands.js';
@@ -209,17 +207,4 @@ function widthOf(runs: Runs, output: MemoryView, bytes: number): number {
 function isVector(runs: Runs, view: MemoryView, operand: number, width: number): boolean {
   const others = [...runs.batch, ...runs.rows, ...runs.columns.slice(0, -1)];
   return provablyDivisible(view.offset, width) && others.every((r) => provablyDivisible(r.strides[operand]!, width));
-}
-
-function argumentsOf(e: Scalar): number[] {
-  const found = new Set<number>();
-  const seen = new Set<Scalar>();
-  const visit = (x: Scalar): void => {
-    if (seen.has(x)) return;
-    seen.add(x);
-    if (x.op === 'arg') found.add(x.index);
-    else scalarArgs(x).forEach(visit);
-  };
-  visit(e);
-  return [...found];
 }

@@ -13,7 +13,8 @@ export interface Walk {
 }
 
 export interface SourceOptions {
-  readonly name: 'Left' | 'Right';
+  /** Of the C++ type. */
+  readonly name: string;
   /** C++ type of the elements, and their size in bytes. */
   readonly type: string;
   readonly bytes: number;

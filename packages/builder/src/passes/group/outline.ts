@@ -52,7 +52,8 @@ function producers(unit: Node | Cluster, clustering: Clustering): (Node | Cluste
   return out;
 }
 
-function outline(cluster: Cluster, clustering: Clustering, builder: GraphBuilder, rebuilder: Rebuilder): void {
+/** The cluster as a node of its own; the rebuilder knows its outputs from then on. */
+export function outline(cluster: Cluster, clustering: Clustering, builder: GraphBuilder, rebuilder: Rebuilder): Node {
   const members = clustering.order.filter((n) => cluster.nodes.has(n));
   const operands: Value[] = [];
   const parameters: Value[] = [];
@@ -82,4 +83,5 @@ function outline(cluster: Cluster, clustering: Clustering, builder: GraphBuilder
   escaping.forEach((v, i) => {
     rebuilder.setValue(v, outputs[i]!);
   });
+  return outputs[0]!.node;
 }

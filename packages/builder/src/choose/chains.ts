@@ -1,0 +1,62 @@
+/**
+ * Chains: groups that a backend can run as one step. Each proposal is taken where the backend takes it and its step is
+ * faster than those of its members, by time where that can be measured, else by the estimates.
+ */
+
+import { type Backend, type Graph, type Node, Rebuilder, finish } from '@tensorwright/core';
+import type { PassContext } from '../pass.js';
+import { Clustering } from '../passes/group/cluster.js';
+import { type Chain, chainPatterns } from '../passes/group/chains.js';
+import { outline, outlineClusters } from '../passes/group/outline.js';
+import { type Fastest, fastest, forEach, offeredBy, preparedAtOnce } from './fastest.js';
+import type { TacticTimer } from './measure.js';
+
+interface Gain {
+  readonly chain: Chain;
+  /** Microseconds. */
+  readonly saved: number;
+}
+
+export async function chooseChains(graph: Graph, context: PassContext, timer: TacticTimer): Promise<Graph> {
+  const clustering = new Clustering(graph);
+  const proposals = chainPatterns.flatMap((pattern) => pattern(clustering));
+  const gains: Gain[] = [];
+  await forEach(proposals, preparedAtOnce(context), async (chain) => {
+    const saved = await microsecondsSaved(chain, clustering, context, timer);
+    if (saved > 0) gains.push({ chain, saved });
+    await context.breathe();
+  });
+  if (gains.length === 0) return graph;
+  // Work may end in any order; proposals that share members exclude each other.
+  gains.sort((a, b) => b.saved - a.saved || proposals.indexOf(a.chain) - proposals.indexOf(b.chain));
+  for (const { chain } of gains) {
+    const [first, ...others] = chain.members;
+    if (chain.members.some((m) => clustering.clusterOf(m))) continue;
+    const cluster = clustering.create(chain.kind, first!);
+    for (const member of others) if (clustering.mayJoin(cluster, member)) clustering.add(cluster, member);
+    if (cluster.nodes.size < chain.members.length)
+      for (const member of [...cluster.nodes]) clustering.remove(cluster, member);
+  }
+  return finish(outlineClusters(graph, clustering, context.builder, (region) => region));
+}
+
+/** Not positive where nobody runs the chain, or some other backend runs a member. */
+async function microsecondsSaved(
+  chain: Chain,
+  clustering: Clustering,
+  context: PassContext,
+  timer: TacticTimer,
+): Promise<number> {
+  const takes = (node: Node): Backend | undefined =>
+    context.backends.find((b) => b.name !== 'reference' && b.refuses(node) === undefined);
+  const cluster = { kind: chain.kind, nodes: new Set(chain.members) };
+  const whole = outline(cluster, clustering, context.builder, new Rebuilder(context.builder));
+  const backend = takes(whole);
+  if (!backend || chain.members.some((m) => takes(m) !== backend)) return 0;
+  const found: Fastest[] = [];
+  for (const node of [whole, ...chain.members])
+    found.push(await fastest(node, backend, offeredBy(backend, node, context), context, timer, true));
+  const measured = found.every((f) => f.nanoseconds !== undefined);
+  const [fused, ...single] = found.map((f) => (measured ? f.nanoseconds! / 1000 : f.candidate.estimate));
+  return single.reduce((sum, t) => sum + t, 0) - fused!;
+}
