@@ -1,5 +1,6 @@
 #!/bin/sh
-# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance zoo latency pytorch streams soak sanitizer; default: all.
+# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance zoo latency pytorch streams soak sanitizer; default: all;
+# and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts.
 # In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
 #   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
 #   RESULTS  folder of the reports, JSON               (default: .cache/gpu)
@@ -82,6 +83,10 @@ latency() {
 pytorch() {
   python3 -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null || { echo "== pytorch: not installed"; return; }
   LINES_SHOWN=40 stage pytorch python3 "$bench/pytorch.py" $table
+}
+
+contractions() {
+  stage contractions program contractions --seconds "${SECONDS_OF_TIMING:-240}" --json "$RESULTS/contractions.json"
 }
 
 soak() {

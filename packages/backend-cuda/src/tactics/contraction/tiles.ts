@@ -119,6 +119,8 @@ interface Circumstances {
   readonly extents: Extents;
   readonly elementBytes: number;
   readonly machine: Machine;
+  /** How often an image is read. Default: 1. */
+  readonly taps?: number;
   /** Work.slowness and Work.before. */
   readonly slowness?: number;
   readonly before?: number;
@@ -164,7 +166,7 @@ function workOf(
   threads: number,
   sharedBytes: number,
   stages: number,
-  { extents, elementBytes, machine, slowness = 1, before = 0 }: Circumstances,
+  { extents, elementBytes, machine, taps = 1, slowness = 1, before = 0 }: Circumstances,
 ): Omit<Work, 'family' | 'exchange'> {
   const tiles = Math.ceil(extents.rows / rows) * Math.ceil(extents.columns / columns) * extents.batch;
   const bySharedMemory = Math.floor(machine.sharedBytes / (sharedBytes + reservedBytes));
@@ -180,7 +182,7 @@ function workOf(
     resident: Math.max(1, Math.min(bySharedMemory, Math.floor(mostThreads / threads), mostResident)),
     turns: 1,
     warps: threads / 32,
-    bytes: bytesOf(extents, elementBytes),
+    bytes: bytesOf(extents, elementBytes, taps),
     slowness,
     before,
     multiprocessors: machine.multiprocessors,
