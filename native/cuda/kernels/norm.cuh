@@ -40,22 +40,35 @@ struct NormSum {
 };
 
 template <typename C>
-TW_DEVICE C norm_inverse(C squares, C count, C epsilon) {
-  if constexpr (is_same<C, f64>) return 1.0 / sqrt(squares / count + epsilon);
-  else return 1.0f / sqrtf(squares / count + epsilon);
+TW_DEVICE C norm_inverse(C variance, C epsilon) {
+  if constexpr (is_same<C, f64>) return 1.0 / sqrt(variance + epsilon);
+  else return rsqrtf(variance + epsilon);
+}
+
+template <typename C, int N>
+TW_DEVICE C norm_tree_sum(const C (&x)[N]) {
+  C sum[N];
+#pragma unroll
+  for (int i = 0; i < N; ++i) sum[i] = x[i];
+#pragma unroll
+  for (int half = N / 2; half > 0; half /= 2)
+#pragma unroll
+    for (int i = 0; i < half; ++i) sum[i] += sum[i + half];
+  return sum[0];
 }
 
 // The row in registers, where the mean is taken off before squaring: T threads (a power of two up to 32, or the block)
-// hold E vectors each.
+// hold E vectors each. Threads beyond the rows do as the last row's, but store nothing.
 template <bool Rms, int Block, int T, int E, typename P>
 TW_DEVICE void norm_registers(const P& p) {
   using Index = typename P::Index;
   using C = typename P::C;
   constexpr int V = P::V;
-  const Index row = static_cast<Index>(blockIdx.x) * (Block / T) + static_cast<int>(threadIdx.x) / T;
+  const Index own = static_cast<Index>(blockIdx.x) * (Block / T) + static_cast<int>(threadIdx.x) / T;
+  const Index row = own < p.rows() ? own : p.rows() - 1;
   const Index first = static_cast<int>(threadIdx.x) % T * V;
-  const Index columns = row < p.rows() ? p.columns() : 0;
-  const C count = static_cast<C>(p.columns());
+  const Index columns = p.columns();
+  const C share = C(1) / static_cast<C>(columns);
   // Everything is on its way before the first sum: rows are short, and one wait is most of the kernel's time.
   typename P::Early early[E];
 #pragma unroll
@@ -66,32 +79,39 @@ TW_DEVICE void norm_registers(const P& p) {
   Vec<typename P::X, V> raw[E];
   typename P::Late late[E];
 #pragma unroll
-  for (int e = 0; e < E; ++e)
+  for (int e = 0; e < E; ++e) {
+    raw[e] = {};
     if (first + e * (T * V) < columns) {
       raw[e] = p.load(row, first + e * (T * V));
       late[e] = p.late(row, first + e * (T * V));
     }
+  }
   C x[E][V];
-  C sum = C(0);
+  C sums[V];
+#pragma unroll
+  for (int v = 0; v < V; ++v) sums[v] = C(0);
 #pragma unroll
   for (int e = 0; e < E; ++e)
 #pragma unroll
     for (int v = 0; v < V; ++v) {
-      x[e][v] = first + e * (T * V) < columns ? convert<C>(raw[e][v]) : C(0);
-      if constexpr (!Rms) sum += x[e][v];
+      x[e][v] = convert<C>(raw[e][v]);
+      sums[v] += x[e][v];
     }
   C mean = C(0);
-  if constexpr (!Rms) mean = combine_threads<NormSum<C>, T>(sum) / count;
-  C squares = C(0);
+  if constexpr (!Rms) mean = combine_threads<NormSum<C>, T>(norm_tree_sum(sums)) * share;
 #pragma unroll
-  for (int e = 0; e < E; ++e)
-    if (first + e * (T * V) < columns)
+  for (int v = 0; v < V; ++v) sums[v] = C(0);
 #pragma unroll
-      for (int v = 0; v < V; ++v) {
-        x[e][v] -= mean;
-        squares += x[e][v] * x[e][v];
-      }
-  const C inverse = norm_inverse(combine_threads<NormSum<C>, T>(squares), count, p.epsilon());
+  for (int e = 0; e < E; ++e) {
+    const bool inside = first + e * (T * V) < columns;
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      x[e][v] -= mean;
+      sums[v] += inside ? x[e][v] * x[e][v] : C(0);
+    }
+  }
+  const C inverse = norm_inverse(combine_threads<NormSum<C>, T>(norm_tree_sum(sums)) * share, p.epsilon());
+  if (own >= p.rows()) return;
 #pragma unroll
   for (int e = 0; e < E; ++e)
     if (first + e * (T * V) < columns) {
@@ -100,7 +120,7 @@ TW_DEVICE void norm_registers(const P& p) {
       for (int v = 0; v < V; ++v) y[v] = x[e][v] * inverse;
       p.store(row, first + e * (T * V), y, early[e], late[e]);
     }
-  if (first == 0 && row < p.rows()) p.statistics(row, mean, inverse);
+  if (first == 0) p.statistics(row, mean, inverse);
 }
 
 // Moments of a block's part of a row; every thread gets them. Batches in registers are centred on their own mean.
@@ -164,7 +184,7 @@ TW_DEVICE void norm_twice(const P& p) {
   wait_for_predecessor();
   let_successor_start();
   const auto acc = row_moments<Rms, Block>(p, row, 0, p.columns());
-  const C inverse = norm_inverse(acc.squares, acc.count, p.epsilon());
+  const C inverse = norm_inverse(acc.squares / acc.count, p.epsilon());
   row_apply<Block>(p, row, 0, p.columns(), acc.mean, inverse);
   if (threadIdx.x == 0) p.statistics(row, acc.mean, inverse);
 }
@@ -196,7 +216,7 @@ TW_DEVICE void norm_split_apply(const P& p) {
   for (Index i = static_cast<int>(threadIdx.x); i < p.splits(); i += Block)
     acc = M::combine(acc, p.template partial<typename M::Acc>()[row * p.splits() + i]);
   acc = combine_threads<M, Block>(acc);
-  const C inverse = norm_inverse(acc.squares, acc.count, p.epsilon());
+  const C inverse = norm_inverse(acc.squares / acc.count, p.epsilon());
   row_apply<Block>(p, row, begin, end, acc.mean, inverse);
   if (threadIdx.x == 0 && blockIdx.y == 0) p.statistics(row, acc.mean, inverse);
 }
@@ -273,7 +293,7 @@ TW_DEVICE void norm_outer(const P& p) {
   } else {
     C inverse[V];
 #pragma unroll
-    for (int v = 0; v < V; ++v) inverse[v] = norm_inverse(acc[v].squares, acc[v].count, p.epsilon());
+    for (int v = 0; v < V; ++v) inverse[v] = norm_inverse(acc[v].squares / acc[v].count, p.epsilon());
 #pragma unroll 2
     for (Index column = begin + ty; column < end; column += TY) {
       const Vec<typename P::X, V> raw = p.load(row, column);
