@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OnnxParser } from '@tensorwright/parser-onnx';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ExternalData } from '../src/external-data.js';
 import { FLOAT, modelBytes, node, refusal } from './support/handmade-model.js';
 
 describe('external data', () => {
@@ -40,6 +41,19 @@ describe('external data', () => {
       tensor: { data: Float32Array };
     };
     expect([...data.tensor.data]).toEqual([3, 4]);
+  });
+
+  it('is read off the event loop too, and refused once it has changed', async () => {
+    const path = join(folder, 'changing.bin');
+    writeFileSync(path, new Uint8Array([1, 2, 3, 4]));
+    const part = new ExternalData(folder).open({ location: 'changing.bin', offset: '1', length: '2' }, 2);
+    expect(await part.load()).toEqual(new Uint8Array([2, 3]));
+    expect(part.read()).toEqual(new Uint8Array([2, 3]));
+    writeFileSync(path, new Uint8Array(12));
+    await expect(part.load()).rejects.toMatchObject({ code: 'ERR_EXTERNAL_DATA' });
+    expect(() => part.read()).toThrow(/has changed/);
+    rmSync(path);
+    await expect(part.load()).rejects.toThrow(/cannot be opened/);
   });
 
   it.each([

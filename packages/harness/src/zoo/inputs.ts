@@ -32,6 +32,17 @@ export function seededInputs(network: Network, extents: Extents): Record<string,
   );
 }
 
+/** The same inputs, every float32 element rounded the other way: what they do to outputs is no fault of a runtime. */
+export function nudged(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, t]) => {
+      if (t.dtype !== 'float32') return [name, t];
+      const data = (t.data as Float32Array).map((v, i) => v * (1 + (i % 2 === 0 ? 1 : -1) * 2 ** -24));
+      return [name, new Tensor('float32', data, t.dims)];
+    }),
+  );
+}
+
 function seededTensor(name: string, dtype: string, dims: number[], seed: number): Tensor {
   const count = dims.reduce((p, d) => p * d, 1);
   const next = generator(seed * 7919);

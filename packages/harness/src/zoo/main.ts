@@ -5,6 +5,7 @@ import { fork } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { DetectionComparison } from './detections.js';
 import { failedReport, type ModelJob, type ModelReport, runModel } from './run-model.js';
 
 function inChild(job: ModelJob): Promise<ModelReport> {
@@ -33,10 +34,16 @@ function line(r: ModelReport): string {
   const ratio = r.peerMs === null ? '' : `peer ${r.peerMs.toFixed(2)} ms, ratio ${(r.ms! / r.peerMs).toFixed(3)}`;
   const device =
     r.deviceMs === null ? '' : `device ${r.deviceMs.toFixed(3)} ms, enqueue ${r.enqueueUs!.toFixed(1)} us, `;
-  const sameSet = r.detections && `detections ${r.detections.equal ? 'equal' : 'differ'}, `;
+  const sameSet = r.detections && `detections ${setText(r.detections, r.steadiness)}, `;
   const accuracy = r.accuracy && `${(100 * (r.accuracy.correct / r.accuracy.images)).toFixed(1)} % correct, `;
   const memory = r.lowerBoundBytes! > 0 ? (r.activationBytes! / r.lowerBoundBytes!).toFixed(3) : '-';
   return `${r.name.padEnd(26)} nrms ${worst.padStart(8)}  ${r.ms!.toFixed(2).padStart(9)} ms  ${ratio.padEnd(34)} ${sameSet ?? ''}${accuracy ?? ''}${device}build ${(r.buildMs! / 1000).toFixed(1)} s, load ${r.loadMs!.toFixed(0)} ms, plan ${(r.planBytes! / 1e6).toFixed(1)} MB, peak ${(r.peakBytes / 1e6).toFixed(0)} MB, activations ${memory} of the bound, ${String(r.fallbacks.length)} fallbacks`;
+}
+
+function setText(found: DetectionComparison, steadiness: DetectionComparison | null): string {
+  if (found.equal) return 'equal';
+  const itself = steadiness && `; the peer on inputs changed in the last bit ${String(steadiness.matched)}`;
+  return `differ: ${String(found.matched)} of ${String(found.peer)} matched${itself ?? ''}`;
 }
 
 async function main(): Promise<void> {
