@@ -10,6 +10,7 @@ import { contraction } from './contraction.js';
 import { cublaslt } from './cublaslt.js';
 import { cumulative } from './cumulative.js';
 import { depthwise } from './depthwise.js';
+import { excitation } from './excitation.js';
 import { gemv } from './gemv.js';
 import { hopper } from './hopper.js';
 import { map } from './map.js';
@@ -27,6 +28,7 @@ export const tactics: readonly Tactic[] = [
   hopper,
   gemv,
   depthwise,
+  excitation,
   map,
   movement,
   reduce,
