@@ -21,6 +21,7 @@ import { provided } from './provided.js';
 import { reduce } from './reduce.js';
 import { rotary } from './rotary.js';
 import { softmax } from './softmax.js';
+import { stem } from './stem.js';
 
 export const tactics: readonly Tactic[] = [
   contraction,
@@ -28,6 +29,7 @@ export const tactics: readonly Tactic[] = [
   hopper,
   gemv,
   depthwise,
+  stem,
   excitation,
   map,
   movement,

@@ -68,6 +68,18 @@ export const samples: Readonly<Record<string, Sample>> = {
       (r, x, w, bias, y) => r.op('relu', [r.op('add', [r.op('conv', [x, w, bias], conv), y])]),
     ),
   ),
+  'stem that reads float32': sample(
+    ['stem'],
+    group([input('float32', [8, 3, 224, 224]), weights(f16, [64, 3, 7, 7]), weights(f16, [64])], (r, x, w, bias) =>
+      r.op('relu', [
+        r.op('conv', [r.op('cast', [x], { to: f16 }), w, bias], {
+          ...conv,
+          strides: [2, 2],
+          pads: [3, 3, 3, 3],
+        }),
+      ]),
+    ),
+  ),
   'depthwise convolution': sample(
     ['depthwise'],
     b.op('conv', [input(f16, [1, 96, 56, 56]), weights(f16, [96, 1, 3, 3])], { ...conv, group: 96 }),

@@ -1,0 +1,163 @@
+#include "gemm/blocks.cuh"
+#include "gemm/channels.cuh"
+
+// Convolution of images of few channels on tensor cores, straight from the image: a block brings the rows it needs into
+// shared memory once, as 16-bit floats, a line for each row and channel, and every output reads its taps there. The
+// depth of the product is cut into runs: the taps of one filter row and channel, filled up with zeros to a power of two.
+// A register of an operand holds two neighbours of a run, which lie in one word of a line. In return, an infinite pixel
+// or a NaN reaches the outputs whose runs are filled up with it. The generated text gives a type Stem:
+//   Element                                 f16 or bf16
+//   channels, taps_y, taps_x, dilation_y, stride_y, stride_x
+//   outputs                                 channels of the result
+//   images(a), in_y(a), in_x(a), out_y(a), out_x(a), pad_y(a), pad_x(a)
+//   pixel(a, n, c, y, x)                    the input there, as an Element
+//   weights(a)                              fragments of the weights, see StemTile
+//   Result                                  of gemm/blocks.cuh; rows are output pixels, columns channels
+
+// A block makes WarpsY * Rows outputs along y, WarpsX * 16 along x, and WarpsN * Columns * 8 channels.
+template <typename Stem, int WarpsX, int WarpsY, int WarpsN, int Rows, int Columns>
+struct StemTile {
+  static constexpr int width = WarpsX * 16, height = WarpsY * Rows;
+  static constexpr int threads = WarpsX * WarpsY * WarpsN * warp_size;
+  // Words of a run, each of two taps.
+  static constexpr int run = Stem::taps_x <= 2 ? 1 : Stem::taps_x <= 4 ? 2 : Stem::taps_x <= 8 ? 4 : 8;
+  static_assert(Stem::taps_x <= 16, "taps of a run");
+  static constexpr int lines = (height - 1) * Stem::stride_y + (Stem::taps_y - 1) * Stem::dilation_y + 1;
+  static constexpr int used = ((width - 1) * Stem::stride_x + 2 * run + 1) / 2;
+  // Lanes that read different runs at once read different banks.
+  static constexpr int pitch = run >= 4 ? used : (used + 15) / 32 * 32 + 16;
+  // At odd strides every second output begins in the middle of a word: a copy of each line is one pixel ahead.
+  static constexpr int copies = Stem::stride_x % 2 == 0 ? 1 : 2;
+  static constexpr int copy_words = lines * Stem::channels * pitch;
+  // Of sixteen along the depth, the last with zeros.
+  static constexpr int steps = (Stem::taps_y * Stem::channels * run + 7) / 8;
+  // Weights lie as [step][pair of eight columns][lane][4]: what two instructions want of a lane. Columns are permuted
+  // so that a lane's sums of four instructions are eight channels side by side.
+  static constexpr int pairs = WarpsN * Columns / 2;
+  static_assert(Columns % 4 == 0 && pairs * 16 >= Stem::outputs, "all channels");
+  static constexpr int weight_bytes = steps * pairs * warp_size * 16;
+
+  // The word of the lane's pair in half a step: four words, which may belong to several runs. Beyond the last run
+  // weights are zero, and the last word is read again.
+  TW_DEVICE static constexpr int word(int half, int t) {
+    constexpr int words = Stem::taps_y * Stem::channels * run;
+    const int at = half * 4 + 3 < words || half * 4 + t < words ? half * 4 + t : words - 1;
+    const int line = at / run;
+    if constexpr (Stem::dilation_y == 1) return line * pitch + at % run;
+    return (line / Stem::channels * Stem::dilation_y * Stem::channels + line % Stem::channels) * pitch + at % run;
+  }
+};
+
+// Rows of the image from (y, x) on, with zeros around it. A warp takes whole lines, a lane two pixels of each.
+template <typename Tile, typename Stem>
+TW_DEVICE void stem_fetch(const Arguments& a, u32* shared, i32 n, i32 y, i32 x) {
+  constexpr int words = (Tile::used + warp_size - 1) / warp_size;
+  constexpr int together = words >= 8 ? 1 : 8 / words;
+  constexpr int warps = Tile::threads / warp_size;
+  constexpr int lines = Tile::lines * Stem::channels;
+  using T = typename Stem::Element;
+  const i32 in_y = Stem::in_y(a), in_x = Stem::in_x(a);
+  for (int first = warp_index(); first < lines; first += together * warps) {
+    T pixels[together][words][Tile::copies + 1];
+#pragma unroll
+    for (int l = 0; l < together; ++l) {
+      const int line = first + l * warps;
+      const i32 from_y = y + line / Stem::channels;
+      const bool has_line = line < lines && static_cast<u32>(from_y) < static_cast<u32>(in_y);
+#pragma unroll
+      for (int w = 0; w < words; ++w)
+#pragma unroll
+        for (int i = 0; i <= Tile::copies; ++i) {
+          const int word = w * warp_size + lane_index();
+          const i32 from_x = x + word * 2 + i;
+          const bool has = has_line && word < Tile::used && static_cast<u32>(from_x) < static_cast<u32>(in_x);
+          pixels[l][w][i] = has ? Stem::pixel(a, n, line % Stem::channels, from_y, from_x) : T{};
+        }
+    }
+#pragma unroll
+    for (int l = 0; l < together; ++l)
+#pragma unroll
+      for (int w = 0; w < words; ++w) {
+        const int line = first + l * warps, word = w * warp_size + lane_index();
+        if (line >= lines || word >= Tile::used) continue;
+#pragma unroll
+        for (int c = 0; c < Tile::copies; ++c)
+          shared[c * Tile::copy_words + line * Tile::pitch + word] =
+              pixels[l][w][c].bits | static_cast<u32>(pixels[l][w][c + 1].bits) << 16;
+      }
+  }
+}
+
+template <typename Stem, int WarpsX, int WarpsY, int WarpsN, int Rows, int Columns>
+TW_DEVICE void stem_block(const Arguments& a) {
+  using T = typename Stem::Element;
+  using Tile = StemTile<Stem, WarpsX, WarpsY, WarpsN, Rows, Columns>;
+  TW_SHARED_BYTES(shared);
+  u8* const weights = shared;
+  u32* const image = reinterpret_cast<u32*>(shared + Tile::weight_bytes);
+  const u32 across = ceil_div(Stem::out_x(a), Tile::width), down = ceil_div(Stem::out_y(a), Tile::height);
+  const i32 tile_x = blockIdx.x % across * Tile::width;
+  const i32 tile_y = blockIdx.x / across % down * Tile::height;
+  const i32 n = blockIdx.x / across / down;
+
+  for (int i = threadIdx.x * 16; i < Tile::weight_bytes; i += Tile::threads * 16)
+    cp_async_16(weights + i, reinterpret_cast<const u8*>(Stem::weights(a)) + i);
+  cp_async_commit();
+  wait_for_predecessor();
+  stem_fetch<Tile, Stem>(a, image, n, tile_y * Stem::stride_y - Stem::pad_y(a),
+                         tile_x * Stem::stride_x - Stem::pad_x(a));
+  let_successor_start();
+  cp_async_wait<0>();
+  __syncthreads();
+
+  const int warp = warp_index(), lane = lane_index();
+  const int warp_x = warp % WarpsX, warp_n = warp / WarpsX % WarpsN, warp_y = warp / WarpsX / WarpsN;
+  // The lane's output of the first eight; the second eight lie eight strides further.
+  const int first = (warp_x * 16 + lane / 4) * Stem::stride_x;
+  const u32* const line = image + (first % 2) * Tile::copy_words + first / 2 +
+                          warp_y * Rows * Stem::stride_y * Stem::channels * Tile::pitch;
+  const u8* const fragments = weights + warp_n * (Columns / 2) * warp_size * 16 + lane * 16;
+
+  f32 sums[Rows][Columns][4]{};
+#pragma unroll
+  for (int step = 0; step < Tile::steps; ++step) {
+    const int low = Tile::word(step * 2, lane % 4), high = Tile::word(step * 2 + 1, lane % 4);
+    u32 b[Columns][2];
+#pragma unroll
+    for (int c = 0; c < Columns; c += 2) {
+      const auto two =
+          load_vec<4>(reinterpret_cast<const u32*>(fragments + (step * Tile::pairs + c / 2) * warp_size * 16));
+      b[c][0] = two.v[0], b[c][1] = two.v[1], b[c + 1][0] = two.v[2], b[c + 1][1] = two.v[3];
+    }
+#pragma unroll
+    for (int r = 0; r < Rows; ++r) {
+      const u32* const from = line + r * Stem::stride_y * Stem::channels * Tile::pitch;
+      const u32 inputs[4] = {from[low], from[low + 4 * Stem::stride_x], from[high], from[high + 4 * Stem::stride_x]};
+#pragma unroll
+      for (int c = 0; c < Columns; ++c) mma_m16n8k16<T>(sums[r][c], inputs, b[c]);
+    }
+  }
+
+#pragma unroll
+  for (int r = 0; r < Rows; ++r) {
+    const i32 y = tile_y + warp_y * Rows + r;
+    if (y >= Stem::out_y(a)) break;
+    const i32 row = (n * Stem::out_y(a) + y) * Stem::out_x(a);
+    ChannelSides<typename Stem::Result> sides[Columns / 2];
+#pragma unroll
+    for (int i = 0; i < Columns / 2; ++i) {
+      const i32 x = tile_x + warp_x * 16 + i % 2 * 8 + lane / 4;
+      const i32 column = (warp_n * Columns + i / 2 * 4 + lane % 4) * 8;
+      if (x < Stem::out_x(a)) sides[i].load(a, row + x, column, Stem::outputs - column);
+    }
+#pragma unroll
+    for (int i = 0; i < Columns / 2; ++i) {
+      const i32 x = tile_x + warp_x * 16 + i % 2 * 8 + lane / 4;
+      const i32 column = (warp_n * Columns + i / 2 * 4 + lane % 4) * 8;
+      Vec<f32, 8> channels;
+#pragma unroll
+      for (int k = 0; k < 8; ++k) channels.v[k] = sums[r][i / 2 * 4 + k / 2][i % 2 * 2 + k % 2];
+      if (x < Stem::out_x(a)) sides[i].store(a, row + x, column, channels, Stem::outputs - column);
+    }
+  }
+}
