@@ -14,6 +14,7 @@ rmSync(content, { recursive: true, force: true });
 mkdirSync(content, { recursive: true });
 
 const programs = {
+  attention: 'harness/src/attention/main.ts',
   conformance: 'harness/src/conformance/main.ts',
   contractions: 'harness/src/contractions/main.ts',
   zoo: 'harness/src/zoo/main.ts',

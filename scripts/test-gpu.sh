@@ -1,6 +1,7 @@
 #!/bin/sh
 # The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance zoo latency pytorch streams soak sanitizer; default: all;
-# and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts.
+# and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts; attention,
+# every kernel for attention against the formula, and its time (ATTENTION: names of problems).
 # In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
 #   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
 #   RESULTS  folder of the reports, JSON               (default: .cache/gpu)
@@ -87,6 +88,10 @@ pytorch() {
 
 contractions() {
   stage contractions program contractions --seconds "${SECONDS_OF_TIMING:-240}" --json "$RESULTS/contractions.json"
+}
+
+attention() {
+  LINES_SHOWN=120 stage attention program attention --json "$RESULTS/attention.json" ${ATTENTION:-}
 }
 
 soak() {

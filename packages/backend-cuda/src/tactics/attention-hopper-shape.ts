@@ -53,7 +53,7 @@ function registersOf(keys: number, e: AttentionExtents, one: boolean, more: numb
 
 /** Registers of a consumer's thread: a quarter of the multiprocessor holds every fourth warp. */
 function mostRegisters(groups: number, ring: number, moves: number, blocks: number): number {
-  if (moves === 1) return [0, 240, 240, 160][groups]!;
+  if (moves === 1) return groups === 3 ? 160 : 232;
   const warps = Math.ceil(((4 * groups + ring) * blocks) / 4);
   return Math.min(255, Math.floor(512 / warps / 8) * 8);
 }
