@@ -86,15 +86,9 @@ describe.skipIf(!hasDevice)('stems', () => {
       inputs: [{ dtype: 'uint8', dims: x }],
       graph: (b, image) => {
         const attributes = { group: 1, pads: [3, 3, 3, 3], strides: [2, 2] };
-        const inner = b.input('image', image.type);
-        const scaled = b.op('mul', [b.op('cast', [inner], { to: 'float32' }), b.scalar(1 / 255, 'float32')]);
-        const operands = [
-          b.op('cast', [scaled], { to: 'float16' }),
-          weights(b, 'float16', w),
-          weights(b, 'float16', [32]),
-        ];
-        const region = { inputs: [inner], outputs: [b.op('relu', [b.op('conv', operands, attributes)])] };
-        return b.node('group', [image], { kind: 'contraction' }, [region])[0]!;
+        const scaled = b.op('mul', [b.op('cast', [image], { to: 'float32' }), b.scalar(1 / 255, 'float32')]);
+        const half = b.op('cast', [scaled], { to: 'float16' });
+        return b.op('relu', [b.op('conv', [half, weights(b, 'float16', w), weights(b, 'float16', [32])], attributes)]);
       },
       pick: (c) => c.tactic === 'cuda.stem',
     });

@@ -15,11 +15,28 @@ function scaledConvolutions(clustering: Clustering): Chain[] {
   return clustering.order.flatMap((node) => {
     const x = imageOf(node);
     const kernel = x && dimsOf(viewGroup(node).anchor!.inputs[1]);
-    if (!kernel?.slice(2).every((d) => d === 1)) return [];
-    const map = x!.node;
-    const isMap = map.op === 'group' && map.attributes['kind'] === 'map' && map.outputs.length === 1;
-    return isMap && onlyUser(x!, clustering) === node ? [{ kind: 'contraction', members: [map, node] }] : [];
+    return kernel?.slice(2).every((d) => d === 1) === true ? mapBefore(x!, node, clustering) : [];
   });
+}
+
+/** Channels of an image as it comes from outside, at most. */
+const fewChannels = 8;
+
+/** Maps before the first convolution: casts and scales of an image of few channels. */
+function computedImages(clustering: Clustering): Chain[] {
+  return clustering.order.flatMap((node) => {
+    const x = imageOf(node);
+    const channels = dimsOf(x)?.[1];
+    return typeof channels === 'number' && channels <= fewChannels ? mapBefore(x!, node, clustering) : [];
+  });
+}
+
+/** The maps that make a convolution's image, where nothing else reads it. */
+function mapBefore(image: Value, convolution: Node, clustering: Clustering): Chain[] {
+  const map = image.node;
+  const isMap = map.op === 'group' && map.attributes['kind'] === 'map' && map.outputs.length === 1;
+  if (!isMap || onlyUser(image, clustering) !== convolution) return [];
+  return [{ kind: 'contraction', members: [map, convolution] }];
 }
 
 /** Squeeze and excite: the mean of each channel, and two products of it, the last of which is as wide as the image. */
@@ -35,6 +52,20 @@ function excitations(clustering: Clustering): Chain[] {
     const wide = dimsOf(up.outputs[0])?.[1];
     if (channels === undefined || wide === undefined || !provablyEqual(channels, wide)) return [];
     return [{ kind: 'excitation', members: [mean, down, up] }];
+  });
+}
+
+/** The same with the depthwise convolution before it, which can sum what it stores. */
+function pooledExcitations(clustering: Clustering): Chain[] {
+  return excitations(clustering).flatMap(({ kind, members }) => {
+    const mean = viewGroup(members[0]!);
+    const image = mean.node.inputs[mean.anchorInputs[0] ?? -1];
+    const x = image && imageOf(image.node);
+    const channels = x && dimsOf(x)?.[1];
+    const groups = image && viewGroup(image.node).anchor?.attributes['group'];
+    return channels !== undefined && channels === groups && groups !== 1
+      ? [{ kind, members: [image!.node, ...members] }]
+      : [];
   });
 }
 
@@ -54,5 +85,7 @@ function onlyUser(v: Value, { users, outputs }: Clustering): Node | undefined {
 
 export const chainPatterns: readonly ((clustering: Clustering) => readonly Chain[])[] = [
   scaledConvolutions,
+  computedImages,
   excitations,
+  pooledExcitations,
 ];
