@@ -18,15 +18,8 @@ import { canonicalDomain, type Environment, ModelContext, ParseAborted } from '.
 import { irVersions } from './opsets.js';
 import { parserSettings, type ParseOptions, type ParserSettings } from './options.js';
 import { ImportFailure } from './problems.js';
-import {
-  decodeMessage,
-  type FunctionProto,
-  type GraphProto,
-  type ModelProto,
-  onnx,
-  toNumber,
-  type ValueInfoProto,
-} from './proto/decode.js';
+import { type FunctionProto, type GraphProto, type ModelProto, toNumber, type ValueInfoProto } from './proto/decode.js';
+import { decodeModel } from './proto/decode-model.js';
 import { failed, Scope } from './scope.js';
 import { checkAgainst, type Declared } from './type-check.js';
 import { checkWireSize } from './wire-check.js';
@@ -116,7 +109,7 @@ async function parseModel(
   checkWireSize(bytes, settings, what);
   await breather.breathe();
   // A subgraph takes three messages: attribute, graph, node.
-  const proto = decodeMessage(onnx.ModelProto, bytes, what, 3 * settings.maxDepth + 16);
+  const proto = await breather.drive(decodeModel(bytes, what, 3 * settings.maxDepth + 16));
   await breather.breathe();
   try {
     return await breather.drive(importModel(proto, settings, what, folder));

@@ -39,18 +39,19 @@ export function toInt64(value: number | bigint): Int64 {
 }
 
 interface Message<T> {
-  decode(reader: protobuf.Reader, length?: number, end?: number, depth?: number): T;
+  decode(reader: protobuf.Reader, length?: number, end?: number, depth?: number, target?: T): T;
 }
 
 /**
- * Decodes one message. Nesting is bounded: `depth` messages inside one another.
+ * Decodes one message. Nesting is bounded: `depth` messages inside one another. With `into`, adds to that message: the
+ * pieces of a message merge like the whole.
  * @throws ERR_INVALID_MODEL for bytes that are no such message, ERR_LIMIT_EXCEEDED for deeper nesting
  */
-export function decodeMessage<T>(message: Message<T>, bytes: Uint8Array, what: string, depth = 100): T {
+export function decodeMessage<T>(message: Message<T>, bytes: Uint8Array, what: string, depth = 100, into?: T): T {
   try {
     // protobufjs counts upwards to one limit for the whole process; starting lower or higher makes it ours.
     const limit = (protobuf.Reader as unknown as { recursionLimit?: number }).recursionLimit ?? 100;
-    return message.decode(protobuf.Reader.create(bytes), undefined, undefined, limit - depth);
+    return message.decode(protobuf.Reader.create(bytes), undefined, undefined, limit - depth, into);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     if (reason === 'max depth exceeded') {
