@@ -99,7 +99,7 @@ struct WarpgroupProduct {
               static_cast<u32>(ceil_div(Contraction::columns(a), Columns)) *
               static_cast<u32>(Contraction::batches(a))) {}
 
-  // A group's last tiles may lie below the operand: they multiply zeros and store nothing.
+  // A group's last tiles may lie below the operand: they store nothing.
   TW_DEVICE BlockTile tile(u32 index) const {
     BlockTile t = tile_at<Rows * shares, Columns>(index, Contraction::rows(a), Contraction::columns(a));
     t.row += member() * Rows;
@@ -158,7 +158,9 @@ struct WarpgroupProduct {
     i32 begun = 0;
     for (u32 index = first_tile(); index < tiles; index += tile_step()) {
       const BlockTile here = tile(index);
-      const auto down = Down::place(a, here.batch, here.row);
+      // Tiles below the operand load others' rows: what maps make of a base pixel behind the last image, nobody says.
+      const bool below = shares > 1 && here.row >= Contraction::rows(a);
+      const auto down = Down::place(a, here.batch, below ? 0 : here.row);
       const auto across = Across::place(a, here.batch, here.column + member() * part_columns);
       if (index == first_tile()) {
         if constexpr (Down::constant || Across::constant) {

@@ -56,8 +56,12 @@ export const samples: Readonly<Record<string, Sample>> = {
     ['contraction'],
     b.op('dot', [input('float32', [256, 512]), weights('float32', [512, 512])], labels),
   ),
+  'product of float32 as tf32': sample(
+    ['contraction', 'hopper'],
+    b.op('dot', [input('float32', [256, 512]), weights('float32', [512, 512])], { ...labels, tf32: true }),
+  ),
   'product of int8': sample(
-    ['contraction'],
+    ['contraction', 'hopper'],
     b.op('dot', [input('int8', [512, 512]), weights('int8', [512, 512])], labels),
   ),
   'product of a vector': sample(['gemv'], b.op('dot', [input(f16, [1, 4096]), weights(f16, [4096, 4096])], labels)),

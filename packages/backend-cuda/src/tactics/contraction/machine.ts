@@ -13,3 +13,16 @@ export function machineOf(): Machine {
   const { multiprocessors, sharedBytes, capability, architecture } = device;
   return { multiprocessors, sharedBytes, clusters: capability >= 90, architecture };
 }
+
+/** The least number of multiprocessors that are built close together. A cluster's blocks run within such a group. */
+const closeTogether = 16;
+
+/**
+ * Multiprocessors that clusters of so many blocks can fill at once: what is left over in a group stays idle. Grids of
+ * blocks that loop must not be larger: a cluster that found no place would begin when another has done all of its share.
+ */
+export function usableFor(cluster: number, multiprocessors: number): number {
+  if (cluster <= 2) return multiprocessors;
+  const groups = Math.max(1, Math.floor(multiprocessors / closeTogether));
+  return groups * Math.floor(Math.min(closeTogether, Math.max(cluster, multiprocessors)) / cluster) * cluster;
+}

@@ -37,6 +37,8 @@ export interface Work {
   /** Microseconds of launches that prepare operands. */
   readonly before: number;
   readonly multiprocessors: number;
+  /** Those of them that clusters of this size fill. */
+  readonly usable: number;
 }
 
 export type Family = 'wgmma' | 'mma' | 'simt';
@@ -49,7 +51,7 @@ const cachedBytes = 30e6;
 /** Microseconds. */
 export function foresee(work: Work, of: Coefficients): number {
   const c = of[work.family];
-  const { rows, columns, steps, stepBytes, splits, shares, turns, multiprocessors } = work;
+  const { rows, columns, steps, stepBytes, splits, shares, turns, multiprocessors, usable } = work;
   const blocks = work.tiles * splits;
   const math = mathClocks(work) / c.efficiency;
   const loads = ((rows + columns) * stepBytes * work.slowness) / c.loadBytes;
@@ -61,11 +63,11 @@ export function foresee(work: Work, of: Coefficients): number {
   // Teams and blocks that share a multiprocessor hide each other's latency and stores, but not each other's work.
   const wave = (together: number): number =>
     norm(steps * pace, together * busy) + (together > 1 ? store / 2 : store) + exchange;
-  const resident = Math.max(1, Math.min(work.resident, Math.ceil(blocks / multiprocessors))) * turns;
-  const perWave = multiprocessors * resident;
+  const resident = Math.max(1, Math.min(work.resident, Math.ceil(blocks / usable))) * turns;
+  const perWave = usable * resident;
   const full = Math.floor(blocks / perWave);
   const rest = blocks - full * perWave;
-  const clocks = full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / multiprocessors)) : 0);
+  const clocks = full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / usable)) : 0);
   const handedOut = blocks * steps * (rows + columns / shares) * stepBytes;
   const partial = splits > 1 && work.exchange === 'memory' ? 2 * blocks * rows * columns * 4 : 0;
   const cache = (handedOut + partial) / (of.cacheBytes * multiprocessors);

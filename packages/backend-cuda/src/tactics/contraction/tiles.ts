@@ -1,5 +1,6 @@
 /** Tiles of the product kernels that every device runs, as work for the model. */
 
+import { usableFor } from './machine.js';
 import type { Work } from './model.js';
 
 /** A tile of the tensor-core kernel. */
@@ -130,7 +131,7 @@ interface Circumstances {
 export function tensorWork(tile: TensorTile, splits: number, cluster: boolean, c: Circumstances): Work {
   const threads = tensorThreads(tile);
   return {
-    ...workOf(tile, tile.depthBytes, splits, threads, tensorTileBytes(tile, cluster), tile.stages, c),
+    ...workOf(tile, tile.depthBytes, splits, cluster, threads, tensorTileBytes(tile, cluster), tile.stages, c),
     family: 'mma',
     exchange: splits === 1 ? 'none' : cluster ? 'cluster' : 'memory',
   };
@@ -142,6 +143,7 @@ export function simtWork(tile: SimtTile, splits: number, valueBytes: number, c: 
       tile,
       tile.depth * c.elementBytes,
       splits,
+      false,
       simtThreads(tile),
       simtTileBytes(tile, valueBytes),
       simtStages,
@@ -163,6 +165,7 @@ function workOf(
   { rows, columns }: { readonly rows: number; readonly columns: number },
   stepBytes: number,
   splits: number,
+  cluster: boolean,
   threads: number,
   sharedBytes: number,
   stages: number,
@@ -186,6 +189,7 @@ function workOf(
     slowness,
     before,
     multiprocessors: machine.multiprocessors,
+    usable: usableFor(cluster ? splits : 1, machine.multiprocessors),
   };
 }
 

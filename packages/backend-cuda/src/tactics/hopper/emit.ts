@@ -16,7 +16,7 @@ import { launchStep } from '../../launch/launch-step.js';
 import { cxxType } from '../../print/types.js';
 import { sumType } from '../contraction/dot-problem.js';
 import { problemOf } from '../contraction/group.js';
-import { machineOf } from '../contraction/machine.js';
+import { machineOf, usableFor } from '../contraction/machine.js';
 import type { Problem } from '../contraction/problem.js';
 import { printResult } from '../contraction/result.js';
 import type { LoaderOptions } from './depth.js';
@@ -78,7 +78,7 @@ export function emitWarpgroups(
   const threads = tileThreads(tile);
   const groups = productOf([batches, ceilDivDims(below, tile.rows * shares), ceilDivDims(beside, tile.columns)]);
   const persistent = splits === 1 && permuted;
-  const resident = Math.max(1, Math.floor((tile.blocks * machineOf().multiprocessors) / shares));
+  const resident = Math.max(1, Math.floor((tile.blocks * usableFor(cluster, machineOf().multiprocessors)) / cluster));
   return launchStep({
     uses: ['gemm_wgmma'],
     holes,

@@ -1,5 +1,6 @@
 /** Tiles of the warpgroup kernel, as work for the model. */
 
+import { usableFor } from '../contraction/machine.js';
 import type { Work } from '../contraction/model.js';
 import { bytesOf, type Extents, type Machine } from '../contraction/tiles.js';
 
@@ -203,5 +204,6 @@ export function tileWork(
     slowness: 1,
     before: 0,
     multiprocessors,
+    usable: usableFor(t.splits * t.shares, multiprocessors),
   };
 }
