@@ -125,7 +125,7 @@ export class TrialProcess {
         signal?.removeEventListener('abort', onAbort);
         child.off('message', onMessage).off('exit', onExit).off('error', onError);
       };
-      const fail = (error: unknown): void => {
+      const fail = (error: Error): void => {
         end();
         this.close();
         reject(error);
@@ -148,7 +148,7 @@ export class TrialProcess {
         );
       };
       const onAbort = (): void => {
-        fail(signal!.reason);
+        fail(signal!.reason as Error);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       child.on('message', onMessage).on('exit', onExit).on('error', onError);

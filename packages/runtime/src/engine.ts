@@ -2,18 +2,20 @@
 
 import { type PlanHeader, type PlanReport, TensorwrightError } from '@tensorwright/core';
 import { ExecutionContext, type ContextOptions } from './execution-context.js';
-import { type EngineInspection, inspectProgram } from './inspect.js';
+import { type EngineInspection, type EngineMemory, inspectProgram } from './inspect.js';
 import { checkOptions, is } from './options.js';
 import { SymbolicDims } from './plan/expressions.js';
 import type { WeightsReader } from './plan/weights-reader.js';
 import { InputBinder } from './run/bind-inputs.js';
-import type { Driver } from './run/driver.js';
+import type { ContextMemory, Driver } from './run/driver.js';
 import { describeTensor, type TensorInfo } from './tensor-info.js';
 
 /** What an engine is made of. */
 export interface EngineParts {
   readonly header: PlanHeader;
   readonly weights: WeightsReader;
+  /** Bytes of a device's memory that hold weights. */
+  readonly deviceBytes: number;
   createDriver(options: ContextOptions): Driver;
   /** Releases what contexts share. */
   release(): Promise<void>;
@@ -59,6 +61,7 @@ export class Engine {
           ? undefined
           : this.#knownProfiles(),
       poison: is.flag,
+      graphs: is.flag,
     });
     const context: ExecutionContext = new ExecutionContext(
       {
@@ -93,11 +96,24 @@ export class Engine {
       inputs: this.inputs,
       outputs: this.outputs,
       profiles,
+      memory: this.#memory(),
       layers: inspectProgram(
         program,
         profiling.map((c) => c.profile()),
       ),
       report,
+    };
+  }
+
+  #memory(): EngineMemory {
+    const contexts = this.#liveContexts();
+    const idle = contexts.filter((c) => !c.busy && !c.closed).map((c) => c.memory());
+    const sum = (part: (m: ContextMemory) => number): number => idle.reduce((total, m) => total + part(m), 0);
+    return {
+      deviceWeights: this.#parts.deviceBytes,
+      contexts: idle.length,
+      device: sum((m) => m.device),
+      host: sum((m) => m.arena + m.heap + m.workspace - m.device + m.staging),
     };
   }
 

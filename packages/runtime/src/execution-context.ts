@@ -16,6 +16,11 @@ export interface ContextOptions {
   readonly profile?: number;
   /** Fill memory that nobody may read any more with NaNs: finds defects of plans and kernels. Default: false. */
   readonly poison?: boolean;
+  /**
+   * Record a device's steps as a graph when they have run once with the shapes at hand, and start that from then on.
+   * Default: true.
+   */
+  readonly graphs?: boolean;
 }
 
 export interface SyncRunOptions {
@@ -149,6 +154,11 @@ export class ExecutionContext {
   async deviceTimes(plays = 100): Promise<DeviceTimes | undefined> {
     this.#checkOpen();
     return this.#queue.enqueue(() => this.#parts.driver.deviceTimes(plays), undefined);
+  }
+
+  /** True once close() has been called. */
+  get closed(): boolean {
+    return this.#queue.closed;
   }
 
   /** True while a run is in progress. */

@@ -50,6 +50,18 @@ export interface LayerInspection {
   readonly bodies?: readonly (readonly LayerInspection[])[];
 }
 
+/** Memory that an engine and its contexts hold now, in bytes. */
+export interface EngineMemory {
+  /** Of a device: weights, shared by all contexts. Code is the driver's, and not counted. */
+  readonly deviceWeights: number;
+  /** Open contexts without a run in progress: the ones counted below. */
+  readonly contexts: number;
+  /** Of a device, of those contexts together. */
+  readonly device: number;
+  /** Of the host, of those contexts together. */
+  readonly host: number;
+}
+
 export interface EngineInspection {
   readonly name: string;
   readonly producer: string;
@@ -57,6 +69,7 @@ export interface EngineInspection {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly profiles: PlanHeader['profiles'];
+  readonly memory: EngineMemory;
   readonly layers: readonly LayerInspection[];
   readonly report: PlanReport;
 }

@@ -144,6 +144,7 @@ function assemble(read: ReadPlan, source: PlanSource, backends: BackendsInUse, n
   return new Engine({
     header,
     weights,
+    deviceBytes: native?.deviceBytes ?? 0,
     createDriver,
     release: async () => {
       native?.close();

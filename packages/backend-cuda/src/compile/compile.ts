@@ -10,7 +10,10 @@ import { KernelCache } from './kernel-cache.js';
 const options = ['--std=c++17', '--fmad=true', '-default-device'];
 
 const running = new Map<string, Promise<Uint8Array>>();
-const cache = new KernelCache(process.env['TENSORWRIGHT_KERNEL_CACHE']);
+const cache = new KernelCache(
+  process.env['TENSORWRIGHT_KERNEL_CACHE'],
+  process.env['TENSORWRIGHT_KERNEL_CACHE_MEGABYTES'],
+);
 
 /** @throws ERR_COMPILATION with the compiler's log; ERR_BACKEND_UNAVAILABLE when there is no compiler or device */
 export function compile(text: string): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 /** Runs an engine for a while, on one or more contexts at once. */
 
 import type { Tensor } from '@tensorwright/core';
-import type { DeviceTimes, Engine, ExecutionContext, LayerProfile } from '@tensorwright/runtime';
+import type { ContextMemory, DeviceTimes, Engine, ExecutionContext, LayerProfile } from '@tensorwright/runtime';
 import type { Reporter } from '../output/reporter.js';
 
 export interface MeasureOptions {
@@ -11,6 +11,16 @@ export interface MeasureOptions {
   readonly iterations: number;
   readonly streams: number;
   readonly profile?: number | undefined;
+  /** Whether a device's steps are recorded as graphs. */
+  readonly graphs: boolean;
+}
+
+/** One profile at its optimum. */
+export interface ProfileTimes {
+  readonly index: number;
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  readonly latencies: readonly number[];
+  readonly device: DeviceTimes | undefined;
 }
 
 export interface Measurement {
@@ -23,8 +33,9 @@ export interface Measurement {
   readonly layers: readonly LayerProfile[];
   /** Where the engine works on a device: its part of a run, recorded as a graph; undefined elsewhere. */
   readonly device: DeviceTimes | undefined;
-  /** Of one context, in bytes. */
-  readonly contextBytes: number;
+  /** Of one context. */
+  readonly memory: ContextMemory;
+  readonly profiles?: readonly ProfileTimes[];
 }
 
 /** The pass that measures layers is no longer than this, once it has a few runs. */
@@ -41,7 +52,10 @@ export async function measure(
   signal: AbortSignal,
 ): Promise<Measurement> {
   const contexts = Array.from({ length: options.streams }, () =>
-    engine.createContext(options.profile === undefined ? {} : { profile: options.profile }),
+    engine.createContext({
+      graphs: options.graphs,
+      ...(options.profile !== undefined && { profile: options.profile }),
+    }),
   );
   await runFor(contexts, inputs, options.warmUpMs, 1, signal);
   const { latencies, wallMs } = await reporter.progress('measuring', async (update) => {
@@ -63,15 +77,41 @@ export async function measure(
     }
   });
   const [context] = contexts;
-  const { arena, heap, workspace } = context!.memory();
+  const memory = context!.memory();
   const device = await context!.deviceTimes(devicePlays);
   return {
     latencies,
     wallMs,
     device,
     ...(await profile(context!, inputs, signal)),
-    contextBytes: arena + heap + workspace,
+    memory,
   };
+}
+
+/** How long each profile is run. */
+const profileRunMs = 300;
+
+/** @param inputsOf inputs at the optimum of a profile */
+export async function measureProfiles(
+  engine: Engine,
+  inputsOf: (profile: number) => Promise<Readonly<Record<string, Tensor>>>,
+  options: Pick<MeasureOptions, 'graphs'>,
+  signal: AbortSignal,
+): Promise<ProfileTimes[]> {
+  const found: ProfileTimes[] = [];
+  for (const index of engine.profiles.keys()) {
+    const inputs = await inputsOf(index);
+    const context = engine.createContext({ profile: index, graphs: options.graphs });
+    try {
+      await runFor([context], inputs, 0, leastProfiled, signal);
+      const { latencies } = await runFor([context], inputs, profileRunMs, leastProfiled, signal);
+      const shapes = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.dims]));
+      found.push({ index, shapes, latencies, device: await context.deviceTimes(devicePlays) });
+    } finally {
+      await context.close();
+    }
+  }
+  return found;
 }
 
 async function runFor(

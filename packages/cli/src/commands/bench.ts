@@ -3,9 +3,10 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { Engine, LayerProfile } from '@tensorwright/runtime';
-import { measure, type Measurement } from '../bench/measure.js';
-import { type Statistics, statistics } from '../bench/statistics.js';
+import type { Tensor } from '@tensorwright/core';
+import type { Engine } from '@tensorwright/runtime';
+import { measure, measureProfiles } from '../bench/measure.js';
+import { describe, type Opened, reportOf } from '../bench/report.js';
 import { usageError } from '../exit-codes.js';
 import { buildPlan, registerOwnBackends } from '../models/build-plan.js';
 import { inputValues } from '../models/input-values.js';
@@ -19,10 +20,8 @@ import {
 } from '../options/build-options.js';
 import { profilesFrom, resolveShapes, type ShapeSpec } from '../options/shapes.js';
 import { durationIn, integerFrom, list, percentages } from '../options/values.js';
-import { formatBytes, formatMilliseconds, significant } from '../output/format.js';
 import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
-import { formatFields, formatTable } from '../output/table.js';
 import type { Session } from '../session.js';
 
 interface BenchFlags extends BuildFlags {
@@ -32,6 +31,8 @@ interface BenchFlags extends BuildFlags {
   readonly streams: number;
   readonly percentile: readonly number[];
   readonly profile?: number;
+  readonly allProfiles?: boolean;
+  readonly graphs: boolean;
   readonly loadInputs?: readonly string[];
   readonly seed: number;
   readonly layers?: boolean;
@@ -70,6 +71,8 @@ export function define(command: Command, session: Session): void {
         'optimization profile that inputs must fit, and whose optimum is the default shape',
       ).argParser(integerFrom(0)),
     )
+    .option('--all-profiles', 'time every optimization profile at its optimum, too')
+    .option('--no-graphs', "start a device's steps one by one instead of as one graph")
     .addOption(
       new Option(
         '--load-inputs <name:file>',
@@ -99,14 +102,18 @@ async function bench(path: string, flags: BenchFlags, session: Session, command:
       },
       reporter,
     );
-    const { warmUp: warmUpMs, duration: durationMs, iterations, streams, profile } = flags;
-    const measurement = await measure(
-      opened.engine,
-      inputs,
-      { warmUpMs, durationMs, iterations, streams, profile },
-      reporter,
-      session.signal,
-    );
+    const { warmUp: warmUpMs, duration: durationMs, iterations, streams, profile, graphs } = flags;
+    const options = { warmUpMs, durationMs, iterations, streams, profile, graphs };
+    const measured = await measure(opened.engine, inputs, options, reporter, session.signal);
+    const inputsOf = async (index: number): Promise<Record<string, Tensor>> =>
+      inputValues(
+        opened.engine.inputs,
+        { shapes: undefined, otherwise: optimum(opened.engine, index), load: undefined, seed: flags.seed },
+        reporter,
+      );
+    const profiles =
+      flags.allProfiles === true ? await measureProfiles(opened.engine, inputsOf, options, session.signal) : undefined;
+    const measurement = { ...measured, ...(profiles && { profiles }) };
     const shapes = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.dims]));
     const report = reportOf(path, opened, measurement, flags, shapes);
     if (flags.json) writeJson(session, 'bench', report);
@@ -116,12 +123,8 @@ async function bench(path: string, flags: BenchFlags, session: Session, command:
   }
 }
 
-interface Opened {
-  readonly engine: Engine;
+interface Subject extends Opened {
   readonly shapes: ShapeSpec | undefined;
-  readonly buildMs?: number;
-  readonly loadMs: number;
-  readonly planBytes: number;
 }
 
 function refuseBuildOptions(path: string, command: Command): void {
@@ -132,7 +135,7 @@ function refuseBuildOptions(path: string, command: Command): void {
   }
 }
 
-async function openPlan(path: string, flags: BenchFlags, reporter: Reporter): Promise<Opened> {
+async function openPlan(path: string, flags: BenchFlags, reporter: Reporter): Promise<Subject> {
   const { Runtime } = await import('@tensorwright/runtime');
   await registerOwnBackends();
   const started = performance.now();
@@ -143,7 +146,7 @@ async function openPlan(path: string, flags: BenchFlags, reporter: Reporter): Pr
   return { engine, shapes: flags.shapes?.[0], loadMs: performance.now() - started, planBytes: (await stat(path)).size };
 }
 
-async function openModel(path: string, flags: BenchFlags, reporter: Reporter, signal: AbortSignal): Promise<Opened> {
+async function openModel(path: string, flags: BenchFlags, reporter: Reporter, signal: AbortSignal): Promise<Subject> {
   const { Runtime } = await import('@tensorwright/runtime');
   const network = await parseModel(path, reporter, signal);
   const inputs = networkInputs(network);
@@ -169,107 +172,4 @@ async function openModel(path: string, flags: BenchFlags, reporter: Reporter, si
 
 function optimum(engine: Engine, profile: number): Map<string, readonly number[]> {
   return new Map(Object.entries(engine.profiles[profile]?.inputs ?? {}).map(([name, { opt }]) => [name, opt]));
-}
-
-interface BenchReport extends Record<string, unknown> {
-  readonly subject: string;
-  readonly backends: readonly string[];
-  readonly throughput: number;
-  readonly latencyMs: Statistics;
-  readonly computeMs: Statistics;
-  readonly deviceMs: Statistics | null;
-  readonly enqueueMs: Statistics | null;
-  readonly runs: number;
-  readonly wallMs: number;
-  readonly buildMs: number | null;
-  readonly loadMs: number;
-  readonly planBytes: number;
-  readonly contextBytes: number;
-}
-
-function reportOf(
-  path: string,
-  opened: Opened,
-  m: Measurement,
-  flags: BenchFlags,
-  shapes: Readonly<Record<string, readonly number[]>>,
-): BenchReport {
-  return {
-    subject: path,
-    shapes,
-    backends: opened.engine.inspect().backends.map((b) => b.name),
-    streams: flags.streams,
-    threads: flags.threads ?? null,
-    runs: m.latencies.length,
-    wallMs: m.wallMs,
-    /** Runs a second. */
-    throughput: (m.latencies.length / m.wallMs) * 1000,
-    latencyMs: statistics(m.latencies, flags.percentile),
-    computeMs: statistics(m.compute, flags.percentile),
-    /** Of the device: kernels as one graph, without transfers; and of the host, to start that graph. */
-    deviceMs: m.device ? statistics(m.device.device.map(milliseconds), flags.percentile) : null,
-    enqueueMs: m.device ? statistics(m.device.enqueue.map(milliseconds), flags.percentile) : null,
-    buildMs: opened.buildMs ?? null,
-    loadMs: opened.loadMs,
-    planBytes: opened.planBytes,
-    contextBytes: m.contextBytes,
-    ...(flags.layers && {
-      layers: m.layers.map((l) => ({ ...l, microseconds: l.microseconds / Math.max(1, l.calls) })),
-    }),
-  };
-}
-
-function describe(r: BenchReport, m: Measurement, flags: BenchFlags): string {
-  const fields: [string, string][] = [
-    ['subject', `${basename(r.subject)} on ${r.backends.join(', ')}, plan ${formatBytes(r.planBytes)}`],
-    [
-      'opened',
-      `${r.buildMs === null ? '' : `built in ${formatMilliseconds(r.buildMs)}, `}loaded in ${formatMilliseconds(r.loadMs)}`,
-    ],
-    ['memory', `${formatBytes(r.contextBytes)} a context`],
-    ['runs', `${r.runs} in ${formatMilliseconds(r.wallMs)}${flags.streams > 1 ? ` on ${flags.streams} streams` : ''}`],
-    ['throughput', `${significant(r.throughput, 4)} runs/s`],
-    ['latency', timeLine(r.latencyMs)],
-    ['compute', timeLine(r.computeMs)],
-  ];
-  if (r.deviceMs && r.enqueueMs) {
-    const rest = m.device?.complete === true ? '' : ' (a part of the layers: others run elsewhere)';
-    fields.push(['device', `${timeLine(r.deviceMs)}${rest}`], ['enqueue', timeLine(r.enqueueMs)]);
-  }
-  return formatFields(fields) + (flags.layers ? `\n${layerTable(m.layers)}` : '');
-}
-
-const milliseconds = (microseconds: number): number => microseconds / 1000;
-
-function timeLine({ min, max, mean, median, percentiles }: Statistics): string {
-  const middle: [string, number][] = '50' in percentiles ? [] : [['median', median]];
-  const named: [string, number][] = [
-    ['min', min],
-    ['max', max],
-    ['mean', mean],
-    ...middle,
-    ...Object.entries(percentiles).map(([p, t]): [string, number] => [`${p} %`, t]),
-  ];
-  return named.map(([name, ms]) => `${name} ${formatMilliseconds(ms)}`).join(', ');
-}
-
-function layerTable(layers: readonly LayerProfile[]): string {
-  const mean = (l: LayerProfile): number => l.microseconds / Math.max(1, l.calls);
-  const total = layers.reduce((sum, l) => sum + mean(l), 0);
-  return formatTable(
-    [
-      { title: 'layer', maxWidth: 56 },
-      { title: 'kind' },
-      { title: 'tactic' },
-      { title: 'µs', align: 'right' },
-      { title: '%', align: 'right' },
-    ],
-    layers.map((l) => [
-      l.name,
-      l.kind,
-      `${l.backend} ${l.tactic}`,
-      mean(l).toFixed(1),
-      ((100 * mean(l)) / Math.max(total, 1e-9)).toFixed(1),
-    ]),
-  );
 }

@@ -13,6 +13,7 @@ import { countBy, formatBytes, formatCounts, formatMilliseconds } from '../outpu
 import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
 import { formatFields } from '../output/table.js';
+import { describeDropped } from '../output/dropped.js';
 import type { Session } from '../session.js';
 
 interface BuildCommandFlags extends BuildFlags {
@@ -78,6 +79,7 @@ function summarise(plan: Plan): {
   activationBytes: number;
   lowerBoundBytes: number;
   fallbacks: Plan['header']['report']['fallbacks'];
+  dropped: NonNullable<Plan['header']['report']['dropped']>;
 } {
   const { name, program, report, inputs, outputs, profiles } = plan.header;
   const backendOfStep = program.segments.flatMap((s) => Array<string>(s.end - s.begin).fill(s.backend));
@@ -94,6 +96,7 @@ function summarise(plan: Plan): {
     activationBytes: report.activationBytes,
     lowerBoundBytes: report.lowerBoundBytes,
     fallbacks: report.fallbacks,
+    dropped: report.dropped ?? [],
   };
 }
 
@@ -114,5 +117,6 @@ function describe(output: string, s: Summary): string {
       .map((f): [string, string] => ['fallback', `${f.node} (${f.operator}) not on ${f.backend}: ${f.reason}`]),
   ];
   if (s.fallbacks.length > 10) fields.push(['', `… and ${s.fallbacks.length - 10} more fallbacks (--json)`]);
+  for (const d of s.dropped) fields.push(['dropped', describeDropped(d)]);
   return formatFields(fields);
 }

@@ -11,6 +11,7 @@ import { countBy, formatBytes, formatCounts } from '../output/format.js';
 import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
 import { formatFields, formatTable } from '../output/table.js';
+import { describeDropped } from '../output/dropped.js';
 import type { Session } from '../session.js';
 
 interface InspectFlags {
@@ -66,7 +67,7 @@ async function inspectPlan(path: string, reporter: Reporter): Promise<EngineInsp
 }
 
 function describePlan(path: string, e: EngineInspection, layers: boolean): string {
-  const { activationBytes, lowerBoundBytes, weightBytes, fallbacks } = e.report;
+  const { activationBytes, lowerBoundBytes, weightBytes, fallbacks, dropped = [] } = e.report;
   const fields: [string, string][] = [
     ['plan', `${basename(path)}${e.name === '' ? '' : ` (${e.name})`}, written by ${e.producer}`],
     ['layers', `${e.layers.length}: ${formatCounts(countBy(e.layers, (l) => l.backend))}`],
@@ -86,6 +87,7 @@ function describePlan(path: string, e: EngineInspection, layers: boolean): strin
       'fallback',
       `${f.node} (${f.operator}) not on ${f.backend}: ${f.reason}`,
     ]),
+    ...dropped.map((d): [string, string] => ['dropped', describeDropped(d)]),
   ];
   return formatFields(fields) + (layers ? `\n${layerTable(e.layers)}` : '');
 }

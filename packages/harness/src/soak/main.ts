@@ -1,8 +1,11 @@
-/** `npm run soak -- MODEL`: memory over many runs, contexts and ended workers, and how late a timer is meanwhile. */
+/**
+ * `npm run soak -- MODEL`: memory of the process and of the device over many runs, contexts, builds and ended workers,
+ * and how late a timer is meanwhile. Exits with 5 where the device's memory grows.
+ */
 
-import { Builder } from '@tensorwright/builder';
+import { Builder, type Plan } from '@tensorwright/builder';
 import { OnnxParser } from '@tensorwright/parser-onnx';
-import { Runtime } from '@tensorwright/runtime';
+import { deviceMemory, Runtime } from '@tensorwright/runtime';
 import type { TensorType } from '@tensorwright/core';
 import { Command } from 'commander';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -29,7 +32,24 @@ async function latestTimer(work: () => Promise<unknown>): Promise<number> {
   return worst;
 }
 
-const megabytes = (): number => Math.round(process.memoryUsage().rss / 1e6);
+interface Memory {
+  readonly residentMegabytes: number;
+  /** Of the device: what this process has allocated, and what is gone altogether, code and streams too. */
+  readonly device?: { readonly ownBytes: number; readonly usedBytes: number };
+}
+
+function memory(): Memory {
+  const residentMegabytes = Math.round(process.memoryUsage().rss / 1e6);
+  const state = deviceMemory();
+  if (!state) return { residentMegabytes };
+  const { ownBytes, freeBytes, totalBytes } = state;
+  return { residentMegabytes, device: { ownBytes, usedBytes: totalBytes - freeBytes } };
+}
+
+/** What a second half holds that the first did not: freed later, cached, or lost. */
+function growth(from: Memory | undefined, to: Memory | undefined): number {
+  return from?.device && to?.device ? to.device.ownBytes - from.device.ownBytes : 0;
+}
 
 async function endWorkers(planPath: string, modelPath: string, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
@@ -48,11 +68,18 @@ async function main(): Promise<void> {
     .argument('<model>', 'an ONNX file')
     .option('--runs <n>', 'runs of one context', '10000')
     .option('--contexts <n>', 'contexts opened and closed', '200')
+    .option('--builds <n>', 'builds of the model, each loaded, run and closed', '0')
     .option('--workers <n>', 'worker threads ended in the middle of a run', '100')
     .option('--backends <names>', 'backends in order of preference')
     .parse();
   const modelPath = program.args[0]!;
-  const options = program.opts<{ runs: string; contexts: string; workers: string; backends?: string }>();
+  const options = program.opts<{
+    runs: string;
+    contexts: string;
+    builds: string;
+    workers: string;
+    backends?: string;
+  }>();
   const folder = await mkdtemp(join(tmpdir(), 'tensorwright-soak-'));
   const planPath = join(folder, 'model.plan');
   try {
@@ -61,37 +88,57 @@ async function main(): Promise<void> {
     const profile = Object.fromEntries(
       network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [], usualExtents)]),
     );
-    const buildDelay = await latestTimer(async () => {
-      const plan = await new Builder().build(network, {
+    const build = (): Promise<Plan> =>
+      new Builder().build(network, {
         profiles: [profile],
         ...(options.backends !== undefined && { backends: options.backends.split(',') }),
       });
-      await plan.save(planPath);
-    });
+    const buildDelay = await latestTimer(async () => (await build()).save(planPath));
     const engine = await Runtime.load(planPath);
     const context = engine.createContext();
     const runDelay = await latestTimer(async () => {
       for (let i = 0; i < 10; i++) await context.run(inputs);
     });
     const runs = Number(options.runs);
-    const memory: Record<string, number> = {};
+    const seen: Record<string, Memory> = {};
     for (let i = 0; i < runs; i++) {
-      if (i === Math.floor(runs / 10)) memory['afterWarmUp'] = megabytes();
+      if (i === Math.floor(runs / 10)) seen['afterWarmUp'] = memory();
       await context.run(inputs);
     }
-    memory['afterRuns'] = megabytes();
+    seen['afterRuns'] = memory();
     for (let i = 0; i < Number(options.contexts); i++) {
       const other = engine.createContext();
       await other.run(inputs);
       await other.close();
     }
-    memory['afterContexts'] = megabytes();
+    seen['afterContexts'] = memory();
+    const builds = Number(options.builds);
+    for (let i = 0; i < builds; i++) {
+      if (i === Math.ceil(builds / 10)) seen['afterFirstBuilds'] = memory();
+      const built = await Runtime.load(await (await build()).toBytes());
+      await built.createContext().run(inputs);
+      await built.close();
+    }
+    if (builds > 0) seen['afterBuilds'] = memory();
     await endWorkers(planPath, modelPath, Number(options.workers));
-    memory['afterWorkers'] = megabytes();
+    seen['afterWorkers'] = memory();
     await engine.close();
+    seen['afterClose'] = memory();
     process.stdout.write(
-      `${JSON.stringify({ model: modelPath, timerDelayMs: { build: buildDelay, run: runDelay }, residentMegabytes: memory }, null, 1)}\n`,
+      `${JSON.stringify({ model: modelPath, timerDelayMs: { build: buildDelay, run: runDelay }, memory: seen }, null, 1)}\n`,
     );
+    const grown = {
+      runs: growth(seen['afterWarmUp'], seen['afterRuns']),
+      contexts: growth(seen['afterRuns'], seen['afterContexts']),
+      builds: growth(seen['afterFirstBuilds'], seen['afterBuilds']),
+      workers: growth(seen['afterContexts'], seen['afterWorkers']),
+      'what was closed': seen['afterClose'].device?.ownBytes ?? 0,
+    };
+    for (const [over, bytes] of Object.entries(grown)) {
+      if (bytes <= 0) continue;
+      process.stdout.write(`the device's memory grew by ${String(bytes)} bytes over ${over}\n`);
+      process.exitCode = 5;
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -55,6 +55,7 @@ async function main(): Promise<void> {
     .option('--peer <name>', 'onnxruntime, or none', 'onnxruntime')
     .option('--threads <n>', 'threads of both', '2')
     .option('--level <n>', 'optimization level', '3')
+    .option('--tactic-sources <names>', "libraries that tactics may call, or 'none': own kernels only; default: all")
     .option('--timing-cache <folder>', 'where measured times are kept')
     .option('--duration <ms>', 'of the timed runs', '3000')
     .option('--batch <n>', 'extent of symbolic batch axes', '1')
@@ -70,6 +71,7 @@ async function main(): Promise<void> {
     peer: string;
     threads: string;
     level: string;
+    tacticSources?: string;
     timingCache?: string;
     duration: string;
     batch: string;
@@ -97,6 +99,7 @@ async function main(): Promise<void> {
       peer: o.peer === 'onnxruntime',
       threads: Number(o.threads),
       level: Number(o.level) as ModelJob['level'],
+      tacticSources: o.tacticSources?.split(',').filter((s) => s !== 'none') as ModelJob['tacticSources'],
       timingCache: o.timingCache && resolve(o.timingCache),
       durationMs: Number(o.duration),
       layers: o.layers === true,

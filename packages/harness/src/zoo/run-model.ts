@@ -22,6 +22,8 @@ export interface ModelJob {
   readonly peer: boolean;
   readonly threads: number;
   readonly level: 0 | 1 | 2 | 3 | 4 | 5;
+  /** Libraries that tactics may call; undefined: all. */
+  readonly tacticSources: BuildOptions['tacticSources'];
   readonly timingCache: string | undefined;
   /** Milliseconds of alternating runs. */
   readonly durationMs: number;
@@ -110,6 +112,7 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
       logger: ({ level, message }) => {
         if (level === 'warn') process.stderr.write(`${job.name}: ${message}\n`);
       },
+      ...(job.tacticSources && { tacticSources: job.tacticSources }),
       ...(job.timingCache !== undefined && { timingCache: job.timingCache }),
     };
     const plan = await new Builder().build(network, options);

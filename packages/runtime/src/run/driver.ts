@@ -31,6 +31,10 @@ export interface ContextMemory {
   readonly heap: number;
   /** Scratch memory of kernels. */
   readonly workspace: number;
+  /** What of these is a device's. */
+  readonly device: number;
+  /** Page-locked memory of the host, besides these, that copies to and from a device pass through. */
+  readonly staging: number;
 }
 
 /** What the device's part of a run takes, played as recorded work; one figure a play. */

@@ -25,6 +25,8 @@ export interface NativePlan {
   createDriver(options: ContextOptions): Driver;
   /** For one of several backends. */
   createSegments(options: ContextOptions): NativeSegments;
+  /** Bytes of the device's memory that hold the weights; 0 where nothing runs on one. */
+  readonly deviceBytes: number;
   close(): void;
 }
 
@@ -63,10 +65,14 @@ export function openNativePlan(
     // The program holds what it needs of them.
     mapped?.close();
   }
-  const contextOptions = ({ poison }: ContextOptions): { poison?: boolean } => (poison === undefined ? {} : { poison });
+  const contextOptions = ({ poison, graphs }: ContextOptions): { poison?: boolean; recordings?: boolean } => ({
+    ...(poison !== undefined && { poison }),
+    ...(graphs !== undefined && { recordings: graphs }),
+  });
   return {
     createDriver: (options) => new NativeDriver(native, program.createContext(contextOptions(options))),
     createSegments: (options) => new SegmentRunner(native, program.createContext(contextOptions(options))),
+    deviceBytes: program.deviceConstantBytes,
     close: () => {
       program.close();
     },
@@ -329,8 +335,14 @@ function fromNative({ dtype, dims, data }: NativeTensor): Tensor {
 }
 
 function memoryOf(context: Context): ContextMemory {
-  const { arenaBytes, heapBytes, workspaceBytes } = context.memory();
-  return { arena: arenaBytes, heap: heapBytes, workspace: workspaceBytes };
+  const { arenaBytes, heapBytes, workspaceBytes, deviceBytes, stagingBytes } = context.memory();
+  return {
+    arena: arenaBytes,
+    heap: heapBytes,
+    workspace: workspaceBytes,
+    device: deviceBytes,
+    staging: stagingBytes,
+  };
 }
 
 async function deviceTimesOf(context: Context, plays: number): Promise<DeviceTimes | undefined> {

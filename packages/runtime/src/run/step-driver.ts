@@ -207,7 +207,7 @@ export class StepDriver implements Driver {
   }
 
   memory(): ContextMemory {
-    return this.#native?.memory() ?? { arena: 0, heap: 0, workspace: 0 };
+    return this.#native?.memory() ?? { arena: 0, heap: 0, workspace: 0, device: 0, staging: 0 };
   }
 
   async deviceTimes(plays: number): Promise<DeviceTimes | undefined> {
