@@ -1,5 +1,7 @@
 /** Keeps the event loop awake while short runs are under way: to be woken takes as long as many a small model does. */
 
+// Taken once: a program may put others in the place of the global ones, for its tests.
+import { setImmediate } from 'node:timers';
 import type { Binding, Handle } from './binding.js';
 
 // In milliseconds.

@@ -2,7 +2,7 @@
 
 import { type Context, loadNative, type NativeTensor, type PlanProgram } from '@tensorwright/native';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { numbersOf, ProgramBuilder } from './support/program-builder.js';
 
 const native = loadNative();
@@ -61,6 +61,17 @@ test('settle when nothing else happens for a while in between', async () => {
     expect(await lastSum(context, 2)).toBe(2);
     expect(await lastSum(context, 3)).toBe(3);
     await sleep(i % 3);
+  }
+});
+
+test('settle although a test has replaced the timers', async () => {
+  const context = native.createProgram(columnSums(), null).createContext();
+  for (let i = 0; i < 5; i++) await lastSum(context, 2);
+  vi.useFakeTimers({ toFake: ['setImmediate', 'setTimeout', 'setInterval'] });
+  try {
+    for (let i = 0; i < 20; i++) expect(await lastSum(context, 2)).toBe(2);
+  } finally {
+    vi.useRealTimers();
   }
 });
 
