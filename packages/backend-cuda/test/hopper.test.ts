@@ -110,6 +110,16 @@ describe.skipIf(!hasDevice || !isHopper())('products of warpgroups', () => {
     ),
   );
   it('bfloat16', () => product('bfloat16', { rows: 64, columns: 64, turns: 2 }, [70, 200], [200, 130]));
+  it.each([{ shares: 2 }, { splits: 2, shares: 2 }, { shares: 4, turns: 2, stages: 4 }])(
+    'of rows known at run time, %j',
+    (shape) =>
+      compare({
+        inputs: [{ dtype: 'float16', dims: [90, 200], symbols: ['m', undefined] }],
+        least: 1,
+        graph: (b, v) => b.op('dot', [v, constant(b, 'float16', [200, 136])], { lhs: 'mk', rhs: 'kn', out: 'mn' }),
+        force: { tactic: 'cuda.hopper', parameters: { ...usual, rows: 64, columns: 64, ...shape } },
+      }),
+  );
   it('of one column', () => product('float16', { rows: 64, columns: 32 }, [70, 200], [200, 1]));
   it('shallow', () => product('float16', { rows: 128, columns: 32, together: 2, stages: 8 }, [300, 8], [8, 70]));
 
