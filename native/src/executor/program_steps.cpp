@@ -116,6 +116,9 @@ void ProgramCompiler::touch(ProgramValue& value, size_t step) {
 void ProgramCompiler::liveness() {
   for (size_t i = 0; i < program_->outputs_.size(); ++i) {
     ProgramValue& v = program_->values_[static_cast<size_t>(program_->outputs_[i])];
+    // What comes from a device goes where it is wanted, wherever the plan has a place for it.
+    if (v.storage == Storage::kArena && v.tensor && v.order.empty() && v.only_transferred && v.direct_output < 0)
+      v.direct_output = static_cast<int>(i);
     // It is delivered in place, or copied by the host.
     if (v.storage == Storage::kInput || v.direct_output != static_cast<int>(i)) v.only_transferred = false;
     if (v.on_device) invalid(at("outputs", i), "outputs are in the host's memory");

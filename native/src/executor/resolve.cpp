@@ -124,7 +124,7 @@ void Frame::resolve(std::span<const Tensor> inputs) {
     for (size_t a = 0; a < v.dims.size(); ++a) dims[a] = require(v.dims[a], v);
     know(i, {dims, v.dims.size()});
     if (v.storage == Storage::kConstant) values_[i].data = p.constant_data(v);
-    if (v.storage == Storage::kArena) values_[i].data = memory_for(i);
+    if (v.storage == Storage::kArena && v.direct_output < 0) values_[i].data = memory_for(i);
     if (v.storage == Storage::kDims) {
       fill_dims(v);
       values_[i].data = memory_for(i);
@@ -198,7 +198,7 @@ void Frame::know(size_t value, std::span<const int64_t> dims) {
   t.on_device = v.on_device;
   set_dense(t, dims, v.order, v.name.c_str());
   const size_t bytes = dense_bytes(t);
-  const bool planned = v.storage == Storage::kConstant || v.storage == Storage::kArena;
+  const bool planned = v.storage == Storage::kConstant || (v.storage == Storage::kArena && v.direct_output < 0);
   if (planned && bytes > v.bytes)
     throw Error(Code::kShapeMismatch, v.name + " " + dims_text(t) + " needs " + std::to_string(bytes) +
                                           " bytes, the plan has " + std::to_string(v.bytes));
@@ -221,7 +221,7 @@ bool Frame::ensure_known(size_t value) {
 
 std::byte* Frame::memory_for(size_t value) {
   const ProgramValue& v = program_->values()[value];
-  if (v.storage == Storage::kArena) {
+  if (v.storage == Storage::kArena && v.direct_output < 0) {
     std::byte* arena = v.on_device ? device_arena_.data() : arena_.data();
     return arena ? arena + v.offset : no_elements();
   }

@@ -8,14 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hasDevice } from './compare.js';
-
-const play = (what: string): void => {
-  process.env['TENSORWRIGHT_EMULATOR_PLAY'] = what;
-};
-const isEmulated = process.env['TENSORWRIGHT_CUDA_DRIVER']?.includes('emulator') === true;
+import { isEmulated, play } from './support/emulator-play.js';
 
 afterEach(() => {
-  delete process.env['TENSORWRIGHT_EMULATOR_PLAY'];
+  play('');
 });
 
 const k = 64;

@@ -1,0 +1,58 @@
+/** Several devices in one process, by their index. */
+
+import { Tensor } from '@tensorwright/core';
+import { DeviceBuffer, deviceMemory, Runtime } from '@tensorwright/runtime';
+import { describe, expect, it } from 'vitest';
+import { hasDevice } from './compare.js';
+import { isEmulated, play } from './support/emulator-play.js';
+import { smallPlan } from './support/small-plans.js';
+
+play('devices:2');
+const elements = 5;
+const x = new Tensor('float32', Float32Array.of(0, 1, 2, 3, 4), [elements]);
+const expected = [2, 4, 6, 8, 10];
+
+describe.skipIf(!hasDevice || !isEmulated)('two devices', () => {
+  it('run the same plan side by side, each in its own memory', async () => {
+    const plan = await smallPlan({ elements, weightBytes: 4 * elements });
+    const before = [deviceMemory(0)!.ownBytes, deviceMemory(1)!.ownBytes];
+    const engines = await Promise.all([0, 1].map((device) => Runtime.load(plan, { device })));
+    const contexts = engines.flatMap((e) => [e.createContext(), e.createContext()]);
+    for (let i = 0; i < 4; i++) {
+      const results = await Promise.all(contexts.map((c) => c.run({ x })));
+      for (const { y } of results) expect([...(y!.data as Float32Array)]).toEqual(expected);
+    }
+    for (const device of [0, 1]) expect(deviceMemory(device)!.ownBytes).toBeGreaterThan(before[device]!);
+    await engines[1]!.close();
+    expect(deviceMemory(1)!.ownBytes).toBe(before[1]);
+    const { y } = await contexts[0]!.run({ x });
+    expect([...(y!.data as Float32Array)]).toEqual(expected);
+    await engines[0]!.close();
+    expect(deviceMemory(0)!.ownBytes).toBe(before[0]);
+  });
+
+  it('keep their buffers apart', async () => {
+    await using engine = await Runtime.load(await smallPlan({ elements }), { device: 1 });
+    await using context = engine.createContext();
+    using far = await DeviceBuffer.from(x, { device: 0 });
+    using near = await DeviceBuffer.from(x, { device: 1 });
+    using result = DeviceBuffer.allocate('float32', [elements], { device: 1 });
+    for (let i = 0; i < 3; i++) await context.run<DeviceBuffer | Tensor>({ x: near }, { outputs: { y: result } });
+    expect([...((await result.read()).data as Float32Array)]).toEqual(expected);
+    const refused = {
+      code: 'ERR_INVALID_ARGUMENT',
+      message: 'a device buffer lies on device 0, the engine runs on device 1',
+    };
+    await expect(context.run<DeviceBuffer | Tensor>({ x: far })).rejects.toMatchObject(refused);
+    await expect(context.run<DeviceBuffer | Tensor>({ x }, { outputs: { y: far } })).rejects.toMatchObject(refused);
+  });
+
+  it('are no three', async () => {
+    const message = 'there is no NVIDIA device 2: 2 found';
+    expect(() => DeviceBuffer.allocate('float32', [1], { device: 2 })).toThrow(message);
+    await expect(Runtime.load(await smallPlan({ elements }), { device: 2 })).rejects.toMatchObject({
+      code: 'ERR_BACKEND_UNAVAILABLE',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+});
