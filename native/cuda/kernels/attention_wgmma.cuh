@@ -219,7 +219,8 @@ struct WarpgroupAttention {
         if (plain < own)
           multiply<AttentionBlock::partial>(plain > 1 ? plain : 1, own, at_q, tile, state, s, factor, weights, out);
       }
-      settle(own, s, factor, weights, out);
+      settle(own, s, weights, out);
+      shrink(factor, out);
       start_values(own - 1, weights, out);
       wgmma_wait<0>();
       wgmma_hold(d_out);
@@ -249,8 +250,9 @@ struct WarpgroupAttention {
     wgmma_hold(end);
 #pragma unroll 1
     for (int n = first; n < end[0]; ++n) {
-      settle(n, s, factor, weights, out);
+      settle(n, s, weights, out);
       start_scores(n, at_q, s);
+      shrink(factor, out);
       start_values(n - 1, weights, out);
       wgmma_wait<1>();
       wgmma_hold(reinterpret_cast<f32(&)[N / 2]>(s));
@@ -260,24 +262,28 @@ struct WarpgroupAttention {
     }
   }
 
-  // Before block n: the values of block n - 2 are in, their sums shrink as those of block n - 1 want, whose weights take
-  // the place of the ones that are read no more.
-  TW_DEVICE void settle(int n, const f32 (&s)[1][tiles][4], const f32 (&factor)[2], u32 (&weights)[N / 16][4],
-                        f32 (&out)[outs][4]) const {
+  // Before block n: the values of block n - 2 are in, and the weights of block n - 1 take the place of theirs, which are
+  // read no more.
+  TW_DEVICE void settle(int n, const f32 (&s)[1][tiles][4], u32 (&weights)[N / 16][4], f32 (&out)[outs][4]) const {
     if constexpr (!one) {
       wgmma_wait<0>();
       wgmma_hold(reinterpret_cast<f32(&)[value_size / 2]>(out));
       wgmma_hold(reinterpret_cast<u32(&)[N / 4]>(weights));
       release(empty_v, n - 2, n >= 2);
-#pragma unroll
-      for (int c = 0; c < outs; ++c)
-#pragma unroll
-        for (int e = 0; e < 4; ++e) out[c][e] *= factor[e / 2];
     }
 #pragma unroll
     for (int step = 0; step < N / 16; ++step) attention_operand<T>(s[0], step, weights[step]);
     // Now, not where they are first read: the next scores want the registers.
     wgmma_hold(reinterpret_cast<u32(&)[N / 4]>(weights));
+  }
+
+  // What is summed so far, as the newest maxima want it.
+  TW_DEVICE static void shrink(const f32 (&factor)[2], f32 (&out)[outs][4]) {
+    if constexpr (one) return;
+#pragma unroll
+    for (int c = 0; c < outs; ++c)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) out[c][e] *= factor[e / 2];
   }
 
   template <AttentionBlock Block>

@@ -100,6 +100,7 @@ describe.skipIf(!hasDevice)('attention', () => {
     { warps: 4, tiles: 2, keys: 64, one: 0, splits: 1, keyWarps: 4 },
     { warps: 8, tiles: 1, keys: 128, one: 1, splits: 1, keyWarps: 4 },
     { warps: 8, tiles: 1, keys: 128, one: 1, splits: 1, keyWarps: 8 },
+    { warps: 12, tiles: 1, keys: 64, one: 0, splits: 1, keyWarps: 4 },
   ])('float16 in blocks of %j', (shape) =>
     attention('float16', { heads: 2, queries: 150, keys: 100, size: 32, valueSize: 48, shape }),
   );

@@ -96,6 +96,7 @@ const loadedPerCycle = 40;
 /** Registers of scores and results that a thread has room for. */
 const mostAccumulators = 160;
 const mostSplits = 32;
+const mostWarps = 12;
 const offered = 8;
 
 /** Cycles of one block alone, of which `busy` occupy the unit that blocks of a multiprocessor share. */
@@ -108,7 +109,7 @@ interface Work {
 export function mmaShapes(e: AttentionExtents): Ranked<MmaShape>[] {
   const found: Ranked<MmaShape>[] = [];
   for (const keyWarps of [1, 2, 4, 8])
-    for (const rowWarps of [1, 2, 4, 8].filter((w) => w * keyWarps <= 8))
+    for (const rowWarps of [1, 2, 3, 4, 8].filter((w) => w * keyWarps <= mostWarps))
       for (const tiles of [1, 2])
         for (const { keys, one } of keyBlocks(e, keyWarps)) {
           const shape = { splits: 1, tiles, keys, warps: rowWarps * keyWarps, one, keyWarps };
