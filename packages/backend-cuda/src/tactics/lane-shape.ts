@@ -6,7 +6,7 @@ import type { LaneSpace } from './lanes.js';
 /** Blocks that fill a large device. */
 export const enoughBlocks = 132;
 /** Threads that hide its memory's latency. */
-export const enoughThreads = enoughBlocks * 1024;
+export const enoughThreads: number = enoughBlocks * 1024;
 
 /** An extent for choosing how to launch: exact where it is known. */
 export function typical(d: Dim): number {
