@@ -5,13 +5,12 @@
 # In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
 #   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
 #   RESULTS  folder of the reports, JSON               (default: .cache/gpu)
-#   MODELS   models of the stages zoo and soak         (default: all, and bert_base)
+#   MODELS   models of the stages zoo and soak         (default: all, and digits_resnet)
 #   ZOO      where the models' weights are written     (default: /tmp/tensorwright-zoo)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 if [ -f "$here/content.tar.xz" ]; then
   program() { sh "$here/run.sh" "$@"; }
-  conformance_program="sh $here/run.sh conformance"
   node=${TENSORWRIGHT_UNPACKED:-/tmp/tensorwright}/node
   bench=$here
 else
@@ -21,7 +20,6 @@ else
     shift
     (cd "$here/.." && node scripts/from-source.mjs "$file" "$@")
   }
-  conformance_program="node $here/from-source.mjs packages/harness/src/conformance/main.ts"
   node=node
   bench=$here/../bench
 fi
@@ -97,7 +95,7 @@ attention() {
 soak() {
   model=${MODELS:-digits_resnet}
   weights "$model"
-  stage soak program soak "$ZOO/$model.onnx" --backends $backends
+  stage soak program soak "$ZOO/$model.onnx" --backends $backends --builds "${BUILDS:-50}"
 }
 
 # Throughput of contexts side by side, each with a stream of its own.
@@ -110,12 +108,29 @@ streams() {
   rm -f "$RESULTS/resnet50.plan"
 }
 
+# TOOL COMMAND …: only errors that it reports, or a failing command, fail. Starting takes longer than it waits by default.
+watched() {
+  tool=$1
+  shift
+  timeout "${SANITIZER_SECONDS:-900}" compute-sanitizer --tool "$tool" --target-processes all --launch-timeout 300 \
+    --error-exitcode 9 "$@"
+}
+
+# In one process, which ends by itself: the tool loses what it knows of one that is killed.
+watched_conformance() {
+  tool=$1
+  shift
+  set -- "$DATA/onnx-conformance" "$@" --workers 0 --level 0 --backends $backends
+  if [ -f "$here/content.tar.xz" ]; then watched "$tool" sh "$here/run.sh" conformance "$@"
+  else (cd "$here/.." && watched "$tool" node scripts/from-source.mjs packages/harness/src/conformance/main.ts "$@")
+  fi
+}
+
 sanitizer() {
   command -v compute-sanitizer > /dev/null || { echo "== sanitizer: compute-sanitizer is not installed"; return; }
-  for tool in memcheck racecheck; do
-    stage "sanitizer-$tool" compute-sanitizer --tool $tool --target-processes all --error-exitcode 9 \
-      $conformance_program "$DATA/onnx-conformance" ${CASES:-test_gemm_all test_basic_conv test_softmax_axis test_layer_normalization_2d \
-      test_attention_4d_fp16 test_reduce_mean_do test_gather_0 test_top_k} --workers 1 --backends $backends
+  for tool in ${SANITIZER_TOOLS:-memcheck racecheck synccheck}; do
+    stage "sanitizer-$tool" watched_conformance "$tool" ${CASES:-test_gemm_all test_basic_conv test_softmax_axis \
+      test_layer_normalization_2d test_attention_4d_fp16 test_reduce_mean_do test_gather_0 test_top_k}
   done
 }
 

@@ -69,7 +69,7 @@ async function main(): Promise<void> {
     .argument('<dir>', 'folder with index.json and the cases')
     .argument('[filters...]', 'parts of case paths, or op:NAME')
     .option('--backends <names>', 'backends in order of preference', 'cpu,reference')
-    .option('--workers <n>', 'processes at a time', '2')
+    .option('--workers <n>', 'processes at a time; 0: this process runs the cases, which tools that watch it need', '2')
     .option('--level <n>', 'optimization level', '0')
     .option('--json <file>', 'write the report here')
     .parse();
@@ -100,7 +100,9 @@ async function main(): Promise<void> {
     });
     if (process.stderr.isTTY) process.stderr.write(`\r${String(cases.length)} / ${String(wanted.length)}`);
   };
-  await Promise.all(Array.from({ length: Number(options.workers) }, () => work(queue, done)));
+  if (options.workers === '0')
+    for (const job of queue) done(job, await runCase(job.root, job.case, job.backends, job.level));
+  else await Promise.all(Array.from({ length: Number(options.workers) }, () => work(queue, done)));
   const order = new Map(wanted.map((c, i) => [`${c.set}/${c.case}`, i]));
   cases.sort((a, b) => order.get(`${a.set}/${a.case}`)! - order.get(`${b.set}/${b.case}`)!);
   const count = (status: string): number => cases.filter((c) => c.status === status).length;
