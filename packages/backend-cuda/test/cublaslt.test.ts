@@ -51,6 +51,17 @@ describe.skipIf(!hasDevice || !hasLibrary)('products by cuBLASLt', () => {
     ),
   );
 
+  it('rounds operands to tf32 where that is asked for', () =>
+    compare({
+      inputs: [
+        { dtype: 'float32', dims: [17, 32] },
+        { dtype: 'float32', dims: [32, 8] },
+      ],
+      graph: (b, x, w) => b.op('dot', [x, w], { ...plain, tf32: true }),
+      force: { tactic: 'cuda.cublaslt', parameters: { algorithm: 0 } },
+      tolerance: 1e-3,
+    }));
+
   it('takes extents that only the run knows', () =>
     product(
       [
