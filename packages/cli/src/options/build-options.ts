@@ -13,6 +13,9 @@ export interface BuildFlags extends ShapeOptions {
   readonly keepFloat32?: readonly string[];
   readonly level?: BuildOptions['optimizationLevel'];
   readonly tacticSources?: BuildOptions['tacticSources'];
+  /** Default: true. */
+  readonly verifyTactics?: boolean;
+  readonly tacticTimeout?: number;
   readonly timingCache?: string;
   readonly timeBudget?: number;
   readonly threads?: number;
@@ -30,6 +33,8 @@ export const buildOnly = [
   'maxShapes',
   'level',
   'tacticSources',
+  'verifyTactics',
+  'tacticTimeout',
   'timingCache',
   'timeBudget',
 ] as const;
@@ -68,6 +73,13 @@ export function addBuildOptions(command: Command): Command {
         "libraries that tactics may call, separated by commas, or 'none' (default: all)",
       ).argParser((text: string) => (text === 'none' ? [] : list(text))),
     )
+    .option('--no-verify-tactics', "take a device's fastest tactics without comparing their results")
+    .addOption(
+      new Option(
+        '--tactic-timeout <time>',
+        "how long a device's tactic may take to be tried, before it counts as hanging (default: 30s)",
+      ).argParser(durationIn('s')),
+    )
     .option('--timing-cache <folder>', 'keep measured times here between builds')
     .addOption(
       new Option('--time-budget <time>', 'the most that timing may take: 30s, 2min (default: unlimited)').argParser(
@@ -102,6 +114,8 @@ export function buildOptionsOf(flags: BuildFlags, profiles: readonly Profile[] |
     ...(profiles?.some((p) => Object.keys(p).length > 0) && { profiles }),
     ...(flags.level !== undefined && { optimizationLevel: flags.level }),
     ...(flags.tacticSources && { tacticSources: flags.tacticSources }),
+    ...(flags.verifyTactics === false && { verifyTactics: false }),
+    ...(flags.tacticTimeout !== undefined && { tacticTimeoutMs: flags.tacticTimeout }),
     ...(flags.timingCache !== undefined && { timingCache: flags.timingCache }),
     ...(flags.timeBudget !== undefined && { timeBudgetMs: flags.timeBudget }),
     ...(flags.threads !== undefined && { threads: flags.threads }),
