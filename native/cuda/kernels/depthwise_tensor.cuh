@@ -18,6 +18,8 @@
 //   pixel(a, n, y, x)                           pointer to the channels of an input pixel, aligned to eight elements
 //   table(a)                                    pairs of taps, see BandTable, of each channel and filter row
 //   Result                                      of gemm/blocks.cuh; rows are output pixels, columns channels
+//   pools                                       whether sums over pixels of what is stored are wanted; then also
+//   pool(a, n, slot, slots, channel, sums)      writes eight channels' sums; an image has `slots` of them
 
 // The band of a filter row: e[i] is the tap that input i - 7 * stride of a window has for its first output, or zero.
 // Lanes want pairs (e[i], e[i + 1]) that begin at even i, and, at a stride of one, at odd i too: those follow.
@@ -191,13 +193,15 @@ TW_DEVICE void depthwise_tensor(const Arguments& a) {
   for (int half = 0; half < 2; ++half) {
     const i32 n = tile_n + (patch + half) / Patches;
     const i32 y = tile_y + (patch + half) % Patches * 8 + lane / 4;
-    if (n >= Image::images(a) || y >= Image::out_y(a)) continue;
+    if (n >= Image::images(a)) continue;
+    const bool inside = y < Image::out_y(a);
+    f32 pooled[8]{};
     const i32 row = (n * Image::out_y(a) + y) * Image::out_x(a), channel = first_channel + vector * 8;
     ChannelSides<typename Image::Result> sides[Windows * 2];
 #pragma unroll
     for (int i = 0; i < Windows * 2; ++i) {
       const i32 x = tile_x + (window + i / 2) * 8 + lane % 4 * 2 + i % 2;
-      if (x < Image::out_x(a)) sides[i].load(a, row + x, channel);
+      if (inside && x < Image::out_x(a)) sides[i].load(a, row + x, channel);
     }
 #pragma unroll
     for (int i = 0; i < Windows * 2; ++i) {
@@ -205,7 +209,18 @@ TW_DEVICE void depthwise_tensor(const Arguments& a) {
       Vec<f32, 8> channels;
 #pragma unroll
       for (int c = 0; c < 8; ++c) channels.v[c] = sums[i / 2][c][half * 2 + i % 2];
-      if (x < Image::out_x(a)) sides[i].store(a, row + x, channel, channels);
+      if (!inside || x >= Image::out_x(a)) continue;
+      const auto stored = sides[i].store(a, row + x, channel, channels);
+#pragma unroll
+      for (int c = 0; c < 8; ++c) pooled[c] += stored.v[c];
+    }
+    if constexpr (Image::pools) {
+      Vec<f32, 8> total;
+#pragma unroll
+      for (int c = 0; c < 8; ++c) total.v[c] = warp_reduce(pooled[c], Sum());
+      const i32 slots = across * down * (WindowsX * Patches);
+      const i32 slot = ((place % (across * down)) * WindowsX + window / Windows) * Patches + (patch + half) % Patches;
+      if (lane == 0) Image::pool(a, n, slot, slots, channel, total);
     }
   }
 }

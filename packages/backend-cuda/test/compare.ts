@@ -47,7 +47,7 @@ export interface Comparison {
   readonly tolerance?: number;
   /** Which candidates may be chosen. Default: all. */
   readonly pick?: (candidate: Candidate) => boolean;
-  /** Parameters that replace those of the tactic `tactic`. */
+  /** Parameters that replace those of the tactic `tactic`, which then takes no time by its estimate. */
   readonly force?: { readonly tactic: string; readonly parameters: Readonly<Record<string, number>> };
   /** Tactics of the plan's steps, without transfers and copies. Default: any. */
   readonly steps?: readonly string[];
@@ -68,7 +68,7 @@ registerBackend({
     const [first] = all.filter((c) => forced && c.tactic.startsWith(forced.tactic));
     if (!first || !forced) return all;
     forcedAny = true;
-    return [{ ...first, parameters: { ...first.parameters, ...forced.parameters } }];
+    return [{ ...first, parameters: { ...first.parameters, ...forced.parameters }, estimate: 0 }];
   },
 });
 

@@ -21,7 +21,7 @@ interface Block {
   readonly hard?: boolean;
   readonly bias?: boolean;
   readonly symbols?: readonly (string | undefined)[];
-  readonly sharing?: { readonly parts: number; readonly sums: number };
+  readonly sharing?: Readonly<Record<string, number>>;
 }
 
 function mean(b: GraphBuilder, x: Value, pixels: number): Value {
@@ -30,7 +30,7 @@ function mean(b: GraphBuilder, x: Value, pixels: number): Value {
   return b.op('div', [sum, b.scalar(pixels, 'float32')]);
 }
 
-function excite({ dtype = 'float16', x, hidden, hard, bias = true, symbols, sharing }: Block): Promise<void> {
+function excite({ dtype = 'float16', x, hidden, hard, bias = true, symbols, sharing = {} }: Block): Promise<void> {
   const channels = x[1]!;
   return compare({
     // All positive: a mean of nothing but noise would be as small as its error.
@@ -56,9 +56,61 @@ function excite({ dtype = 'float16', x, hidden, hard, bias = true, symbols, shar
     // What the reference rounds in between is not rounded.
     tolerance: dtype === 'float32' ? 1e-5 : dtype === 'float16' ? 3e-3 : 2e-2,
     steps: ['cuda.excitation'],
-    ...(sharing && { force: { tactic: 'cuda.excitation', parameters: sharing } }),
+    force: { tactic: 'cuda.excitation', parameters: sharing },
   });
 }
+
+interface Pooled {
+  readonly dtype?: DType;
+  readonly x: readonly number[];
+  readonly taps: number;
+  readonly strides?: readonly number[];
+  readonly symbols?: readonly (string | undefined)[];
+  readonly parameters?: Readonly<Record<string, number>>;
+}
+
+/** A depthwise convolution, its excitation, and what the image is scaled by on its way to a convolution. */
+function block({ dtype = 'float16', x, taps, strides = [1, 1], symbols, parameters = {} }: Pooled): Promise<void> {
+  const channels = x[1]!;
+  const pad = (taps - 1) / 2;
+  const pixels = x.slice(2).reduce((p, d, i) => p * (Math.floor((d - 1) / strides[i]!) + 1), 1);
+  return compare({
+    inputs: [{ dtype, dims: x, fill: (i) => ((i * 7919) % 1000) / 700, ...(symbols && { symbols }) }],
+    graph: (b, image) => {
+      const weights = constant(b, dtype, [channels, 1, taps, taps]);
+      const attributes = { group: channels, strides, pads: [pad, pad, pad, pad] };
+      const y = b.op('relu', [b.op('conv', [image, weights, constant(b, dtype, [channels])], attributes)]);
+      const squeezed = b.op('cast', [mean(b, y, pixels)], { to: dtype });
+      const down = b.op('relu', [b.op('conv', [squeezed, constant(b, dtype, [10, channels, 1, 1])], { group: 1 })]);
+      const up = b.op('sigmoid', [b.op('conv', [down, constant(b, dtype, [channels, 10, 1, 1], 31)], { group: 1 })]);
+      const scaled = b.op('mul', [up, y]);
+      return b.op('conv', [scaled, constant(b, dtype, [24, channels, 1, 1]), constant(b, dtype, [24])], { group: 1 });
+    },
+    tolerance: dtype === 'float16' ? 4e-3 : 3e-2,
+    steps: ['cuda.pooledExcitation.tensor', 'cuda.contraction.tensor'],
+    pick: ({ tactic }) => !tactic.startsWith('cuda.hopper'),
+    force: { tactic: 'cuda.pooledExcitation', parameters },
+  });
+}
+
+const tile = { windowsX: 1, windows: 1, patches: 1, images: 2, vectors: 1, parts: 1 };
+
+describe.skipIf(!hasDevice)('a depthwise convolution that sums what it stores', () => {
+  it.each([
+    tile,
+    { ...tile, vectors: 3, parts: 4 },
+    { ...tile, patches: 2, images: 1, parts: 8 },
+    { ...tile, windows: 2, patches: 2, parts: 2 },
+    { ...tile, windowsX: 2, windows: 2, patches: 4, images: 1, vectors: 2, parts: 4 },
+  ])('in tiles %j', (parameters) => block({ x: [3, 40, 11, 19], taps: 3, parameters }));
+
+  it.each([
+    ['bfloat16', { dtype: 'bfloat16', x: [2, 48, 9, 9], taps: 5 }],
+    ['strides', { x: [2, 48, 13, 12], taps: 5, strides: [2, 2] }],
+    ['one image', { x: [1, 64, 14, 14], taps: 3 }],
+    ['images known at run time', { x: [3, 32, 6, 7], taps: 3, symbols: ['n'] }],
+  ] as [string, Pooled][])('%s', (_, shape) => block(shape));
+});
 
 describe.skipIf(!hasDevice)('squeeze and excite', () => {
   it.each([

@@ -5,7 +5,7 @@
 //   static i32 rows(a), columns(a), depth(a)  extents of m, n and k, none of them 0 but perhaps k
 //   Left, Right                               sources of the operands (copy.cuh); both are made of (a, batch)
 //   Result                                    load<W>(a, batch, m, n): what W results along n need besides the sums;
-//                                             store<W>(a, batch, m, n, sums, sides) computes and writes them
+//                                             store<W>(a, batch, m, n, sums, sides) computes, writes and returns them
 //   splits                                    blocks that share the depth of a tile; their sums meet in partial(), or,
 //   cluster                                   where the splits of a tile are a cluster, in its shared memory
 

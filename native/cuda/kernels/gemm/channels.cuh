@@ -11,14 +11,19 @@ struct ChannelSides {
     for (int i = 0; i < 8; i += part)
       if (i < count) of[i / part] = Result::template load<part>(a, 0, row, column + i);
   }
-  TW_DEVICE void store(const Arguments& a, i32 row, i32 column, const Vec<f32, 8>& sums, int count = 8) const {
+  // What was stored, widened, and zeros for what does not exist.
+  TW_DEVICE Vec<f32, 8> store(const Arguments& a, i32 row, i32 column, const Vec<f32, 8>& sums, int count = 8) const {
+    Vec<f32, 8> stored{};
 #pragma unroll
     for (int i = 0; i < 8; i += part) {
       if (i >= count) break;
       Vec<f32, part> some;
 #pragma unroll
       for (int k = 0; k < part; ++k) some.v[k] = sums.v[i + k];
-      Result::template store<part>(a, 0, row, column + i, some, of[i / part]);
+      const auto values = Result::template store<part>(a, 0, row, column + i, some, of[i / part]);
+#pragma unroll
+      for (int k = 0; k < part; ++k) stored.v[i + k] = convert<f32>(values.v[k]);
     }
+    return stored;
   }
 };

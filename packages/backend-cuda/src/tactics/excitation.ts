@@ -2,8 +2,6 @@
 
 import {
   type Candidate,
-  dimBounds,
-  type Dim,
   dtypeInfo,
   type EmitContext,
   type EmittedStep,
@@ -15,11 +13,13 @@ import { launchStep } from '../launch/launch-step.js';
 import { cxxType } from '../print/types.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { machineOf } from './contraction/machine.js';
+import { clusterSizes, exciteMicroseconds, likely, readMicroseconds } from './excitation/cost.js';
 import {
-  blocksOf,
+  exciteLaunch,
   pixelSumBytes,
   planOf,
   printExcitation,
+  printExcite,
   printImage,
   printSums,
   sumBytes,
@@ -30,7 +30,6 @@ import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
 import { launchMicroseconds } from './operands.js';
 
 const threads = 512;
-const imagePart = 0;
 
 export const excitation: Tactic = {
   name: 'excitation',
@@ -69,23 +68,15 @@ export const excitation: Tactic = {
       ...(sums > 0 ? [printSums('Sums', scratch, sums, channels, args)] : []),
       printExcitation(problem, plan, sums > 0 ? 'Sums' : 'Image', 0, context, args),
     ].join('\n');
-    const bounds = `__launch_bounds__(${String(threads)})`;
     const list = [channels, sums, threads].join(', ');
     const text = `
-${
-  sums > 0
-    ? `extern "C" __global__ void ${bounds} sum_image(const __grid_constant__ Arguments a) {
+extern "C" __global__ void __launch_bounds__(${String(threads)}) sum_image(const __grid_constant__ Arguments a) {
   sum_pixels<Image, ${list}>(a, ${scratch});
-}
-`
-    : ''
-}extern "C" __global__ void ${bounds} excite(const __grid_constant__ Arguments a) {
-  Excite<Excitation, ${String(parts)}, ${String(threads)}>::run(a);
 }`;
     return launchStep({
       uses: ['excitation'],
       holes,
-      text,
+      text: sums > 0 ? `${text}${printExcite(plan)}` : printExcite(plan),
       arguments: args,
       launches: [
         ...(sums > 0
@@ -98,27 +89,16 @@ ${
               } as const,
             ]
           : []),
-        exciteLaunch(problem, plan.sharedBytes, parts),
+        exciteLaunch(problem, plan),
       ],
       ...(sums > 0 && { workspaceBytes: sumBytes(problem, sums) }),
     });
   },
 };
 
-/** The launch of `excite`. */
-function exciteLaunch(problem: ExcitationProblem, sharedBytes: number, parts: number) {
-  return {
-    function: 'excite',
-    grid: [blocksOf(problem, { parts, threads }), 1, 1] as const,
-    block: [threads, 1, 1] as const,
-    sharedBytes,
-    ...(parts > 1 && { cluster: [parts, 1, 1] as const }),
-  };
-}
-
 /** The operand that is the image. */
 function imageOf({ mean }: ExcitationProblem): number {
-  return mean.anchorInputs[imagePart]!;
+  return mean.anchorInputs[0]!;
 }
 
 interface Sharing {
@@ -133,7 +113,7 @@ const fewestPixels = 8;
 
 function shapesOf({ dims, pixels }: ExcitationProblem): Sharing[] {
   const { clusters, multiprocessors } = machineOf();
-  const parts = clusters ? [1, 2, 4, 8] : [1];
+  const parts = clusters ? clusterSizes : [1];
   const sums = Math.min(
     mostSums,
     Math.ceil((2 * multiprocessors) / likely(dims[0]!)),
@@ -145,28 +125,9 @@ function shapesOf({ dims, pixels }: ExcitationProblem): Sharing[] {
   ];
 }
 
-function likely(d: Dim): number {
-  const { min, max } = dimBounds(d);
-  return Math.min(max, Math.max(min, 1) * 64, Number.isFinite(max) ? max : 64);
-}
-
-/** Of an H200, as the estimates of other kernels that are bound by memory: what a block reads in a microsecond, and all. */
-const blockBytesPerMicrosecond = 70e3;
-const multiprocessors = 132;
-const bytesPerMicrosecond = 4e6;
-const syncMicroseconds = 0.25;
-const productMicroseconds = 0.5;
-
 function estimate(problem: ExcitationProblem, parts: number, sums: number): number {
-  const images = likely(problem.dims[0]!);
   const imageBytes = (likely(problem.pixels) * problem.channels * dtypeInfo(problem.dtype).bits) / 8;
-  const weightBytes = (2 * problem.channels * problem.hidden * dtypeInfo(problem.down.weights.dtype).bits) / 8;
-  const read = (bytes: number, blocks: number): number => {
-    const waves = Math.ceil((images * blocks) / multiprocessors);
-    return Math.max((waves * bytes) / blocks / blockBytesPerMicrosecond, (images * bytes) / bytesPerMicrosecond);
-  };
-  const before = sums > 0 ? launchMicroseconds + read(imageBytes, sums) : 0;
-  const own = sums > 0 ? read(sums * problem.channels * 4, parts) : read(imageBytes, parts);
-  const syncs = parts > 1 ? 2 * syncMicroseconds : 0;
-  return before + launchMicroseconds + own + read(weightBytes, parts) + syncs + productMicroseconds;
+  if (sums === 0) return launchMicroseconds + exciteMicroseconds(problem, imageBytes, parts);
+  const own = exciteMicroseconds(problem, sums * problem.channels * 4, parts);
+  return 2 * launchMicroseconds + readMicroseconds(problem, imageBytes, sums) + own;
 }

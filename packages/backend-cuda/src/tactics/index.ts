@@ -18,6 +18,7 @@ import { movement } from './movement.js';
 import { norm } from './norm.js';
 import { operatorTactics } from './operators/index.js';
 import { provided } from './provided.js';
+import { pooledExcitation } from './pooled-excitation.js';
 import { reduce } from './reduce.js';
 import { rotary } from './rotary.js';
 import { softmax } from './softmax.js';
@@ -31,6 +32,7 @@ export const tactics: readonly Tactic[] = [
   depthwise,
   stem,
   excitation,
+  pooledExcitation,
   map,
   movement,
   reduce,

@@ -3,14 +3,16 @@
 import {
   ceilDivDims,
   constantOf,
+  type Dim,
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  mulDims,
   productOf,
   Tensor,
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
-import { launchStep } from '../../launch/launch-step.js';
+import { type Launch, launchStep } from '../../launch/launch-step.js';
 import { cxxType } from '../../print/types.js';
 import { indexType } from '../../print/views.js';
 import { type Geometry, geometryOf } from '../contraction/conv-problem.js';
@@ -23,6 +25,26 @@ const window = 8;
 
 export function emitTiles(group: GroupView, tile: TileShape, context: EmitContext): Promise<EmittedStep> {
   const args = new Arguments();
+  const { holes, text, launch } = printTiles(group, tile, undefined, context, args);
+  return launchStep({ uses: ['depthwise_tensor'], holes, text, arguments: args, launches: [launch] });
+}
+
+/** Sums over pixels of what a tile stores, for each image: rows of all channels. */
+export function pooledRows(group: GroupView, { windowsX, windows, patches }: TileShape): Dim {
+  const { out } = geometryOf(group);
+  const across = ceilDivDims(out[3]!, windowsX * windows * window);
+  const down = ceilDivDims(out[2]!, patches * window);
+  return mulDims(mulDims(across, down), windowsX * patches);
+}
+
+/** @param pool C++ pointer to where the sums over pixels of what is stored go; undefined: they are not wanted */
+export function printTiles(
+  group: GroupView,
+  tile: TileShape,
+  pool: string | undefined,
+  context: EmitContext,
+  args: Arguments,
+): { readonly holes: string; readonly text: string; readonly launch: Launch } {
   const g = geometryOf(group);
   const { windowsX, windows, patches, images, vectors } = tile;
   const list = [windowsX, windows, patches, images, vectors].map(String).join(', ');
@@ -33,21 +55,23 @@ export function emitTiles(group: GroupView, tile: TileShape, context: EmitContex
     ceilDivDims(g.out[2]!, patches * window),
     ceilDivDims(g.out[0]!, images),
   ]);
-  return launchStep({
-    uses: ['depthwise_tensor'],
-    holes: printImage(group, g, context, args),
+  return {
+    holes: printImage(group, g, pool, context, args),
     text: `
 extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(Math.floor(512 / threads))}) depthwise(const __grid_constant__ Arguments a) {
   depthwise_tensor<Image, ${list}>(a);
 }`,
-    arguments: args,
-    launches: [
-      { function: 'depthwise', grid: [blocks, 1, 1], block: [threads, 1, 1], sharedBytes: tileBytes(tile, g) },
-    ],
-  });
+    launch: { function: 'depthwise', grid: [blocks, 1, 1], block: [threads, 1, 1], sharedBytes: tileBytes(tile, g) },
+  };
 }
 
-function printImage(group: GroupView, g: Geometry, context: EmitContext, args: Arguments): string {
+function printImage(
+  group: GroupView,
+  g: Geometry,
+  pool: string | undefined,
+  context: EmitContext,
+  args: Arguments,
+): string {
   const [xInput, wInput] = group.anchorInputs as [number, number];
   const x = context.view(xInput)!;
   const type = cxxType(dtypeOf(group.node.inputs[xInput])!);
@@ -84,7 +108,17 @@ ${extent('pad_x', args.dim(g.pads[1]!))}
     return ${args.input(xInput, type)} + ${at.join(' + ')};
   }
   TW_DEVICE static const u32* table(const Arguments& a) { return ${bands}; }
+  static constexpr bool pools = ${String(pool !== undefined)};
+  ${pool === undefined ? '' : printPool(pool)}
 };`;
+}
+
+function printPool(pointer: string): string {
+  return `TW_DEVICE static void pool(const Arguments& a, i32 n, i32 slot, i32 slots, i32 channel, const Vec<f32, 8>& sums) {
+    f32* const to = ${pointer} + (static_cast<i64>(n) * slots + slot) * channels + channel;
+    store_vec(to, Vec<f32, 4>{{sums.v[0], sums.v[1], sums.v[2], sums.v[3]}});
+    store_vec(to + 4, Vec<f32, 4>{{sums.v[4], sums.v[5], sums.v[6], sums.v[7]}});
+  }`;
 }
 
 const cache = new WeakMap<Tensor, Map<string, Tensor>>();

@@ -13,6 +13,7 @@ import {
   Tensor,
 } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
+import type { Launch } from '../../launch/launch-step.js';
 import { printScalars } from '../../print/scalars.js';
 import { cxxType } from '../../print/types.js';
 import { index, indexType } from '../../print/views.js';
@@ -180,11 +181,25 @@ function asBytes(tensor: Tensor): Tensor {
   return bytes;
 }
 
-/** Blocks of the launch that excites, and the bytes of scratch memory for `rows` sums of every image. */
-export function blocksOf({ dims }: ExcitationProblem, { parts }: Shape): Dim {
-  return mulDims(dims[0]!, parts);
+/** The kernel, `excite`. */
+export function printExcite({ parts, threads }: Plan): string {
+  return `
+extern "C" __global__ void __launch_bounds__(${String(threads)}) excite(const __grid_constant__ Arguments a) {
+  Excite<Excitation, ${String(parts)}, ${String(threads)}>::run(a);
+}`;
 }
 
+export function exciteLaunch({ dims }: ExcitationProblem, { parts, threads, sharedBytes }: Plan): Launch {
+  return {
+    function: 'excite',
+    grid: [mulDims(dims[0]!, parts), 1, 1],
+    block: [threads, 1, 1],
+    sharedBytes,
+    ...(parts > 1 && { cluster: [parts, 1, 1] as const }),
+  };
+}
+
+/** Scratch memory for so many rows of sums of every image. */
 export function sumBytes({ dims, channels }: ExcitationProblem, rows: Dim): Dim {
   return productOf([dims[0]!, rows, channels * 4]);
 }
