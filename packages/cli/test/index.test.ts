@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { TensorwrightError as OfCore } from '@tensorwright/core';
 import { describe, expect, it } from 'vitest';
 import { Builder, OnnxParser, Runtime, Tensor, TensorwrightError } from '../src/index.js';
@@ -21,6 +23,8 @@ describe('the umbrella package', () => {
 
   it('names the program in package.json', () => {
     const manifest = createRequire(import.meta.url)('../package.json') as { bin: Record<string, string> };
-    expect(manifest.bin).toEqual({ tensorwright: './dist/main.js' });
+    expect(manifest.bin).toEqual({ tensorwright: './bin/tensorwright.mjs' });
+    // There before any build: npm does not link what is missing.
+    expect(existsSync(join(import.meta.dirname, '..', manifest.bin['tensorwright']!))).toBe(true);
   });
 });
