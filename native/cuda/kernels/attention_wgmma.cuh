@@ -279,11 +279,12 @@ struct WarpgroupAttention {
 
   // What is summed so far, as the newest maxima want it.
   TW_DEVICE static void shrink(const f32 (&factor)[2], f32 (&out)[outs][4]) {
-    if constexpr (one) return;
+    if constexpr (!one) {
 #pragma unroll
-    for (int c = 0; c < outs; ++c)
+      for (int c = 0; c < outs; ++c)
 #pragma unroll
-      for (int e = 0; e < 4; ++e) out[c][e] *= factor[e / 2];
+        for (int e = 0; e < 4; ++e) out[c][e] *= factor[e / 2];
+    }
   }
 
   template <AttentionBlock Block>

@@ -149,7 +149,7 @@ describe.skipIf(!hasDevice || !isHopper())('attention by warpgroups', () => {
   it.each(cases)('float16: %s', (_, { shape = { ...whole, keys: 96, stages: 1 }, ...c }) =>
     attention('float16', { ...c, shape }, tactic),
   );
-  it.each(cases.slice(0, 8))('bfloat16: %s', (_, { shape = { ...whole, keys: 96, stages: 1 }, ...c }) =>
+  it.each(cases.slice(0, 4))('bfloat16: %s', (_, { shape = { ...whole, keys: 96, stages: 1 }, ...c }) =>
     attention('bfloat16', { ...c, shape }, tactic),
   );
   it('by the best estimate', () => attention('float16', { heads: 2, queries: 100, size: 64, shape: {} }, tactic));

@@ -44,11 +44,11 @@ export function hopperBlock({ groups, keys, stages, ring, moves }: HopperShape, 
   return { threads, rows, sharedBytes: operands + 4 * biasKeys + 8 * barriers, biasKeys };
 }
 
-/** Registers of a thread, as ptxas takes them where nothing is masked; found by compiling. */
+/** Registers of a thread, as ptxas takes them; found by compiling. Weights of one block take the place of its scores. */
 function registersOf(keys: number, e: AttentionExtents, one: boolean, more: number): number {
   const wide = Math.max(e.size, e.valueSize) > 128 ? 16 : 0;
-  const weights = one ? keys / 8 : keys / 4;
-  return Math.ceil(keys / 2 + weights + e.valueSize / 2 + 28 + wide + more);
+  const own = one ? keys / 2 + more / 2 : (keys * 3) / 4 + more;
+  return Math.ceil(own + e.valueSize / 2 + 28 + wide);
 }
 
 /** Registers of a consumer's thread: a quarter of the multiprocessor holds every fourth warp. */
@@ -116,7 +116,8 @@ function microsecondsOf(e: AttentionExtents, { groups, keys }: HopperShape, resi
   const loaded = (2 * padded * (e.size + e.valueSize) + 128 * groups * e.size) / loadedPerCycle;
   const units = [multiplied, exponentials, issued, loaded];
   const most = Math.max(...units);
-  const busy = most + 0.3 * (units.reduce((sum, u) => sum + u, 0) - most);
+  // Between blocks a warpgroup waits, packs weights and rescales.
+  const busy = most + 0.3 * (units.reduce((sum, u) => sum + u, 0) - most) + 60 * groups * rounds;
   // What one tile takes alone: its loads, its products and weights one after the other, its stores.
   const chain = 2200 + padded * (7.5 + (e.size + e.valueSize) / 32) + 200 * rounds;
   const tiles = e.heads * Math.ceil(e.rows / (64 * groups));
