@@ -47,6 +47,18 @@ type Answer =
 
 /** Milliseconds that the process may take to start and open the device. */
 const startTimeoutMs = 60_000;
+/** Set in that process: should it turn out to be something else than Node.js, it starts no further ones. */
+const hostVariable = 'TENSORWRIGHT_TRIAL_HOST';
+
+/** A program packed into one file is no Node.js to run other code with. */
+function isPacked(): boolean {
+  const get = (process as { getBuiltinModule?(name: string): { isSea?(): boolean } | undefined }).getBuiltinModule;
+  return process.env[hostVariable] !== undefined || get?.('node:sea')?.isSea?.() === true;
+}
+
+function noProcess(reason: string, cause?: unknown): NativeError {
+  return new NativeError('ERR_BACKEND_UNAVAILABLE', `no process for trials: ${reason}`, {}, { cause });
+}
 
 /** The process starts with the first trial, and again after one that ended it. One trial at a time. */
 export class TrialProcess {
@@ -94,12 +106,19 @@ export class TrialProcess {
     // Options of this process are its own affair: loaders and inspectors would start with the other one as well.
     const { NODE_OPTIONS: _, ...env } = process.env;
     this.#stderr = '';
-    const child = spawn(process.execPath, ['--input-type=commonjs', '-e', trialHost, this.#addon], {
-      env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      serialization: 'advanced',
-      windowsHide: true,
-    });
+    if (isPacked()) throw noProcess('this program is not Node.js itself');
+    let child: ChildProcess;
+    try {
+      child = spawn(process.execPath, ['--input-type=commonjs', '-e', trialHost, this.#addon], {
+        env: { ...env, ELECTRON_RUN_AS_NODE: '1', [hostVariable]: '1' },
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+        serialization: 'advanced',
+        windowsHide: true,
+      });
+    } catch (error) {
+      // Node.js may have been told to start no processes.
+      throw noProcess((error as Error).message, error);
+    }
     // What waits for an answer keeps this process alive, by its timer; an idle child does not.
     child.unref();
     child.channel?.unref();
@@ -143,9 +162,7 @@ export class TrialProcess {
         fail(new NativeError('ERR_DEVICE', `it ended its process ${how}${told ? `: ${told}` : ''}`));
       };
       const onError = (error: Error): void => {
-        fail(
-          new NativeError('ERR_BACKEND_UNAVAILABLE', `no process for trials: ${error.message}`, {}, { cause: error }),
-        );
+        fail(noProcess(error.message, error));
       };
       const onAbort = (): void => {
         fail(signal!.reason as Error);

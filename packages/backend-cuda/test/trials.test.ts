@@ -92,6 +92,22 @@ describe.skipIf(!hasDevice || !isEmulated)('a tactic', () => {
     }
   });
 
+  it('is tried in this process where no other can be started', async () => {
+    const { execPath } = process;
+    process.execPath = '/nowhere/node';
+    const told: string[] = [];
+    try {
+      const plan = await build({ logger: ({ level, message }) => void (level === 'warn' && told.push(message)) });
+      expect(told).toEqual([
+        'tactics are tried in this process, which a failing kernel would break: no process for trials: spawn /nowhere/node ENOENT',
+      ]);
+      expect(plan.header.report.dropped).toBeUndefined();
+      await runs(plan);
+    } finally {
+      process.execPath = execPath;
+    }
+  });
+
   it('ends the build where none is left', async () => {
     play('fault:gemv,fault:product');
     await expect(build({ tacticSources: [] })).rejects.toMatchObject({

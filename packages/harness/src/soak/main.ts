@@ -3,7 +3,7 @@
  * and how late a timer is meanwhile. Exits with 5 where the device's memory grows.
  */
 
-import { Builder, type Plan } from '@tensorwright/builder';
+import { Builder, type BuildOptions, type Plan } from '@tensorwright/builder';
 import { OnnxParser } from '@tensorwright/parser-onnx';
 import { deviceMemory, Runtime } from '@tensorwright/runtime';
 import type { TensorType } from '@tensorwright/core';
@@ -69,6 +69,7 @@ async function main(): Promise<void> {
     .option('--runs <n>', 'runs of one context', '10000')
     .option('--contexts <n>', 'contexts opened and closed', '200')
     .option('--builds <n>', 'builds of the model, each loaded, run and closed', '0')
+    .option('--level <n>', 'optimization level', '3')
     .option('--workers <n>', 'worker threads ended in the middle of a run', '100')
     .option('--backends <names>', 'backends in order of preference')
     .parse();
@@ -77,6 +78,7 @@ async function main(): Promise<void> {
     runs: string;
     contexts: string;
     builds: string;
+    level: string;
     workers: string;
     backends?: string;
   }>();
@@ -91,6 +93,7 @@ async function main(): Promise<void> {
     const build = (): Promise<Plan> =>
       new Builder().build(network, {
         profiles: [profile],
+        optimizationLevel: Number(options.level) as BuildOptions['optimizationLevel'] & number,
         ...(options.backends !== undefined && { backends: options.backends.split(',') }),
       });
     const buildDelay = await latestTimer(async () => (await build()).save(planPath));
