@@ -16,7 +16,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { seededInputs, usualDims, usualExtents } from '../zoo/inputs.js';
 
 /** Largest delay of a 5 ms timer while `work` runs, in milliseconds beyond the 5. */
-async function latestTimer(work: () => Promise<unknown>): Promise<number> {
+async function latestTimer<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly delay: number }> {
   let worst = 0;
   let last = performance.now();
   const timer = setInterval(() => {
@@ -25,11 +25,11 @@ async function latestTimer(work: () => Promise<unknown>): Promise<number> {
     last = now;
   }, 5);
   try {
-    await work();
+    const result = await work();
+    return { result, delay: worst };
   } finally {
     clearInterval(timer);
   }
-  return worst;
 }
 
 interface Memory {
@@ -85,7 +85,7 @@ async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'tensorwright-soak-'));
   const planPath = join(folder, 'model.plan');
   try {
-    const network = await OnnxParser.parseFile(modelPath);
+    const { result: network, delay: parseDelay } = await latestTimer(() => OnnxParser.parseFile(modelPath));
     const inputs = seededInputs(network, usualExtents);
     const profile = Object.fromEntries(
       network.inputs.map(({ name, value }) => [name, usualDims((value.type as TensorType).dims ?? [], usualExtents)]),
@@ -96,12 +96,13 @@ async function main(): Promise<void> {
         optimizationLevel: Number(options.level) as BuildOptions['optimizationLevel'] & number,
         ...(options.backends !== undefined && { backends: options.backends.split(',') }),
       });
-    const buildDelay = await latestTimer(async () => (await build()).save(planPath));
-    const engine = await Runtime.load(planPath);
+    const { delay: buildDelay } = await latestTimer(async () => (await build()).save(planPath));
+    const { result: engine, delay: loadDelay } = await latestTimer(() => Runtime.load(planPath));
     const context = engine.createContext();
-    const runDelay = await latestTimer(async () => {
+    const { delay: runDelay } = await latestTimer(async () => {
       for (let i = 0; i < 10; i++) await context.run(inputs);
     });
+    const timerDelayMs = { parse: parseDelay, build: buildDelay, load: loadDelay, run: runDelay };
     const runs = Number(options.runs);
     const seen: Record<string, Memory> = {};
     for (let i = 0; i < runs; i++) {
@@ -128,7 +129,7 @@ async function main(): Promise<void> {
     await engine.close();
     seen['afterClose'] = memory();
     process.stdout.write(
-      `${JSON.stringify({ model: modelPath, timerDelayMs: { build: buildDelay, run: runDelay }, memory: seen }, null, 1)}\n`,
+      `${JSON.stringify({ model: modelPath, timerDelayMs, memory: seen }, null, 1)}\n`,
     );
     const grown = {
       runs: growth(seen['afterWarmUp'], seen['afterRuns']),
