@@ -128,9 +128,7 @@ async function main(): Promise<void> {
     seen['afterWorkers'] = memory();
     await engine.close();
     seen['afterClose'] = memory();
-    process.stdout.write(
-      `${JSON.stringify({ model: modelPath, timerDelayMs, memory: seen }, null, 1)}\n`,
-    );
+    process.stdout.write(`${JSON.stringify({ model: modelPath, timerDelayMs, memory: seen }, null, 1)}\n`);
     const grown = {
       runs: growth(seen['afterWarmUp'], seen['afterRuns']),
       contexts: growth(seen['afterRuns'], seen['afterContexts']),
