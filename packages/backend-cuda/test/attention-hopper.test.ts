@@ -187,4 +187,20 @@ describe.skipIf(!hasDevice || !isHopper())('attention by warpgroups', () => {
       force: { tactic, parameters: { ...whole, keys: 48, stages: 2 } },
     }),
   );
+
+  it('leaves operands that no tensor map describes to other kernels', () =>
+    compare({
+      inputs: [{ dtype: 'float16', dims: [1, 40, 2, 100] }],
+      graph: (b, x) => {
+        const product = b.op('neg', [x]);
+        const part = (i: number): Value =>
+          b.op(
+            'transpose',
+            [b.op('slice', [product], { starts: [0, 0, 0, 32 * i + 4], sizes: [1, 40, 2, 32], steps: [1, 1, 1, 1] })],
+            { perm: [0, 2, 1, 3] },
+          );
+        return b.op('attention', [part(0), part(1), part(2)], {});
+      },
+      force: { tactic, parameters: { ...whole, keys: 48, stages: 1 } },
+    }));
 });
