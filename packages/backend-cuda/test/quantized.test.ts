@@ -80,6 +80,22 @@ describe.skipIf(!hasDevice)('quantized networks', () => {
       },
     }));
 
+  it.each([
+    ['int8', -7],
+    ['uint8', 20],
+  ] as const)('convolve %s with a zero point of %i', (dtype, zeroPoint) =>
+    compare({
+      inputs: [{ dtype, dims: [1, 16, 6, 5], fill: dtype === 'int8' ? small : positive }],
+      graph: (b, x) => {
+        const zero = b.constant(tensorFromNumbers<DType>(dtype, Float64Array.of(zeroPoint), []));
+        const image = b.op('dequantizeLinear', [x, perTensor(b, 0.25), zero], { to: 'float32' });
+        const w = dequantized(b, bytes(b, 'int8', [24, 16, 3, 3]), perChannel(b, [24, 1, 1, 1]));
+        const y = b.op('conv', [image, w], { pads: [1, 1, 0, 2], strides: [2, 1], group: 1 });
+        return b.op('quantizeLinear', [y, perTensor(b, 0.5), zero], { to: dtype });
+      },
+    }),
+  );
+
   it('scale sums of integers', () =>
     compare({
       inputs: [{ dtype: 'uint8', dims: [9, 70], fill: positive }],
