@@ -58,7 +58,7 @@ export function printTiles(
   return {
     holes: printImage(group, g, pool, context, args),
     text: `
-extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(Math.floor(512 / threads))}) depthwise(const __grid_constant__ Arguments a) {
+extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(residentBlocks(g, threads))}) depthwise(const __grid_constant__ Arguments a) {
   depthwise_tensor<Image, ${list}>(a);
 }`,
     launch: { function: 'depthwise', grid: [blocks, 1, 1], block: [threads, 1, 1], sharedBytes: tileBytes(tile, g) },
@@ -119,6 +119,12 @@ function printPool(pointer: string): string {
     store_vec(to, Vec<f32, 4>{{sums.v[0], sums.v[1], sums.v[2], sums.v[3]}});
     store_vec(to + 4, Vec<f32, 4>{{sums.v[4], sums.v[5], sums.v[6], sums.v[7]}});
   }`;
+}
+
+/** Blocks that the registers of a multiprocessor should hold: the taps of a channel lie in them, as sums do. */
+function residentBlocks(g: Geometry, threads: number): number {
+  const taps = g.kernel[0]! * (g.strides[1]! + 1);
+  return Math.max(1, Math.floor((taps > 21 ? 384 : 512) / threads));
 }
 
 const cache = new WeakMap<Tensor, Map<string, Tensor>>();
