@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Steps } from './rewrite.js';
 
-const sliceMs = 6;
+const sliceMs = 4;
 
 /** For one piece of long work, made when it begins. */
 export class Breather {
