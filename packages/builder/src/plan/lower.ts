@@ -108,6 +108,7 @@ class Lowering {
     }
     const outputs = this.#context.keepOutputs === true ? [] : this.#graph.outputs.map((v) => this.#outputValue(v));
     await this.#finishSteps();
+    this.#carryInputsFirst();
     const arenas = placeInArenas(this.#values.values, this.#steps, outputs, this.#table);
     const program: PlanProgram = {
       symbols: this.#table.planSymbols(),
@@ -425,6 +426,15 @@ class Lowering {
       this.#steps[step] = { ...this.#steps[step]!, kernel, attributes, inputs: inputs.map(operandOf) };
       await this.#context.breathe();
     }
+  }
+
+  /** Then nothing of the host's comes between the steps of the device, which can be recorded as one. */
+  #carryInputsFirst(): void {
+    const carries = ({ kernel, inputs }: PlanStep): boolean =>
+      kernel === 'transfer' && this.#values.values[inputs[0]!.value]!.storage.kind === 'input';
+    const order = this.#steps.map((step, i) => [step, this.#backendOfStep[i]!] as const);
+    const sorted = [...order.filter(([s]) => carries(s)), ...order.filter(([s]) => !carries(s))];
+    sorted.forEach(([step, backend], i) => ([this.#steps[i], this.#backendOfStep[i]] = [step, backend]));
   }
 
   #pushStep(v: Value, kernel: string, kind: string, from: Placement, to: Placement, backend: string): void {

@@ -126,6 +126,24 @@ const selectKnown: Rule = {
     unaryExample(b, [2, 3], (x) => b.op('where', [b.constant(new Tensor('bool', [1], [])), x, b.op('neg', [x])])),
 };
 
+const certain: Rule = {
+  name: 'x ∧ true, x ∨ false ⇒ x',
+  roots: ['and', 'or'],
+  apply(node, { builder }) {
+    const [a, b] = node.inputs as [Value, Value];
+    const neutral = node.op === 'and' ? 1 : 0;
+    const x = isConstant(b, neutral) ? a : isConstant(a, neutral) ? b : undefined;
+    const dims = dimsOf(node.outputs[0]);
+    if (!x || !dims) return undefined;
+    return unchanged(node, x) ?? builder.op('expand', [x], { dims });
+  },
+  example: (b) =>
+    unaryExample(b, [2, 3], (x) => {
+      const yes = b.constant(new Tensor('bool', [1, 1], [2, 1, 1]));
+      return b.op('cast', [b.op('and', [b.op('less', [x, literal(b, 0)]), yes])], { to: 'float32' });
+    }),
+};
+
 function literal(builder: GraphBuilder, value: number): Value {
   return builder.scalar(value, 'float32');
 }
@@ -137,4 +155,5 @@ export const mapAlgebra: RulePass = rulePass('map-algebra', 'canonicalise', [
   castToSame,
   castBack,
   selectKnown,
+  certain,
 ]);

@@ -2,20 +2,25 @@
 
 import {
   addDims,
+  constantOf,
   type Dim,
   exactQuotient,
   mulDims,
   operatorOf,
   provablyEqual,
+  readNumbers,
   type Rule,
   subDims,
-  type Tensor,
+  Tensor,
   tensorType,
   type Value,
 } from '@tensorwright/core';
 import { dimsOf, type RulePass, rulePass, sameDims, through, typeOf, unaryExample } from '../rules.js';
+import { booleanMask, causalMask, sharedKeyHeads } from '../numbers/attention-operands.js';
+import { rotatedHalves } from '../numbers/rotary.js';
 import { shorterChain } from './movement-chain.js';
 import { castBeforeMovement, leadsFromProduct, rowsAsTheyLie, transposeAfterMap } from './product-rows.js';
+import { sliceEarly } from './slice-early.js';
 
 const reshapeOfReshape: Rule = {
   name: 'reshape(reshape(x)) ⇒ reshape(x)',
@@ -282,6 +287,34 @@ function reshapedExtents(own: readonly Dim[], from: readonly Dim[], to: readonly
   return moved;
 }
 
+const gatherOfRun: Rule = {
+  name: 'gather(x, start, start + 1, …) ⇒ reshape(slice(x))',
+  roots: ['gather'],
+  apply(node, { builder }) {
+    const indices = constantOf(node.inputs[1]);
+    const [from, to] = [dimsOf(node.inputs[0]), dimsOf(node.outputs[0])];
+    if (!indices || indices.size === 0 || !from || !to) return undefined;
+    const numbers =
+      indices.dtype === 'int64' ? Array.from(indices.data as BigInt64Array, Number) : readNumbers(indices);
+    const start = numbers[0]!;
+    const attribute = node.attributes['axis'] as number;
+    const axis = attribute < 0 ? attribute + from.length : attribute;
+    const extent = from[axis]!;
+    const inside = typeof extent === 'number' && start >= 0 && start + numbers.length <= extent;
+    if (!inside || !Array.from(numbers).every((n, i) => n === start + i)) return undefined;
+    const run = builder.op('slice', [node.inputs[0]], {
+      starts: from.map((_, a) => (a === axis ? start : 0)),
+      sizes: from.map((d, a) => (a === axis ? numbers.length : d)),
+      steps: from.map(() => 1),
+    });
+    return builder.op('reshape', [run], { dims: to });
+  },
+  example: (b) =>
+    unaryExample(b, [5, 3], (x) =>
+      b.op('gather', [x, b.constant(new Tensor('int64', [1n, 2n, 3n, 4n], [2, 2]))], { axis: 0 }),
+    ),
+};
+
 const padIntoConv: Rule = {
   name: 'conv(pad(x, 0)) ⇒ conv(x) with larger pads',
   roots: ['conv'],
@@ -337,5 +370,11 @@ export const movementAlgebra: RulePass = rulePass('movement-algebra', 'canonical
   reshapeAfterMap,
   transposeAfterMap,
   castBeforeMovement,
+  sliceEarly,
+  gatherOfRun,
+  rotatedHalves,
+  sharedKeyHeads,
+  booleanMask,
+  causalMask,
   padIntoConv,
 ]);

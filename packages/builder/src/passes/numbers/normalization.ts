@@ -70,34 +70,42 @@ function parameter(builder: GraphBuilder, v: Value, last: unknown): Value | unde
 }
 
 const rmsNorm: Rule = {
-  name: 'x / √(mean(x²) + ε) · s ⇒ rmsNorm(x, s)',
-  roots: ['mul'],
+  name: 'x / √(mean(x²) + ε) ⇒ rmsNorm(x, 1)',
+  roots: ['mul', 'div'],
   apply(node, { builder }) {
+    const parts = scaledByRoot(node.outputs[0]!);
+    const squared = parts && meanOfLast(parts.mean)?.node;
+    if (!parts || squared?.op !== 'mul' || squared.inputs[0] !== parts.x || squared.inputs[1] !== parts.x)
+      return undefined;
+    const { dtype } = typeOf(parts.x);
+    const size = dimsOf(parts.x)!.at(-1) as number;
+    const ones = builder.op('expand', [builder.scalar(1, dtype)], { dims: [size] });
+    return builder.op('rmsNorm', [parts.x, ones], { axis: -1, epsilon: parts.epsilon });
+  },
+  example: (b) => unaryExample(b, [2, 4], (x) => b.op('mul', [x, inverseRoot(b, x, 4)])),
+};
+
+const scaledRmsNorm: Rule = {
+  name: 'rmsNorm(x, 1)·s ⇒ rmsNorm(x, s)',
+  roots: ['mul'],
+  apply(node, { builder, uses }) {
     const [a, b] = node.inputs as [Value, Value];
     for (const [normalised, scale] of [
       [a, b],
       [b, a],
     ] as const) {
-      const parts = scaledByRoot(normalised);
-      const squared = parts && meanOfLast(parts.mean);
-      if (
-        !parts ||
-        squared?.node.op !== 'mul' ||
-        squared.node.inputs[0] !== parts.x ||
-        squared.node.inputs[1] !== parts.x
-      )
-        continue;
-      const s = parameter(builder, scale, dimsOf(parts.x)?.at(-1));
-      if (s && typeOf(s).dtype === typeOf(parts.x).dtype)
-        return builder.op('rmsNorm', [parts.x, s], { axis: -1, epsilon: parts.epsilon });
+      const [x, one] = normalised.node.inputs;
+      if (normalised.node.op !== 'rmsNorm' || uses(normalised) !== 1) continue;
+      if (uniformValue(one?.node.op === 'expand' ? one.node.inputs[0] : one) !== 1) continue;
+      const s = parameter(builder, scale, dimsOf(x)?.at(-1));
+      if (s && typeOf(s).dtype === typeOf(x!).dtype) return builder.op('rmsNorm', [x, s], normalised.node.attributes);
     }
     return undefined;
   },
   example: (b) =>
     unaryExample(b, [2, 4], (x) => {
-      const mean = meanExample(b, b.op('mul', [x, x]), 4);
-      const inverse = b.op('reciprocal', [b.op('sqrt', [b.op('add', [mean, b.scalar(1e-5, 'float32')])])]);
-      return b.op('mul', [b.op('mul', [x, inverse]), b.constant(ramp(4))]);
+      const one = b.op('expand', [b.scalar(1, 'float32')], { dims: [4] });
+      return b.op('mul', [b.op('rmsNorm', [x, one], { axis: -1, epsilon: 1e-5 }), b.constant(ramp(4))]);
     }),
 };
 
@@ -148,8 +156,13 @@ function ramp(n: number): Tensor {
   );
 }
 
+function inverseRoot(b: GraphBuilder, x: Value, n: number): Value {
+  const mean = meanExample(b, b.op('mul', [x, x]), n);
+  return b.op('reciprocal', [b.op('sqrt', [b.op('add', [mean, b.scalar(1e-5, 'float32')])])]);
+}
+
 function meanExample(b: GraphBuilder, x: Value, n: number): Value {
   return b.op('mul', [b.op('reduce', [x], { monoid: 'sum', axes: [1], keepdims: true }), b.scalar(1 / n, 'float32')]);
 }
 
-export const fuseNorms: RulePass = rulePass('fuse-norms', 'numbers', [rmsNorm, layerNorm]);
+export const fuseNorms: RulePass = rulePass('fuse-norms', 'numbers', [rmsNorm, scaledRmsNorm, layerNorm]);
