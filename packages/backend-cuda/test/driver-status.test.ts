@@ -1,9 +1,9 @@
 /** Drivers that are no use, each in a process of its own: a driver is opened once. */
 
-import { cudaBackend } from '@tensorwright/backend-cuda';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { cudaBackend } from '../src/index.js';
 import { isEmulated } from './support/emulator-play.js';
 
 const addon =
@@ -54,7 +54,7 @@ describe.skipIf(!isEmulated || cudaBackend.device() === undefined)('a driver', (
       /is too old: .* and lacks cuInit; 12\.0 is needed$/,
     ],
   ])('%s is refused with the reason', (_, env, reason) => {
-    const { status: found, code } = status(env as Record<string, string>);
+    const { status: found, code } = status(env);
     expect(found['available']).toBe(false);
     expect(found['reason']).toMatch(reason);
     expect(code).toBe('ERR_BACKEND_UNAVAILABLE');

@@ -97,7 +97,11 @@ describe.skipIf(!hasDevice || !isEmulated)('a tactic', () => {
     process.execPath = '/nowhere/node';
     const told: string[] = [];
     try {
-      const plan = await build({ logger: ({ level, message }) => void (level === 'warn' && told.push(message)) });
+      const plan = await build({
+        logger: ({ level, message }) => {
+          if (level === 'warn') told.push(message);
+        },
+      });
       expect(told).toEqual([
         'tactics are tried in this process, which a failing kernel would break: no process for trials: spawn /nowhere/node ENOENT',
       ]);
