@@ -96,7 +96,6 @@ const loadedPerCycle = 40;
 /** Registers of scores and results that a thread has room for. */
 const mostAccumulators = 160;
 const mostSplits = 32;
-const mostWarps = 12;
 const offered = 8;
 
 /** Cycles of one block alone, of which `busy` occupy the unit that blocks of a multiprocessor share. */
@@ -109,12 +108,13 @@ interface Work {
 export function mmaShapes(e: AttentionExtents): Ranked<MmaShape>[] {
   const found: Ranked<MmaShape>[] = [];
   for (const keyWarps of [1, 2, 4, 8])
-    for (const rowWarps of [1, 2, 3, 4, 8].filter((w) => w * keyWarps <= mostWarps))
-      for (const tiles of [1, 2])
-        for (const { keys, one } of keyBlocks(e, keyWarps)) {
-          const shape = { splits: 1, tiles, keys, warps: rowWarps * keyWarps, one, keyWarps };
-          found.push(...rankMma(e, shape));
-        }
+    for (const rowWarps of [1, 2, 3, 4, 8])
+      for (const tiles of [1, 2]) {
+        const warps = rowWarps * keyWarps;
+        if (warps > (tiles === 1 ? 12 : 8)) continue;
+        for (const { keys, one } of keyBlocks(e, keyWarps))
+          found.push(...rankMma(e, { splits: 1, tiles, keys, warps, one, keyWarps }));
+      }
   return best(found);
 }
 

@@ -85,7 +85,7 @@ export const attention: Tactic = {
     // Of small blocks the compiler would want many at a time, and spill registers for it.
     const bounds = simt
       ? `${String(block.threads)}, 2`
-      : block.threads <= 64
+      : block.threads <= 96
         ? `${String(block.threads)}, 1`
         : String(block.threads);
     const launches: Launch[] = [
