@@ -73,14 +73,17 @@ class JobThreads {
   void watch() const {
     const auto begin = std::chrono::steady_clock::now();
     for (auto now = begin; now - begin < kWatch;) {
-      if (waiting_.load(std::memory_order_acquire) > 0) return;
-      std::this_thread::yield();
+      for (int i = 0; i < kLooks; ++i)
+        if (waiting_.load(std::memory_order_acquire) > 0) return;
+      if (now - begin > kAlone) std::this_thread::yield();
       const auto before = std::exchange(now, std::chrono::steady_clock::now());
       if (now - before > kTaken) return;
     }
   }
 
-  static constexpr auto kWatch = std::chrono::microseconds(100), kTaken = std::chrono::microseconds(50);
+  static constexpr auto kWatch = std::chrono::microseconds(100), kAlone = std::chrono::microseconds(15);
+  static constexpr auto kTaken = std::chrono::microseconds(50);
+  static constexpr int kLooks = 64;  // between two looks at the clock
 
   std::mutex mutex_;
   std::condition_variable wake_;
