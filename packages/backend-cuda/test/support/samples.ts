@@ -20,15 +20,27 @@ const weights = (dtype: DType, dims: readonly number[]): Value => {
   return b.constant(ConstantData.of(Tensor.fromBytes(dtype, bytes, dims)));
 };
 /** Operators after an anchor, as the builder groups them. */
-const group = (inputs: readonly Value[], body: (region: GraphBuilder, ...x: Value[]) => Value): Value => {
+const group = (inputs: readonly Value[], body: (region: GraphBuilder, ...x: Value[]) => Value): Value =>
+  chain(inputs, (region, ...x) => [body(region, ...x)]);
+/** Groups that run as one step. */
+const chain = (inputs: readonly Value[], body: (region: GraphBuilder, ...x: Value[]) => Value[]): Value => {
   const own = inputs.map((v, i) => b.input(`g${String(i)}`, v.type));
-  const region = { inputs: own, outputs: [body(b, ...own)] };
+  const region = { inputs: own, outputs: body(b, ...own) };
   return b.node('group', [...inputs], { kind: 'sample' }, [region])[0]!;
 };
 
 const labels = { lhs: 'mk', rhs: 'kn', out: 'mn' };
 const conv = { strides: [1, 1], dilations: [1, 1], pads: [1, 1, 1, 1], group: 1 };
 const f16 = 'float16';
+
+/** A channel's mean, and two products of it, of 14 by 14 pixels. */
+const excitation = (r: GraphBuilder, x: Value, [down, up, pixels]: readonly [Value, Value, Value]): Value => {
+  const sum = { monoid: 'sum', axes: [2, 3], keepdims: true, to: 'float32' };
+  const mean = group([x, pixels], (g, v, n) => g.op('cast', [g.op('div', [g.op('reduce', [v], sum), n])], { to: f16 }));
+  const hidden = group([mean, down], (g, v, w) => g.op('relu', [g.op('conv', [v, w], { group: 1 })]));
+  return group([hidden, up], (g, v, w) => g.op('sigmoid', [g.op('conv', [v, w], { group: 1 })]));
+};
+const excitationWeights = [weights(f16, [28, 672, 1, 1]), weights(f16, [672, 28, 1, 1])] as const;
 
 export interface Sample {
   readonly tactics: readonly string[];
@@ -82,6 +94,34 @@ export const samples: Readonly<Record<string, Sample>> = {
           pads: [3, 3, 3, 3],
         }),
       ]),
+    ),
+  ),
+  'convolution of a scaled image': sample(
+    ['contraction'],
+    group(
+      [input(f16, [32, 672, 14, 14]), input(f16, [32, 672, 1, 1]), weights(f16, [112, 672, 1, 1])],
+      (r, x, s, w) => {
+        const scaled = group([x, s], (g, v, factor) => g.op('mul', [v, factor]));
+        return group([scaled, w], (g, v, filter) => g.op('conv', [v, filter], { group: 1 }));
+      },
+    ),
+  ),
+  excitation: sample(
+    ['excitation'],
+    group([input(f16, [1, 672, 14, 14]), ...excitationWeights, b.scalar(196, 'float32')], (r, x, down, up, pixels) =>
+      excitation(r, x, [down, up, pixels]),
+    ),
+  ),
+  'depthwise convolution and its excitation': sample(
+    ['pooledExcitation'],
+    chain(
+      [input(f16, [32, 672, 14, 14]), weights(f16, [672, 1, 5, 5]), ...excitationWeights, b.scalar(196, 'float32')],
+      (r, x, w, down, up, pixels) => {
+        const image = group([x, w], (g, v, filter) =>
+          g.op('relu', [g.op('conv', [v, filter], { ...conv, pads: [2, 2, 2, 2], group: 672 })]),
+        );
+        return [image, excitation(r, image, [down, up, pixels])];
+      },
     ),
   ),
   'depthwise convolution': sample(
