@@ -4,6 +4,7 @@ import type { MemoryUse } from './context.js';
 import type { CudaLibraryStatus, CudaStatus, DeviceMemoryState } from './cuda.js';
 import type { NativeErrorCode } from './errors.js';
 import type { PlanAttribute, PlanOperand, PlanProgram } from './plan.js';
+import type { PluginInference, PluginRecord, PluginShape } from './plugin-library.js';
 import type { NativeTensor } from './tensor.js';
 
 /** An object of the addon: meaningless but as an argument. */
@@ -86,6 +87,24 @@ export interface Binding {
     outputs: boolean,
     token: Handle | undefined,
   ): Promise<{ nanoseconds: number[]; outputs: (NativeTensor | null)[] }>;
+  /** Loads a plugin library, whose plugins plans may call until it is released. */
+  openPlugins(path: string): Handle;
+  releasePlugins(library: Handle): void;
+  listPlugins(library: Handle): PluginRecord[];
+  inferPlugin(
+    library: Handle,
+    plugin: number,
+    fields: Readonly<Record<string, PlanAttribute>>,
+    inputs: readonly (PluginShape | null)[],
+  ): PluginInference;
+  supportsPlugin(
+    library: Handle,
+    plugin: number,
+    fields: Readonly<Record<string, PlanAttribute>>,
+    inputs: readonly (PluginShape | null)[],
+    outputs: readonly PluginShape[],
+    backend: 'cpu' | 'cuda',
+  ): boolean;
   cudaStatus(): Omit<CudaStatus, 'cublasLt'>;
   cudaCublasLtStatus(): CudaLibraryStatus;
   cudaCompile(text: string, options: readonly string[]): Promise<Uint8Array>;

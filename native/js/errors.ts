@@ -13,6 +13,7 @@ export type NativeErrorCode =
   | 'ERR_BACKEND_UNAVAILABLE'
   | 'ERR_COMPILATION'
   | 'ERR_DEVICE'
+  | 'ERR_PLUGIN'
   | 'ERR_NATIVE_LOAD'
   | 'ERR_INTERNAL';
 

@@ -23,6 +23,13 @@ export type {
   PlanSymbol,
   PlanValue,
 } from './plan.js';
+export {
+  type PluginField,
+  type PluginInference,
+  PluginLibraryHandle,
+  type PluginRecord,
+  type PluginShape,
+} from './plugin-library.js';
 export { CancelToken, type ContextOptions, Program, Weights } from './program.js';
 export type { NativeTensor } from './tensor.js';
 export {

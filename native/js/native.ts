@@ -4,6 +4,7 @@ import type { Binding } from './binding.js';
 import { Cuda } from './cuda.js';
 import { type LoadedBinding, loadBinding } from './load.js';
 import type { PlanAttribute, PlanProgram } from './plan.js';
+import { PluginLibraryHandle } from './plugin-library.js';
 import { CancelToken, Program, Weights } from './program.js';
 import { type NativeTensor, readable } from './tensor.js';
 import { type Trial, type TrialOptions, TrialProcess, type TrialProcessOptions } from './trial-process.js';
@@ -89,6 +90,14 @@ export class Native {
   ): Promise<Uint8Array> {
     const { dtype, dims, bytes } = weights;
     return this.#binding.pack(tactic, attributes, [readable({ dtype, dims, data: bytes })]);
+  }
+
+  /**
+   * Loads a plugin library.
+   * @throws ERR_PLUGIN when the file is none, or one for another interface
+   */
+  openPlugins(path: string): PluginLibraryHandle {
+    return new PluginLibraryHandle(this.#binding, this.#binding.openPlugins(path));
   }
 
   /** Weights from a file, mapped, or from memory, copied. Close them when their programs have been created. */

@@ -7,7 +7,7 @@ namespace tw {
 
 enum class Code {
   kInvalidArgument, kInvalidPlan, kShapeMismatch, kOutOfMemory, kLimitExceeded, kAborted, kUnsupported, kInternal,
-  kDTypeMismatch, kBackendUnavailable, kCompilation, kDevice
+  kDTypeMismatch, kBackendUnavailable, kCompilation, kDevice, kPlugin
 };
 
 class Error : public std::runtime_error {

@@ -8,6 +8,7 @@
 #include "bindings/measure.h"
 #include "bindings/objects.h"
 #include "bindings/packing.h"
+#include "bindings/plugins.h"
 #include "bindings/tensors.h"
 #include "executor/digest.h"
 #include "executor/threads.h"
@@ -112,6 +113,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_packing(env, exports);
   export_cuda(env, exports);
   export_device_memory(env, exports);
+  export_plugins(env, exports);
   return exports;
 }
 

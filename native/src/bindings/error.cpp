@@ -31,6 +31,8 @@ const char* code_name(Code code) {
       return "ERR_COMPILATION";
     case Code::kDevice:
       return "ERR_DEVICE";
+    case Code::kPlugin:
+      return "ERR_PLUGIN";
     case Code::kInternal:
       break;
   }

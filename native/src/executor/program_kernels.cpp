@@ -75,7 +75,7 @@ void ProgramCompiler::make(size_t i) {
     }
   } catch (const Error& e) {
     const bool kept = e.code == Code::kUnsupported || e.code == Code::kOutOfMemory || e.code == Code::kDevice ||
-                      e.code == Code::kBackendUnavailable;
+                      e.code == Code::kBackendUnavailable || e.code == Code::kPlugin;
     throw Error(kept ? e.code : Code::kInvalidPlan, step.name + ": " + e.what());
   }
 }

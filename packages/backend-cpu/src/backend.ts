@@ -56,9 +56,9 @@ export const cpuBackend: Backend = {
     const tactic = tacticFor(node);
     if (!tactic) return [];
     return tactic.candidates(viewGroup(node)).map(({ variant, ...outline }) => ({
+      producer: `@tensorwright/backend-cpu ${version}`,
       ...outline,
       tactic: variant === undefined ? `cpu.${tactic.name}` : `cpu.${tactic.name}.${variant}`,
-      producer: `@tensorwright/backend-cpu ${version}`,
     }));
   },
   async emit(node: Node, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {

@@ -11,4 +11,8 @@ export interface Tactic {
 }
 
 /** A candidate without what the backend fills in. */
-export type CandidateOutline = Omit<Candidate, 'producer' | 'tactic'> & { readonly variant?: string };
+export type CandidateOutline = Omit<Candidate, 'producer' | 'tactic'> & {
+  readonly variant?: string;
+  /** Default: this package. */
+  readonly producer?: string;
+};

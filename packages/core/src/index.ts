@@ -12,6 +12,7 @@ export * from './float-formats.js';
 export * from './graph.js';
 export { GraphBuilder } from './graph-builder.js';
 export * from './group-view.js';
+export * from './library-kernels.js';
 export * from './logger.js';
 export * from './network.js';
 export { type InputDim, NetworkDefinition, type ReduceOperation, type TopKOperation } from './network-definition.js';

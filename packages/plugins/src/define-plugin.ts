@@ -1,18 +1,11 @@
 /** Makes a plugin of its specification. */
 
-import {
-  ConstantData,
-  type NetworkDefinition,
-  type NetworkTensor,
-  provideCudaKernels,
-  registerOperator,
-  Tensor,
-  TensorwrightError,
-} from '@tensorwright/core';
+import { type NetworkTensor, provideCudaKernels, registerOperator, TensorwrightError } from '@tensorwright/core';
+import { addLayer } from './add-layer.js';
 import { cudaKernelsOf } from './cuda-kernels.js';
 import { rememberPlugin } from './defined.js';
-import { checkField, checkFields, type FieldSchema, type NoFields } from './fields.js';
-import { byName, nameOf } from './names.js';
+import { checkField, type FieldSchema, type NoFields } from './fields.js';
+import { nameOf } from './names.js';
 import { operatorOfPlugin } from './operator.js';
 import { checkKey, type PluginKey, titleOf } from './plugin-key.js';
 import type { ByOutput, LayerArguments, Names, Plugin, PluginSpec } from './plugin.js';
@@ -40,12 +33,8 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
     inputs,
     outputs,
     operator,
-    addTo(network: NetworkDefinition, given, ...[values, options]: LayerArguments<F>): ByOutput<O, NetworkTensor> {
-      const operands = operandsOf(title, inputs, given);
-      const attributes = attributesOf(title, fields, values ?? {});
-      const results = network.addOperator(operator.name, operands, attributes, options);
-      return byName(outputs, results) as ByOutput<O, NetworkTensor>;
-    },
+    addTo: (network, given, ...rest: LayerArguments<F>) =>
+      addLayer(plugin, network, given, rest) as ByOutput<O, NetworkTensor>,
   };
   rememberPlugin(plugin);
   return plugin;
@@ -70,36 +59,4 @@ function checkSpec(title: string, spec: PluginSpec<Names, Names, FieldSchema>): 
   if (spec.cuda && typeof spec.cuda.launches !== 'function') fail('cuda.launches must be a function');
   for (const [name, field] of Object.entries(spec.fields ?? {}))
     if (field.default !== undefined) checkField(title, name, field.kind, field.default);
-}
-
-function operandsOf(
-  title: string,
-  inputs: Names,
-  given: Readonly<Record<string, NetworkTensor | undefined>>,
-): (NetworkTensor | undefined)[] {
-  const names = inputs.map(nameOf);
-  const fail = (message: string, input: string): never => {
-    throw new TensorwrightError('ERR_INVALID_ARGUMENT', `plugin ${title}: ${message}`, { plugin: title, input });
-  };
-  for (const name of Object.keys(given))
-    if (!names.includes(name)) fail(`there is no input '${name}'; its inputs: ${names.join(', ')}`, name);
-  return inputs.map((declared) => {
-    const tensor = given[nameOf(declared)];
-    if (!tensor && !declared.endsWith('?')) fail(`input '${declared}' is missing`, declared);
-    return tensor;
-  });
-}
-
-/** Fields as a node's attributes. */
-function attributesOf(
-  title: string,
-  schema: FieldSchema,
-  given: Readonly<Record<string, unknown>>,
-): Record<string, never> {
-  checkFields(title, schema, given);
-  const entries = Object.entries(given).map(([name, value]) => [
-    name,
-    value instanceof Tensor ? ConstantData.of(value as Tensor) : value,
-  ]);
-  return Object.fromEntries(entries) as Record<string, never>;
 }

@@ -37,4 +37,5 @@ export type {
   SpecialArgument,
 } from './plugin.js';
 export type { PluginKey } from './plugin-key.js';
+export { PluginLibrary } from './plugin-library.js';
 export { PluginRegistry, type RegisterOptions } from './registry.js';

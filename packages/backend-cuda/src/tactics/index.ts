@@ -1,5 +1,6 @@
 /** All tactics. Those that take a group compete; the estimate ranks them and time decides. */
 
+import { libraryTactic } from '@tensorwright/core';
 import type { Tactic } from '../tactic.js';
 import { argReduce } from './arg-reduce.js';
 import { attentionHopper } from './attention-hopper.js';
@@ -16,6 +17,7 @@ import { hopper } from './hopper.js';
 import { map } from './map.js';
 import { movement } from './movement.js';
 import { norm } from './norm.js';
+import { refuseOperands } from './operands.js';
 import { operatorTactics } from './operators/index.js';
 import { provided } from './provided.js';
 import { pooledExcitation } from './pooled-excitation.js';
@@ -30,9 +32,9 @@ export const tactics: readonly Tactic[] = [
   hopper,
   gemv,
   depthwise,
-  stem,
   excitation,
   pooledExcitation,
+  stem,
   map,
   movement,
   reduce,
@@ -47,4 +49,5 @@ export const tactics: readonly Tactic[] = [
   rotary,
   ...operatorTactics,
   provided,
+  libraryTactic('cuda', refuseOperands),
 ];

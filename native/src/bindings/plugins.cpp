@@ -1,0 +1,168 @@
+#include "bindings/plugins.h"
+
+#include "bindings/arguments.h"
+#include "bindings/environment.h"
+#include "plugins/fields.h"
+#include "plugins/inference.h"
+#include "plugins/library.h"
+
+namespace tw {
+
+template <>
+struct HandleName<plugins::PluginLibrary> {
+  static constexpr const char* value = "a plugin library";
+};
+
+namespace {
+
+using plugins::PluginLibrary;
+
+constexpr const char* kFieldKinds[] = {"int", "float", "bool", "string", "ints", "floats", "strings"};
+
+Napi::Array names(Napi::Env env, const char* const* list, int32_t count) {
+  Napi::Array out = Napi::Array::New(env);
+  for (int32_t i = 0; i < count; ++i) out.Set(out.Length(), Napi::String::New(env, list[i]));
+  return out;
+}
+
+Napi::Value element(Napi::Env env, const tw_value& value, int32_t i) {
+  switch (value.kind) {
+    case TW_FIELD_BOOL: return Napi::Boolean::New(env, value.ints[i] != 0);
+    case TW_FIELD_INT:
+    case TW_FIELD_INTS: return Napi::Number::New(env, static_cast<double>(value.ints[i]));
+    case TW_FIELD_FLOAT:
+    case TW_FIELD_FLOATS: return Napi::Number::New(env, value.floats[i]);
+    default: return Napi::String::New(env, value.strings[i] ? value.strings[i] : "");
+  }
+}
+
+Napi::Value fallback(Napi::Env env, const tw_value& value) {
+  if (value.kind < TW_FIELD_INTS) return element(env, value, 0);
+  Napi::Array out = Napi::Array::New(env);
+  for (int32_t i = 0; i < value.count; ++i) out.Set(out.Length(), element(env, value, i));
+  return out;
+}
+
+Napi::Object describe(Napi::Env env, const tw_plugin& plugin) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("name", plugin.name);
+  o.Set("version", plugin.version);
+  o.Set("namespace", plugin.name_space);
+  o.Set("inputs", names(env, plugin.inputs, plugin.input_count));
+  o.Set("outputs", names(env, plugin.outputs, plugin.output_count));
+  Napi::Array fields = Napi::Array::New(env);
+  for (const tw_field* f = plugin.fields; f != plugin.fields + plugin.field_count; ++f) {
+    Napi::Object field = Napi::Object::New(env);
+    field.Set("name", f->name);
+    field.Set("kind", kFieldKinds[f->kind]);
+    if (f->fallback) field.Set("default", fallback(env, *f->fallback));
+    fields.Set(fields.Length(), field);
+  }
+  o.Set("fields", fields);
+  return o;
+}
+
+Napi::Value open(const Napi::CallbackInfo& info) {
+  auto library = PluginLibrary::open(argument(info, 0, "path").string());
+  plugins::add_library(library);
+  return make_handle(info.Env(), std::move(library));
+}
+
+Napi::Value release(const Napi::CallbackInfo& info) {
+  plugins::remove_library(*handle<PluginLibrary>(info[0]));
+  return info.Env().Undefined();
+}
+
+Napi::Value list(const Napi::CallbackInfo& info) {
+  Napi::Array out = Napi::Array::New(info.Env());
+  for (const tw_plugin* plugin : handle<PluginLibrary>(info[0])->plugins())
+    out.Set(out.Length(), describe(info.Env(), *plugin));
+  return out;
+}
+
+// The plugin of a call: library, position, fields.
+struct Call {
+  std::shared_ptr<PluginLibrary> library;
+  const tw_plugin* plugin;
+  plugins::FieldValues fields;
+};
+
+Call call(const Napi::CallbackInfo& info) {
+  auto library = handle<PluginLibrary>(info[0]);
+  const Reader position = argument(info, 1, "plugin");
+  const int64_t i = position.integer();
+  if (i < 0 || static_cast<size_t>(i) >= library->plugins().size()) position.fail("the position of a plugin");
+  const tw_plugin* plugin = library->plugins()[static_cast<size_t>(i)];
+  return {library, plugin, plugins::FieldValues(*plugin, argument(info, 2, "fields").attributes())};
+}
+
+// Types and extents; null: an omitted input, an extent that only the run knows.
+std::vector<plugins::KnownShape> shapes(const Reader& reader) {
+  return reader.list([](const Reader& r) {
+    plugins::KnownShape shape;
+    if (r.null()) return shape;
+    shape.dtype = plugins::code_of(dtype_from_name(r.field("dtype").string()));
+    if (!shape.dtype) r.field("dtype").fail("a type that plugins know");
+    shape.dims = r.field("dims").list([](const Reader& d) { return d.null() ? plugins::kUnknown : d.integer(); });
+    if (shape.dims.size() > TW_MAX_RANK) r.field("dims").fail("at most 12 extents");
+    return shape;
+  });
+}
+
+Napi::Value infer(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Call c = call(info);
+  auto inputs = shapes(argument(info, 3, "inputs"));
+  inputs.resize(static_cast<size_t>(c.plugin->input_count));
+  const plugins::Inference inference = plugins::infer(*c.plugin, c.fields, inputs);
+  Napi::Array outputs = Napi::Array::New(env), bounds = Napi::Array::New(env);
+  for (const plugins::InferredShape& shape : inference.outputs) {
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("dtype", std::string(tw::info(shape.dtype).name));
+    Napi::Array dims = Napi::Array::New(env);
+    for (const auto& code : shape.dims) {
+      Napi::Array tokens = Napi::Array::New(env);
+      for (const std::string& token : code) tokens.Set(tokens.Length(), token);
+      dims.Set(dims.Length(), tokens);
+    }
+    o.Set("dims", dims);
+    outputs.Set(outputs.Length(), o);
+  }
+  for (const auto& [min, max] : inference.data_dependent) {
+    Napi::Array pair = Napi::Array::New(env);
+    pair.Set(0u, Napi::Number::New(env, static_cast<double>(min)));
+    pair.Set(1u, Napi::Number::New(env, static_cast<double>(max)));
+    bounds.Set(bounds.Length(), pair);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("outputs", outputs);
+  result.Set("dataDependent", bounds);
+  return result;
+}
+
+Napi::Value supports(const Napi::CallbackInfo& info) {
+  const Call c = call(info);
+  auto inputs = shapes(argument(info, 3, "inputs"));
+  inputs.resize(static_cast<size_t>(c.plugin->input_count));
+  const Reader backend = argument(info, 5, "backend");
+  const std::string name = backend.string();
+  if (name != "cpu" && name != "cuda") backend.fail("cpu or cuda");
+  const bool yes = plugins::supports(*c.plugin, name == "cpu" ? TW_CPU : TW_CUDA, c.fields, inputs,
+                                     shapes(argument(info, 4, "outputs")));
+  return Napi::Boolean::New(info.Env(), yes);
+}
+
+}  // namespace
+
+void export_plugins(Napi::Env env, Napi::Object exports) {
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  add("openPlugins", guarded<open>);
+  add("releasePlugins", guarded<release>);
+  add("listPlugins", guarded<list>);
+  add("inferPlugin", guarded<infer>);
+  add("supportsPlugin", guarded<supports>);
+}
+
+}  // namespace tw

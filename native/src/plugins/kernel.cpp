@@ -1,0 +1,167 @@
+// Steps that a plugin of a library computes: `plugin` on the processor, `cuda.plugin` on a device.
+#include <cstring>
+
+#include "base/kernel.h"
+#include "cuda/queue.h"
+#include "plugins/fields.h"
+#include "plugins/inference.h"
+#include "plugins/library.h"
+
+namespace tw::plugins {
+namespace {
+
+tw_tensor tensor_of(const Tensor& t) {
+  tw_tensor out{};
+  out.data = t.data;
+  out.dtype = t.data || t.rank >= 0 ? code_of(t.dtype) : 0;
+  out.rank = t.rank;
+  if (t.rank > 0) std::copy_n(t.dims, t.rank, out.dims);
+  return out;
+}
+
+std::vector<tw_tensor> tensors_of(std::span<const Tensor> tensors) {
+  std::vector<tw_tensor> out;
+  for (const Tensor& t : tensors) out.push_back(tensor_of(t));
+  return out;
+}
+
+KnownShape shape_of(const Tensor& t) {
+  if (t.rank < 0) return {};
+  return {code_of(t.dtype), {t.dims, t.dims + t.rank}};
+}
+
+std::vector<KnownShape> shapes_of(std::span<const Tensor> tensors) {
+  std::vector<KnownShape> out;
+  for (const Tensor& t : tensors) out.push_back(shape_of(t));
+  return out;
+}
+
+// What one run may ask of us; errors are kept until the plugin has returned.
+struct Host {
+  KernelContext& context;
+  std::span<Tensor> outputs;
+  std::string failure;
+  std::optional<Error> error;
+};
+
+Host& host_of(void* host) { return *static_cast<Host*>(host); }
+
+int32_t allocate(void* host, int32_t output, int32_t rank, const int64_t* dims, void** data) {
+  Host& h = host_of(host);
+  try {
+    if (output < 0 || static_cast<size_t>(output) >= h.outputs.size() || rank < 0 || rank > kMaxRank)
+      throw Error(Code::kPlugin, "it asked for memory of an output that is none");
+    h.context.outputs_of_unknown_shape.allocate(static_cast<size_t>(output), {dims, static_cast<size_t>(rank)});
+    *data = h.outputs[static_cast<size_t>(output)].data;
+    return 0;
+  } catch (const Error& e) {
+    h.error.emplace(e);
+    return 1;
+  }
+}
+
+int32_t cancelled(void* host) { return host_of(host).context.cancelled.load(std::memory_order_relaxed); }
+void fail(void* host, const char* message) { host_of(host).failure = message ? message : "it failed"; }
+
+template <int32_t Backend>
+class PluginKernel : public Kernel {
+ public:
+  explicit PluginKernel(const StepInfo& step)
+      : loaded_(find_plugin(step.attributes.string("name"), step.attributes.string("version"),
+                            step.attributes.string("namespace"))),
+        fields_(plugin(), step.attributes) {
+    const auto inputs = static_cast<size_t>(plugin().input_count), outputs = static_cast<size_t>(plugin().output_count);
+    if (step.inputs.size() != inputs || step.outputs.size() != outputs)
+      throw Error(Code::kInvalidPlan, "plugin " + title(plugin()) + " has " + std::to_string(inputs) + " inputs and " +
+                                          std::to_string(outputs) + " outputs");
+    if (plugin().attach && !(state_ = plugin().attach(Backend, fields_.data()))) refuse("attach failed");
+  }
+  ~PluginKernel() override {
+    if (state_ && plugin().detach) plugin().detach(state_);
+  }
+
+  // A plugin with data-dependent outputs waits for its stream.
+  bool recordable() const override { return Backend == TW_CUDA; }
+
+  size_t workspace_bytes(std::span<const Tensor> inputs, std::span<const Tensor> outputs, int) const override {
+    if (!plugin().workspace_bytes) return 0;
+    auto in = tensors_of(inputs), out = tensors_of(outputs);
+    for (auto* list : {&in, &out})
+      for (tw_tensor& t : *list) t.data = nullptr;
+    const int64_t bytes = plugin().workspace_bytes(Backend, fields_.data(), in.data(), out.data());
+    if (bytes < 0) refuse("workspace_bytes gives a negative size");
+    return static_cast<size_t>(bytes);
+  }
+
+  // The plugin writes what it believes its outputs to be, so a plan must believe the same.
+  void check(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const override {
+    for (std::span<const Tensor> list : {inputs, outputs})
+      for (const Tensor& t : list)
+        if (t.rank >= 0 && !t.contiguous()) throw Error(Code::kInvalidPlan, "operands of a plugin are dense");
+    const Inference inference = infer(plugin(), fields_, shapes_of(inputs));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const InferredShape& expected = inference.outputs[i];
+      if (outputs[i].dtype != expected.dtype) throw Error(Code::kDTypeMismatch, output(i) + " has another type");
+      if (outputs[i].rank < 0) continue;
+      if (static_cast<size_t>(outputs[i].rank) != expected.dims.size())
+        throw Error(Code::kShapeMismatch, output(i) + " has another rank");
+      for (size_t a = 0; a < expected.dims.size(); ++a) {
+        const ExtentCode& code = expected.dims[a];
+        if (code.size() != 1 || code[0][0] == 'f') continue;
+        if (code[0] != std::to_string(outputs[i].dims[a]))
+          throw Error(Code::kShapeMismatch, output(i) + " has " + std::to_string(outputs[i].dims[a]) + " at axis " +
+                                                std::to_string(a) + ", expected " + code[0]);
+      }
+    }
+  }
+
+  void run(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const override {
+    Host host{context, outputs, {}, {}};
+    const auto in = tensors_of(inputs);
+    auto out = tensors_of(outputs);
+    for (size_t i = 0; i < out.size(); ++i)
+      if (outputs[i].rank < 0) out[i].data = nullptr;
+    void* stream = nullptr;
+    if constexpr (Backend == TW_CUDA) stream = static_cast<cuda::Queue&>(*context.queue).lend();
+    const tw_run run{sizeof(tw_run), &host,          Backend,  stream,    context.workspace,
+                     static_cast<int64_t>(workspace_bytes(inputs, outputs, 0)),
+                     state_,         fields_.data(), allocate, cancelled, fail};
+    int32_t result = 1;
+    try {
+      result = plugin().enqueue(&run, in.data(), out.data());
+    } catch (...) {
+      refuse("enqueue threw an exception across the C interface");
+    }
+    if (host.error) throw Error(host.error->code, "plugin " + title(plugin()) + ": " + host.error->what());
+    if (result != 0 || !host.failure.empty())
+      refuse("enqueue failed: " + (host.failure.empty() ? std::string("it gave no reason") : host.failure));
+  }
+
+ private:
+  const tw_plugin& plugin() const { return *loaded_.plugin; }
+  std::string output(size_t i) const {
+    return "output '" + std::string(plugin().outputs[i]) + "' of plugin " + title(plugin());
+  }
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw Error(Code::kPlugin, "plugin " + title(plugin()) + ": " + why);
+  }
+
+  LoadedPlugin loaded_;
+  FieldValues fields_;
+  void* state_ = nullptr;
+};
+
+template <int32_t Backend>
+std::unique_ptr<Kernel> make(const StepInfo& step) {
+  return std::make_unique<PluginKernel<Backend>>(step);
+}
+
+}  // namespace
+}  // namespace tw::plugins
+
+namespace tw {
+void register_plugins() {
+  register_kernel("plugin", plugins::make<TW_CPU>);
+  register_kernel("cuda.plugin", plugins::make<TW_CUDA>);
+}
+}  // namespace tw

@@ -1,0 +1,89 @@
+/**
+ * Operators that a plugin library computes: a step of the native executor, which finds the plugin by its name. Backends
+ * that run such steps offer them as one more tactic.
+ */
+
+import type { Candidate, EmittedStep } from './backend.js';
+import type { GroupView } from './group-view.js';
+import type { KernelOperand, KernelProblem } from './operator-kernels.js';
+import type { PlanAttribute } from './plan.js';
+import type { TensorType } from './type.js';
+
+export type LibraryBackend = 'cpu' | 'cuda';
+
+export interface LibraryKernels {
+  /** Who provides them, and what changes whenever they do: part of a timing-cache entry. */
+  readonly producer: string;
+  /** Why they do not take this problem; undefined when they do. */
+  refuses(problem: KernelProblem): string | undefined;
+  /** Of the step: the plugin's name, version and namespace, and its fields. */
+  attributes(problem: KernelProblem): Readonly<Record<string, PlanAttribute>>;
+}
+
+const provided = new Map<string, LibraryKernels>();
+const keyOf = (backend: LibraryBackend, operator: string): string => `${backend} ${operator}`;
+
+/** The result takes them away again. */
+export function provideLibraryKernels(backend: LibraryBackend, operator: string, kernels: LibraryKernels): () => void {
+  provided.set(keyOf(backend, operator), kernels);
+  return () => {
+    if (provided.get(keyOf(backend, operator)) === kernels) provided.delete(keyOf(backend, operator));
+  };
+}
+
+export interface LibraryTactic {
+  readonly name: string;
+  refuses(group: GroupView): string | undefined;
+  candidates(group: GroupView): readonly LibraryCandidate[];
+  emit(group: GroupView): Promise<EmittedStep>;
+}
+
+type LibraryCandidate = Omit<Candidate, 'tactic'>;
+
+/** @param refuseOperands the backend's own word on what its memory can hold */
+export function libraryTactic(
+  backend: LibraryBackend,
+  refuseOperands: (group: GroupView) => string | undefined,
+): LibraryTactic {
+  const kernelsOf = (group: GroupView): LibraryKernels | undefined =>
+    group.anchor && provided.get(keyOf(backend, group.anchor.op));
+  return {
+    name: 'library',
+    refuses(group: GroupView): string | undefined {
+      const kernels = kernelsOf(group);
+      if (!kernels) return 'no plugin of a library';
+      if (group.node !== group.anchor) return 'only the operator itself';
+      return refuseOperands(group) ?? kernels.refuses(problemOf(group));
+    },
+    candidates: (group) => [
+      {
+        parameters: {},
+        inputs: group.node.inputs.map(() => 'rows'),
+        outputs: group.outputs.map(() => 'rows'),
+        stridedOutput: false,
+        estimate: 10,
+        producer: kernelsOf(group)!.producer,
+      },
+    ],
+    async emit(group: GroupView): Promise<EmittedStep> {
+      return {
+        kernel: 'plugin',
+        attributes: kernelsOf(group)!.attributes(problemOf(group)),
+        inputs: group.node.inputs.map((v, index) => (v ? { kind: 'input', index } : { kind: 'omitted' })),
+        outputs: group.outputs.map((_, index) => ({ kind: 'output', index })),
+      };
+    },
+  };
+}
+
+function problemOf({ node }: GroupView): KernelProblem {
+  const operand = ({ type }: { type: unknown }): KernelOperand => {
+    const { dtype, dims } = type as TensorType;
+    return { dtype, dims: dims! };
+  };
+  return {
+    inputs: node.inputs.map((v) => v && operand(v)),
+    outputs: node.outputs.map(operand),
+    attributes: node.attributes,
+  };
+}

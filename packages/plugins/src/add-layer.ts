@@ -1,0 +1,59 @@
+/** A plugin as a layer of a network made in code: its operands and fields, checked by name. */
+
+import {
+  ConstantData,
+  type LayerOptions,
+  type NetworkDefinition,
+  type NetworkTensor,
+  Tensor,
+  TensorwrightError,
+} from '@tensorwright/core';
+import { checkFields, type FieldSchema } from './fields.js';
+import { byName, nameOf } from './names.js';
+import type { AnyPlugin, Names } from './plugin.js';
+
+type Given = Readonly<Record<string, NetworkTensor | undefined>>;
+
+/** @param rest the fields and the layer's options, both of which may be left out */
+export function addLayer(
+  plugin: AnyPlugin,
+  network: NetworkDefinition,
+  given: Given,
+  [values, options]: readonly [fields?: Readonly<Record<string, unknown>>, options?: LayerOptions],
+): Record<string, NetworkTensor> {
+  const { title, inputs, fields, outputs, operator } = plugin;
+  const operands = operandsOf(title, inputs, given);
+  const attributes = attributesOf(title, fields, values ?? {});
+  return byName(outputs, network.addOperator(operator.name, operands, attributes, options)) as Record<
+    string,
+    NetworkTensor
+  >;
+}
+
+function operandsOf(title: string, inputs: Names, given: Given): (NetworkTensor | undefined)[] {
+  const names = inputs.map(nameOf);
+  const fail = (message: string, input: string): never => {
+    throw new TensorwrightError('ERR_INVALID_ARGUMENT', `plugin ${title}: ${message}`, { plugin: title, input });
+  };
+  for (const name of Object.keys(given))
+    if (!names.includes(name)) fail(`there is no input '${name}'; its inputs: ${names.join(', ')}`, name);
+  return inputs.map((declared) => {
+    const tensor = given[nameOf(declared)];
+    if (!tensor && !declared.endsWith('?')) fail(`input '${declared}' is missing`, declared);
+    return tensor;
+  });
+}
+
+/** Fields as a node's attributes. */
+function attributesOf(
+  title: string,
+  schema: FieldSchema,
+  given: Readonly<Record<string, unknown>>,
+): Record<string, never> {
+  checkFields(title, schema, given);
+  const entries = Object.entries(given).map(([name, value]) => [
+    name,
+    value instanceof Tensor ? ConstantData.of(value as Tensor) : value,
+  ]);
+  return Object.fromEntries(entries) as Record<string, never>;
+}

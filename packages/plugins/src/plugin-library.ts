@@ -1,0 +1,233 @@
+/** Plugins out of shared libraries, written in C or C++ against tensorwright/plugin.h. */
+
+import {
+  addDims,
+  applyDimFunction,
+  type Attributes,
+  type Dim,
+  type DimFunction,
+  type InferContext,
+  type KernelProblem,
+  type LibraryBackend,
+  mulDims,
+  type Operator,
+  type PlanAttribute,
+  provideLibraryKernels,
+  registerOperator,
+  subDims,
+  TensorwrightError,
+  tensorType,
+  type Type,
+} from '@tensorwright/core';
+import { loadNative, type PluginLibraryHandle, type PluginRecord, type PluginShape } from '@tensorwright/native';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { addLayer } from './add-layer.js';
+import { rememberPlugin } from './defined.js';
+import type { Field, FieldSchema } from './fields.js';
+import { checkKey, operatorNameOf, titleOf } from './plugin-key.js';
+import type { Plugin } from './plugin.js';
+
+/** The codes that libraries of one name and version are compiled from may differ: the newest loaded is called. */
+const owners = new Map<string, PluginLibrary>();
+
+export class PluginLibrary {
+  readonly path: string;
+  /** To be registered: `registry.register(library.plugins[0])`. */
+  readonly plugins: readonly Plugin[];
+  readonly #handle: PluginLibraryHandle;
+  readonly #withdraw: readonly (() => void)[];
+
+  private constructor(path: string) {
+    this.path = path;
+    const digest = digestOf(path);
+    this.#handle = loadNative().openPlugins(path);
+    const withdraw: (() => void)[] = [];
+    try {
+      this.plugins = this.#handle.plugins().map((record, position) => {
+        const plugin = pluginOf(record);
+        owners.set(plugin.operator.name, this);
+        for (const backend of ['cpu', 'cuda'] as const)
+          withdraw.push(this.#provide(plugin, backend, position, `${plugin.title} ${digest}`));
+        return plugin;
+      });
+    } catch (error) {
+      for (const undo of withdraw) undo();
+      this.#handle.close();
+      throw error;
+    }
+    this.#withdraw = withdraw;
+  }
+
+  /**
+   * Loads a library: a shared library's path, or the name of an npm package whose package.json names its library in
+   * `tensorwright.plugins`. Plans that call its plugins can be built and loaded until it is closed.
+   * @throws ERR_PLUGIN when the file is no plugin library, or one for another interface
+   */
+  static load(library: string, from: string = join(process.cwd(), 'package.json')): PluginLibrary {
+    return new PluginLibrary(
+      /[/\\]|\.(so|dylib|dll|node)$/.test(library) ? resolve(library) : inPackage(library, from),
+    );
+  }
+
+  /** Types and shapes of a plugin's outputs. */
+  infer(record: PluginRecord, c: InferContext): readonly Type[] {
+    const position = this.#handle.plugins().findIndex((p) => titleOf(p) === titleOf(record));
+    const unknowns: Dim[] = [];
+    const inputs = record.inputs.map((_, i): PluginShape | null => {
+      if (!c.has(i)) return null;
+      const { dtype } = c.tensor(i);
+      const dims = c.dims(i).map((d) => (typeof d === 'number' ? d : (unknowns.push(d), null)));
+      return { dtype, dims };
+    });
+    const { outputs, dataDependent } = this.#handle.infer(position, fieldAttributes(record, c.attributes), inputs);
+    const fresh = dataDependent.map(([min, max], i) => c.fresh(`${record.name}${String(i)}`, { min, max }));
+    return outputs.map(({ dtype, dims }) =>
+      tensorType(
+        dtype,
+        dims.map((code) => extentOf(code, unknowns, fresh)),
+      ),
+    );
+  }
+
+  /** Plans that are loaded go on; none can be built or loaded any more. A second call does nothing. */
+  close(): void {
+    if (this.#handle.closed) return;
+    for (const undo of this.#withdraw) undo();
+    for (const [operator, owner] of owners) if (owner === this) owners.delete(operator);
+    this.#handle.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #provide(plugin: Plugin, backend: LibraryBackend, position: number, producer: string): () => void {
+    const record = this.#handle.plugins()[position]!;
+    return provideLibraryKernels(backend, plugin.operator.name, {
+      producer,
+      refuses: (problem) => {
+        const { inputs, outputs } = shapesOf(problem);
+        const fields = fieldAttributes(record, problem.attributes);
+        return this.#handle.supports(position, fields, inputs, outputs, backend)
+          ? undefined
+          : `plugin ${plugin.title} does not run on ${backend} with operands of these types`;
+      },
+      attributes: ({ attributes }) => ({ ...plugin.key, ...fieldAttributes(record, attributes) }),
+    });
+  }
+}
+
+function digestOf(path: string): string {
+  try {
+    return createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 16);
+  } catch (cause) {
+    throw new TensorwrightError('ERR_PLUGIN', `${path}: the plugin library cannot be read`, { path }, { cause });
+  }
+}
+
+function inPackage(name: string, from: string): string {
+  const fail = (message: string, cause?: unknown): never => {
+    throw new TensorwrightError('ERR_PLUGIN', `package '${name}': ${message}`, { package: name }, { cause });
+  };
+  let file: string;
+  try {
+    file = createRequire(from).resolve(`${name}/package.json`);
+  } catch (cause) {
+    return fail('it is not installed, or does not export its package.json', cause);
+  }
+  const manifest = JSON.parse(readFileSync(file, 'utf8')) as { tensorwright?: { plugins?: unknown } };
+  const library = manifest.tensorwright?.plugins;
+  if (typeof library !== 'string')
+    return fail('its package.json names no library: { "tensorwright": { "plugins": "build/….so" } }');
+  return join(dirname(file), library);
+}
+
+/** The same plugin of a library that is loaded again is the same operator. */
+function pluginOf(record: PluginRecord): Plugin {
+  const key = { name: record.name, version: record.version, namespace: record.namespace };
+  checkKey(key);
+  const title = titleOf(key);
+  const fields: FieldSchema = Object.fromEntries(
+    record.fields.map(({ name, kind, default: fallback }): [string, Field<unknown>] => [
+      name,
+      { kind, default: fallback },
+    ]),
+  );
+  const operator = operatorOfRecord(record, operatorNameOf(key), title);
+  const { inputs, outputs } = record;
+  const plugin: Plugin = {
+    key,
+    title,
+    fields,
+    inputs,
+    outputs,
+    operator,
+    addTo: (network, given, ...rest) => addLayer(plugin, network, given, rest),
+  };
+  rememberPlugin(plugin);
+  return plugin;
+}
+
+const operators = new Map<string, Operator>();
+
+function operatorOfRecord(record: PluginRecord, name: string, title: string): Operator {
+  const known = operators.get(name);
+  if (known) return known;
+  const operator = registerOperator({
+    name,
+    kind: 'opaque',
+    inputs: record.inputs,
+    outputs: record.outputs,
+    attributes: Object.fromEntries(record.fields.map((f) => [f.name, f.default])),
+    infer: (c) => {
+      const owner = owners.get(name);
+      if (!owner)
+        throw new TensorwrightError('ERR_PLUGIN', `the library of plugin ${title} is closed`, { plugin: title });
+      return owner.infer(record, c);
+    },
+  });
+  operators.set(name, operator);
+  return operator;
+}
+
+/** As the native step has them. */
+function fieldAttributes(record: PluginRecord, attributes: Attributes): Record<string, PlanAttribute> {
+  return Object.fromEntries(
+    record.fields
+      .filter(({ name }) => attributes[name] !== undefined)
+      .map(({ name }) => [`field:${name}`, attributes[name] as PlanAttribute]),
+  );
+}
+
+function shapesOf(problem: KernelProblem): { inputs: (PluginShape | null)[]; outputs: PluginShape[] } {
+  const shape = ({ dtype, dims }: KernelProblem['outputs'][number]): PluginShape => ({
+    dtype,
+    dims: dims.map((d) => (typeof d === 'number' ? d : null)),
+  });
+  return { inputs: problem.inputs.map((o) => (o ? shape(o) : null)), outputs: problem.outputs.map(shape) };
+}
+
+/** An extent out of the library's postfix code. */
+function extentOf(code: readonly string[], unknowns: readonly Dim[], fresh: readonly Dim[]): Dim {
+  const stack: Dim[] = [];
+  for (const token of code) {
+    if (/^-?\d+$/.test(token)) stack.push(Number(token));
+    else if (token.startsWith('x')) stack.push(unknowns[Number(token.slice(1))]!);
+    else if (token.startsWith('f') && token !== 'floordiv') stack.push(fresh[Number(token.slice(1))]!);
+    else {
+      const b = stack.pop()!;
+      const a = stack.pop()!;
+      stack.push(combine(token, a, b));
+    }
+  }
+  return stack[0]!;
+}
+
+function combine(operation: string, a: Dim, b: Dim): Dim {
+  if (operation === '+') return addDims(a, b);
+  if (operation === '-') return subDims(a, b);
+  return operation === '*' ? mulDims(a, b) : applyDimFunction(operation as DimFunction, a, b);
+}

@@ -1,0 +1,164 @@
+/** Plugins out of shared libraries, compiled here. */
+
+import { Builder } from '@tensorwright/builder';
+import { NetworkDefinition, type NetworkTensor, Tensor } from '@tensorwright/core';
+import { PluginLibrary, PluginRegistry } from '@tensorwright/plugins';
+import { Runtime } from '@tensorwright/runtime';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const compiler = process.env['CXX'] ?? 'c++';
+const hasCompiler = spawnSync(compiler, ['--version']).status === 0 && process.platform === 'linux';
+const folder = mkdtempSync(join(tmpdir(), 'tensorwright-library-'));
+const root = join(import.meta.dirname, '..', '..', '..');
+
+function compile(file: string, source: string, ...options: string[]): string {
+  const path = join(folder, file);
+  const include = `-I${join(root, 'native', 'include')}`;
+  const made = spawnSync(compiler, ['-std=c++17', '-O1', '-fPIC', '-shared', include, ...options, source, '-o', path]);
+  if (made.status !== 0) throw new Error(made.stderr.toString());
+  return path;
+}
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const floats = (...values: number[]): Tensor => new Tensor('float32', Float32Array.from(values), [values.length]);
+const numbers = (t: Tensor | undefined): number[] => [...(t!.data as Float32Array)];
+
+describe.skipIf(!hasCompiler)('a plugin library', () => {
+  let first: string, second: string;
+  beforeAll(() => {
+    const source = join(import.meta.dirname, 'support', 'library.cpp');
+    first = compile('first.so', source);
+    second = compile('second.so', source, '-DVERSION="2"', '-DPOWER=2');
+  }, 120_000);
+
+  /** The plan of a network whose outputs `layers` makes of one input. */
+  async function plan(
+    layers: (n: NetworkDefinition, x: NetworkTensor) => Record<string, NetworkTensor>,
+    dims: readonly (number | string)[],
+  ): Promise<Uint8Array> {
+    const n = new NetworkDefinition();
+    for (const [name, tensor] of Object.entries(layers(n, n.addInput('x', 'float32', dims))))
+      n.markOutput(tensor, name);
+    return (await new Builder().build(n.toNetwork(), { backends: ['cpu'] })).toBytes();
+  }
+
+  async function run(bytes: Uint8Array, x: Tensor): Promise<Record<string, Tensor>> {
+    await using engine = await Runtime.load(bytes);
+    await using context = engine.createContext();
+    return context.run({ x });
+  }
+
+  it('computes on the processor, with fields, state and scratch memory, for any extents', async () => {
+    using library = PluginLibrary.load(first);
+    expect(library.plugins.map((p) => p.title)).toEqual(['test::Scale 1', 'test::Positive 1', 'test::Throwing 1']);
+    const [scale] = library.plugins;
+    const bytes = await plan((n, x) => scale!.addTo(n, { x }, { by: 3, labels: ['a', 'b'] }), ['rows', 2]);
+    const { y, sums } = await run(bytes, new Tensor('float32', Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]));
+    expect(numbers(y)).toEqual([3, 6, 9, 12, 15, 18]);
+    expect(numbers(sums)).toEqual([9, 21, 33]);
+  });
+
+  it('gives outputs whose size the values decide', async () => {
+    using library = PluginLibrary.load(first);
+    const positive = library.plugins[1]!;
+    const bytes = await plan((n, x) => positive.addTo(n, { x }), ['n']);
+    const { y } = await run(bytes, floats(1, -2, 3, 0, 5));
+    expect(numbers(y)).toEqual([1, 3, 5]);
+  });
+
+  it('has versions side by side, and goes when it is closed', async () => {
+    const one = PluginLibrary.load(first);
+    const two = PluginLibrary.load(second);
+    const registry = new PluginRegistry().register(one.plugins[0]!).register(two.plugins[0]!);
+    const call = { by: 3, labels: ['a', 'b'] };
+    const bytes = await plan(
+      (n, x) => ({
+        one: one.plugins[0]!.addTo(n, { x }, call)['y']!,
+        two: two.plugins[0]!.addTo(n, { x }, call)['y']!,
+      }),
+      [1, 2],
+    );
+    expect(registry.get({ name: 'Scale' }).title).toBe('test::Scale 2');
+    const x = new Tensor('float32', Float32Array.of(1, 2), [1, 2]);
+    const both = await run(bytes, x);
+    expect([numbers(both['one']), numbers(both['two'])]).toEqual([
+      [3, 6],
+      [9, 36],
+    ]);
+    const engine = await Runtime.load(bytes);
+    two.close();
+    two.close();
+    // What is loaded goes on; what is not cannot begin.
+    await using context = engine.createContext();
+    expect(numbers((await context.run({ x }))['two'])).toEqual([9, 36]);
+    await expect(run(bytes, x)).rejects.toMatchObject({
+      code: 'ERR_PLUGIN',
+      message: expect.stringMatching(/no loaded library has plugin test::Scale 2; looked in .*first\.so/) as string,
+    });
+    await engine.close();
+    using again = PluginLibrary.load(second);
+    expect(again.plugins[0]!.title).toBe('test::Scale 2');
+    expect(numbers((await run(bytes, x))['two'])).toEqual([9, 36]);
+    one.close();
+  });
+
+  it('names what its plugins refuse and throw', async () => {
+    using library = PluginLibrary.load(first);
+    const [scale, , throwing] = library.plugins;
+    await expect(plan((n, x) => scale!.addTo(n, { x }, { labels: ['a', 'b'] }), [2])).rejects.toMatchObject({
+      message: expect.stringContaining('plugin test::Scale 1: infer failed: x must have rank 2') as string,
+    });
+    await expect(plan((n, x) => scale!.addTo(n, { x }), [1, 2])).rejects.toThrow(/field 'labels' is missing/);
+    const wrong = await plan((n, x) => scale!.addTo(n, { x }, { labels: ['a'] }), [1, 2]);
+    await expect(run(wrong, new Tensor('float32', Float32Array.of(1, 2), [1, 2]))).rejects.toMatchObject({
+      code: 'ERR_PLUGIN',
+      message: expect.stringContaining('enqueue failed: labels must be two') as string,
+    });
+    const bytes = await plan((n, x) => throwing!.addTo(n, { x }), [1]);
+    await expect(run(bytes, floats(1))).rejects.toMatchObject({
+      code: 'ERR_PLUGIN',
+      message: expect.stringContaining('plugin test::Throwing 1: enqueue failed: out of luck') as string,
+    });
+  });
+
+  it('is refused when it is none, or one for another interface', () => {
+    const text = join(folder, 'text.so');
+    writeFileSync(text, 'no library');
+    const other = join(folder, 'other.cpp');
+    writeFileSync(other, 'extern "C" int nothing() { return 0; }');
+    const old = join(folder, 'old.cpp');
+    writeFileSync(
+      old,
+      '#include <cstdint>\nextern "C" { extern const std::uint32_t tensorwright_plugin_interface = 77; void* tensorwright_plugins() { return nullptr; } }',
+    );
+    const refusal = (path: string): unknown => {
+      try {
+        return PluginLibrary.load(path);
+      } catch (error) {
+        return error;
+      }
+    };
+    const code = 'ERR_PLUGIN';
+    const saying = (text: string): object => ({ code, message: expect.stringContaining(text) as string });
+    expect(refusal(text)).toMatchObject(saying('it is no library that can be loaded'));
+    expect(refusal(compile('other.so', other))).toMatchObject(saying('it is no plugin library'));
+    expect(refusal(compile('old.so', old))).toMatchObject(saying('it was built for plugin interface 77, this is 1'));
+    expect(refusal(join(folder, 'missing.so'))).toMatchObject(saying('missing.so: the plugin library cannot be read'));
+    expect(refusal('no-such-package')).toMatchObject(saying("package 'no-such-package': it is not installed"));
+  });
+
+  it('comes from an npm package', () => {
+    const home = join(folder, 'node_modules', 'some-plugins');
+    mkdirSync(home, { recursive: true });
+    writeFileSync(join(home, 'package.json'), JSON.stringify({ tensorwright: { plugins: '../../first.so' } }));
+    using library = PluginLibrary.load('some-plugins', join(folder, 'package.json'));
+    expect(library.plugins).toHaveLength(3);
+  });
+});
