@@ -95,8 +95,9 @@ function differingNumbers(found: Tensor, expected: Tensor, { tolerance }: Closen
   for (let i = 0; i < a.length; i++) {
     const x = a[i]!;
     const y = b[i]!;
-    if (x === y || Math.abs(x - y) <= tolerance * (Math.abs(y) + scale) || (Number.isNaN(x) && Number.isNaN(y)))
-      continue;
+    const both = Number.isFinite(x) && Number.isFinite(y);
+    if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
+    if (both && Math.abs(x - y) <= tolerance * (Math.abs(y) + scale)) continue;
     differing++;
     if (first < 0) first = i;
   }
