@@ -52,7 +52,7 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
   async function run(bytes: Uint8Array, x: Tensor): Promise<Record<string, Tensor>> {
     await using engine = await Runtime.load(bytes);
     await using context = engine.createContext();
-    return context.run({ x });
+    return await context.run({ x });
   }
 
   it('computes on the processor, with fields, state and scratch memory, for any extents', async () => {
