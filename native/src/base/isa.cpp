@@ -1,5 +1,5 @@
 // Asks the processor, and the operating system's saved register state, which instruction set level may run.
-#include "base/isa.h"
+#include "base/isa_extensions.h"
 
 #include <algorithm>
 #include <atomic>
@@ -24,6 +24,7 @@ struct Detected {
   Isa level = Isa::kV2;
   bool vnni = false;
   bool bf16 = false;
+  bool avx_vnni = false;
 };
 
 #if TW_X86
@@ -83,6 +84,7 @@ Detected detect() {
   const uint64_t state = enabled_state();
   if ((state & 0x6) != 0x6) return d;
   d.level = Isa::kAvx2;
+  d.avx_vnni = all(seven_one.eax, {4});
 
   // F, DQ, CD, BW, VL.
   if (!all(seven.ebx, {16, 17, 28, 30, 31}) || (state & 0xE6) != 0xE6) return d;
@@ -114,6 +116,7 @@ const Detected& detected() {
 }
 
 std::atomic<Isa> limit{Isa::kAmx};
+std::atomic<bool> extensions{true};
 
 }  // namespace
 
@@ -137,8 +140,12 @@ std::string_view name(Isa level) {
   return "unknown";
 }
 
-bool has_vnni() { return detected().vnni && isa() >= Isa::kAvx512; }
+bool has_vnni() { return detected().vnni && isa() >= Isa::kAvx512 && extensions; }
 
-bool has_avx512_bf16() { return detected().bf16 && isa() >= Isa::kAvx512; }
+bool has_avx512_bf16() { return detected().bf16 && isa() >= Isa::kAvx512 && extensions; }
+
+bool has_avx_vnni() { return detected().avx_vnni && isa() >= Isa::kAvx2 && extensions; }
+
+void limit_extensions(bool allowed) { extensions = allowed; }
 
 }  // namespace tw

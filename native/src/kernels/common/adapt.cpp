@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/common/shape.h"
+#include "kernels/contraction/word_loops.h"
 #include "tape/tape.h"
 
 namespace tw {
@@ -75,13 +76,18 @@ void convert_layout(ThreadPool& pool, const Tensor& from, const Tensor& to) {
   static const std::shared_ptr<const Tape> identity = Tape::parse({"in f32 0"}, {0});
   const auto at = [](const Tensor& t, int64_t offset) { return t.as<std::byte>() + packed_bytes(t.dtype, offset); };
   const auto convert = [&](int64_t from_offset, int64_t a, int64_t to_offset, int64_t b, int64_t n) {
+    if (a == 1 && b == 1 && from.dtype == DType::kBFloat16 && to.dtype == DType::kFloat32)
+      return word_loops().widen(from.as<uint16_t>() + from_offset, n, to.as<float>() + to_offset);
+    if (a == 1 && b == 1 && from.dtype == DType::kFloat32 && to.dtype == DType::kBFloat16)
+      return word_loops().narrow(from.as<float>() + from_offset, n, to.as<uint16_t>() + to_offset);
     const TapeOperand operand{at(from, from_offset), from.dtype, a};
     const TapeResult result{at(to, to_offset), to.dtype, b};
     identity->run(n, {&operand, 1}, {&result, 1});
   };
   const int64_t n = from.count();
   if (n == 0) return;
-  if (from.contiguous() && to.contiguous()) {  // whole bytes of packed types stay with one thread
+  const bool both_last = from.channels_last() && to.channels_last();
+  if ((from.contiguous() && to.contiguous()) || both_last) {  // whole bytes of packed types stay with one thread
     constexpr int64_t kPiece = 1024;
     pool.parallel_ranges((n + kPiece - 1) / kPiece, kGrain / kPiece, [&](int64_t begin, int64_t end, int) {
       convert(begin * kPiece, 1, begin * kPiece, 1, std::min(n, end * kPiece) - begin * kPiece);
@@ -179,7 +185,7 @@ class Adapted final : public Kernel {
     if (!copied(t, any_layout)) return bytes;
     const bool skipped = workspace && !t.data;  // an output nobody reads
     t.dtype = inner_dtype(t.dtype, policy_);
-    t.set_row_major();
+    if (policy_.dense || t.contiguous() || !t.channels_last()) t.set_row_major();
     t.data = workspace && !skipped ? workspace + bytes : nullptr;
     return bytes + align(packed_bytes(t.dtype, t.count()));
   }

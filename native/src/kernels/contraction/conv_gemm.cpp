@@ -8,29 +8,40 @@
 #include "kernels/contraction/strided.h"
 
 namespace tw {
-namespace {
 
-ConvOrder order_of(const ConvAttributes& a) {
+ConvOrder conv_order(const ConvAttributes& a) {
   return a.algorithm == "nchw" ? ConvOrder::kChannelsThenTaps : ConvOrder::kTapsThenChannels;
 }
 
-struct WeightSpaces {
-  Space groups, k, columns;
-};
-
-WeightSpaces weight_spaces(const ConvAttributes& a, const Tensor& w) {
+ConvWeightSpaces conv_weight_spaces(const ConvAttributes& a, const Tensor& w) {
   require(w.rank == static_cast<int>(a.kernel.size()) + 2 && w.dims[0] % a.group == 0, Code::kInvalidArgument,
           "conv: weights do not match kernelShape and group");
-  WeightSpaces s;
+  ConvWeightSpaces s;
   s.groups.operands = s.k.operands = s.columns.operands = 1;
   const int64_t outputs = w.dims[0] / a.group, group_stride = outputs * w.strides[0];
   s.groups.add(a.group, &group_stride);
   s.columns.add(outputs, &w.strides[0]);
-  if (order_of(a) == ConvOrder::kChannelsThenTaps) s.k.add(w.dims[1], &w.strides[1]);
+  if (conv_order(a) == ConvOrder::kChannelsThenTaps) s.k.add(w.dims[1], &w.strides[1]);
   for (int i = 2; i < w.rank; ++i) s.k.add(w.dims[i], &w.strides[i]);
-  if (order_of(a) == ConvOrder::kTapsThenChannels) s.k.add(w.dims[1], &w.strides[1]);
+  if (conv_order(a) == ConvOrder::kTapsThenChannels) s.k.add(w.dims[1], &w.strides[1]);
   return s;
 }
+
+PointwiseSpaces pointwise_spaces(const ConvGeometry& g) {
+  PointwiseSpaces s;
+  s.groups.operands = s.rows.operands = s.k.operands = 1;
+  const int64_t group_stride = g.channels * g.x_channel;
+  s.groups.add(g.groups, &group_stride);
+  s.rows.add(g.batch, &g.x_batch);
+  for (int i = 0; i < 3; ++i) {
+    const int64_t stride = g.x[i] * g.stride[i];
+    s.rows.add(g.out[i], &stride);
+  }
+  s.k.add(g.channels, &g.x_channel);
+  return s;
+}
+
+namespace {
 
 class ConvGemm final : public Kernel {
  public:
@@ -59,7 +70,7 @@ class ConvGemm final : public Kernel {
     const Sink sink = conv_sink(g, epilogue_, inputs, outputs[0]);
     if (in_place(g)) {
       const int64_t per_group = group_floats(g);
-      return run_conv_direct(context.pool, context.workspace, g, order_of(attributes_), inputs[0].as<float>(),
+      return run_conv_direct(context.pool, context.workspace, g, conv_order(attributes_), inputs[0].as<float>(),
                              inputs[1].as<float>(), per_group, sink);
     }
     if (const auto parts = regions(g); !parts.empty()) {
@@ -68,7 +79,7 @@ class ConvGemm final : public Kernel {
                               outputs[0]);
     }
     if (g.taps() == 1 && g.unpadded()) return multiply(context, g, pointwise_rows(g, inputs[0]), inputs[1], sink);
-    multiply(context, g, ConvRows(g, order_of(attributes_), inputs[0].as<float>()), inputs[1], sink);
+    multiply(context, g, ConvRows(g, conv_order(attributes_), inputs[0].as<float>()), inputs[1], sink);
   }
 
  private:
@@ -77,11 +88,11 @@ class ConvGemm final : public Kernel {
   }
 
   bool in_place(const ConvGeometry& g) const {
-    return packed_ && g.taps() > 1 && prefers_direct(g, order_of(attributes_));
+    return packed_ && g.taps() > 1 && prefers_direct(g, conv_order(attributes_));
   }
 
   std::vector<ConvRegion> regions(const ConvGeometry& g) const {
-    return packed_ && order_of(attributes_) == ConvOrder::kTapsThenChannels ? conv_regions(g)
+    return packed_ && conv_order(attributes_) == ConvOrder::kTapsThenChannels ? conv_regions(g)
                                                                             : std::vector<ConvRegion>{};
   }
 
@@ -89,17 +100,8 @@ class ConvGemm final : public Kernel {
   static int64_t group_floats(const ConvGeometry& g) { return g.taps() * g.channels * padded_columns(g.outputs); }
 
   static StridedRows pointwise_rows(const ConvGeometry& g, const Tensor& x) {
-    Space groups, rows, k;
-    groups.operands = rows.operands = k.operands = 1;
-    const int64_t group_stride = g.channels * g.x_channel;
-    groups.add(g.groups, &group_stride);
-    rows.add(g.batch, &g.x_batch);
-    for (int i = 0; i < 3; ++i) {
-      const int64_t stride = g.x[i] * g.stride[i];
-      rows.add(g.out[i], &stride);
-    }
-    k.add(g.channels, &g.x_channel);
-    return StridedRows(x.as<float>(), groups, rows, k);
+    const PointwiseSpaces s = pointwise_spaces(g);
+    return StridedRows(x.as<float>(), s.groups, s.rows, s.k);
   }
 
   void multiply(KernelContext& context, const ConvGeometry& g, const RowSource& rows, const Tensor& w,
@@ -109,7 +111,7 @@ class ConvGemm final : public Kernel {
       return run_gemm(context.pool, context.workspace, shape, rows,
                       PackedPanels(w.as<float>(), shape.k, group_floats(g)), sink);
     }
-    const WeightSpaces s = weight_spaces(attributes_, w);
+    const ConvWeightSpaces s = conv_weight_spaces(attributes_, w);
     run_gemm(context.pool, context.workspace, shape, rows, StridedPanels(w.as<float>(), s.groups, s.k, s.columns),
              sink);
   }
@@ -175,12 +177,12 @@ Sink conv_sink(const ConvGeometry& g, const Epilogue& epilogue, std::span<const 
 }
 
 size_t packed_conv_gemm_bytes(const Attributes& attributes, std::span<const int64_t> weight_dims) {
-  const WeightSpaces s = weight_spaces(ConvAttributes(attributes), dense_weights(nullptr, weight_dims));
+  const ConvWeightSpaces s = conv_weight_spaces(ConvAttributes(attributes), dense_weights(nullptr, weight_dims));
   return static_cast<size_t>(s.groups.count() * s.k.count() * padded_columns(s.columns.count())) * sizeof(float);
 }
 
 void pack_conv_gemm(const Attributes& attributes, const Tensor& weights, std::byte* out, ThreadPool& pool) {
-  const WeightSpaces s = weight_spaces(ConvAttributes(attributes), weights);
+  const ConvWeightSpaces s = conv_weight_spaces(ConvAttributes(attributes), weights);
   pack_panels(weights.as<float>(), s.groups, s.k, s.columns, reinterpret_cast<float*>(out), pool);
 }
 

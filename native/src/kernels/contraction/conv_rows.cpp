@@ -2,7 +2,7 @@
 
 namespace tw {
 
-ConvRows::ConvRows(const ConvGeometry& g, ConvOrder order, const float* x) : geometry_(g), x_(x) {
+ConvRuns::ConvRuns(const ConvGeometry& g, ConvOrder order) {
   gather_.geometry = &g;
   const bool taps_first = order == ConvOrder::kTapsThenChannels;
   // Along a line of taps, channels first need nothing; taps first need the channels of neighbours to touch.
@@ -27,7 +27,8 @@ ConvRows::ConvRows(const ConvGeometry& g, ConvOrder order, const float* x) : geo
 
 const float* ConvRows::rows(int64_t group, int64_t m, int rows, int64_t k, int64_t kc, float* scratch,
                             int64_t& ld) const {
-  conv_rows_table().gather(gather_, x_ + group * geometry_.channels * geometry_.x_channel, m, rows, k, kc, scratch, ld);
+  const float* x = x_ + group * geometry_.channels * geometry_.x_channel;
+  conv_rows_table().gather(runs_.gather(), x, m, rows, k, kc, scratch, ld);
   return scratch;
 }
 

@@ -21,10 +21,28 @@ TW_SIMD_INLINE void clear(float* dst, int64_t n) {
   if (n > 0) F32::set(0).store_part(dst, n);
 }
 
+// Runs are mostly a few cache lines long, where calls of memcpy would show.
+template <typename T>
+TW_SIMD_INLINE void copy(const T* src, int64_t element, int64_t n, T* dst) {
+  if (element != 1) {
+    for (int64_t i = 0; i < n; ++i) dst[i] = src[i * element];
+    return;
+  }
+  constexpr int64_t kBlock = 32 / sizeof(T);
+  for (; n >= kBlock; n -= kBlock, src += kBlock, dst += kBlock) __builtin_memcpy(dst, src, 32);
+  for (int64_t i = 0; i < n; ++i) dst[i] = src[i];
+}
+
+template <typename T>
+TW_SIMD_INLINE void clear(T* dst, int64_t n) {
+  __builtin_memset(dst, 0, static_cast<size_t>(n) * sizeof(T));
+}
+
 TW_SIMD_INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 TW_SIMD_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 
-void gather(const ConvGather& t, const float* x, int64_t m, int rows, int64_t k, int64_t kc, float* dst, int64_t ld) {
+template <typename T>
+void gather(const ConvGather& t, const T* x, int64_t m, int rows, int64_t k, int64_t kc, T* dst, int64_t ld) {
   if (kc == 0) return;
   const ConvGeometry& g = *t.geometry;
   const int64_t positions = t.positions, unit = t.unit, element = t.element, length = positions * unit;
@@ -39,8 +57,8 @@ void gather(const ConvGather& t, const float* x, int64_t m, int rows, int64_t k,
   for (int r = 0; r < rows; ++r, dst += ld) {
     const int64_t d = point[0] * g.stride[0] - g.pad[0], h = point[1] * g.stride[1] - g.pad[1],
                   w = point[2] * g.stride[2] - g.pad[2];
-    const float* base = x + n * g.x_batch + d * g.x[0] + h * g.x[1] + w * g.x[2];
-    float* to = dst;
+    const T* base = x + n * g.x_batch + d * g.x[0] + h * g.x[1] + w * g.x[2];
+    T* to = dst;
     int64_t run = first_run, from = first_from;
     for (int64_t left = kc; left > 0; ++run, from = 0) {
       const int64_t count = at_most(length - from, left);
@@ -78,7 +96,7 @@ void gather(const ConvGather& t, const float* x, int64_t m, int rows, int64_t k,
 }  // namespace
 
 const ConvRowsTable& conv_rows_table() {
-  static constexpr ConvRowsTable table = {gather};
+  static constexpr ConvRowsTable table = {gather<float>, gather<uint16_t>, gather<uint8_t>};
   return table;
 }
 

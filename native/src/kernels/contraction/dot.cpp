@@ -19,6 +19,8 @@ class Dot final : public Kernel {
 
   void check(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const override {
     check_dot(labels_, epilogue_, inputs, outputs, packed_);
+    const GemmShape s = dot_shape(labels_, inputs[0], outputs[0]);
+    if (packed_) check_packed(inputs[1], s.batch * s.k * padded_columns(s.n));
   }
 
   size_t workspace_bytes(std::span<const Tensor> inputs, std::span<const Tensor> outputs, int threads) const override {

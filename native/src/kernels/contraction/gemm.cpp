@@ -6,6 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/contraction/word_loops.h"
+
 namespace tw {
 namespace {
 
@@ -30,9 +32,11 @@ struct Blocking {
   std::vector<DepthRange> k_blocks;
   int64_t kc = 0, nc, mc;  // the largest of each
   int64_t lda;         // of copied tiles: not a multiple of a page, so that rows spread over the cache's sets
+  int64_t tile_rows;
 
-  Blocking(const GemmShape& s, std::span<const DepthRange> ranges, int threads, bool packs_b) {
-    m_tiles = ceil_div(s.m, tile_table().rows);
+  Blocking(const GemmShape& s, std::span<const DepthRange> ranges, int threads, bool packs_b, int rows)
+      : tile_rows(rows) {
+    m_tiles = ceil_div(s.m, tile_rows);
     panels = ceil_div(s.n, kPanel);
     // A short A fits the second-level cache however long its rows are.
     const int64_t depth = m_tiles <= 1 && !packs_b ? 4096 : kDepth;
@@ -64,15 +68,17 @@ struct Blocking {
       m_parts = even(m_parts, s.batch * n_parts, m_tiles, threads);
     }
     nc = ceil_div(panels, n_parts) * kPanel;
-    mc = ceil_div(m_tiles, m_parts) * tile_table().rows;
+    mc = ceil_div(m_tiles, m_parts) * tile_rows;
     lda = (kc + 15) / 16 * 16 + 16;
   }
 
-  size_t a_floats() const { return static_cast<size_t>(lda * tile_table().rows); }
+  size_t a_floats() const { return static_cast<size_t>(lda * tile_rows); }
   size_t b_floats() const { return static_cast<size_t>(kc * nc); }
-  size_t c_floats() const { return static_cast<size_t>((k_blocks.size() > 1 ? mc : tile_table().rows) * nc); }
-  size_t lane_floats(bool packs_b, bool direct) const {
-    return ((a_floats() + (packs_b ? b_floats() : 0) + (direct ? 0 : c_floats())) + 15) / 16 * 16;
+  size_t c_floats() const { return static_cast<size_t>((k_blocks.size() > 1 ? mc : tile_rows) * nc); }
+  size_t sum_floats(Words words) const { return words == Words::kInt8 ? static_cast<size_t>(mc + nc) : 0; }
+  size_t lane_floats(bool packs_b, bool direct, Words words) const {
+    const size_t floats = a_floats() + (packs_b ? b_floats() : 0) + (direct ? 0 : c_floats()) + sum_floats(words);
+    return (floats + 15) / 16 * 16;
   }
 };
 
@@ -83,11 +89,14 @@ class Run {
         a_(*job.a),
         b_(*job.b),
         sink_(*job.sink),
-        finish_(sink_),
-        plan_(s_, job.ranges, threads, b_.needs_scratch()) {}
+        words_(job.words),
+        integers_(job.integers),
+        kernel_(tile_kernel(words_)),
+        finish_(sink_, true, words_),
+        plan_(s_, job.ranges, threads, b_.needs_scratch(), kernel_.rows) {}
 
   int64_t tasks() const { return s_.batch * plan_.n_parts * plan_.m_parts; }
-  size_t lane_floats() const { return plan_.lane_floats(b_.needs_scratch(), finish_.direct); }
+  size_t lane_floats() const { return plan_.lane_floats(b_.needs_scratch(), finish_.direct, words_); }
 
   void task(int64_t index, float* a_scratch) const {
     // Parts of m are innermost: threads at work together share a block of B.
@@ -101,11 +110,22 @@ class Run {
     float* b_scratch = a_scratch + plan_.a_floats();
     float* c_scratch = b_scratch + (b_.needs_scratch() ? plan_.b_floats() : 0);
     const int64_t m_begin = piece(s_.m, plan_.m_tiles, tile_begin);
+    int32_t* row_sums = nullptr;  // of A and then, a column, what int32 sums lack
+    int32_t* column_sums = nullptr;
+    if (integers_) {
+      row_sums = reinterpret_cast<int32_t*>(c_scratch + plan_.c_floats());
+      column_sums = row_sums + plan_.mc;
+      std::fill_n(row_sums, plan_.mc + plan_.nc, 0);
+    }
 
     const size_t blocks = plan_.k_blocks.size();
     for (size_t kb = 0; kb < blocks; ++kb) {
       const auto [k, kc] = plan_.k_blocks[kb];
       const Panels panels = b_.block(batch, k, kc, n, n_end - n, b_scratch);
+      if (integers_) {
+        add_column_sums(panels, kc, n, n_end, column_sums);
+        if (kb + 1 == blocks) complete_column_sums(batch, n, n_end, column_sums);
+      }
       for (int64_t t = tile_begin; t < tile_end; ++t) {
         const int64_t m = piece(s_.m, plan_.m_tiles, t);
         const int rows = static_cast<int>(piece(s_.m, plan_.m_tiles, t + 1) - m);
@@ -115,16 +135,45 @@ class Run {
         args.k = kc;
         args.rows = rows;
         args.accumulate = kb > 0;
+        if (integers_ && integers_->b_offset)
+          word_loops().add_row_sums(args.a, args.lda, rows, kc, row_sums + (m - m_begin));
         float* scratch_rows = c_scratch + (blocks > 1 ? (m - m_begin) * plan_.nc : 0);
-        columns(args, panels, batch, m, n, n_end, scratch_rows, kb + 1 == blocks);
+        columns(args, panels, batch, m, n, n_end, scratch_rows, kb + 1 == blocks,
+                integers_ ? row_sums + (m - m_begin) : nullptr, column_sums);
       }
     }
+    if (kernel_.leave) kernel_.leave();
   }
 
  private:
+  // The width of the panel that begins at this column.
+  int64_t width_at(int64_t column) const { return column + kPanel <= s_.n ? kPanel : panel_width(s_.n - column); }
+
+  void add_column_sums(const Panels& panels, int64_t kc, int64_t n, int64_t n_end, int32_t* sums) const {
+    if (!integers_->a_offset || integers_->column_sums) return;
+    for (int64_t column = n, i = 0; column < n_end; column += kPanel, ++i) {
+      const int64_t width = width_at(column);
+      word_loops().add_column_sums(panels.base + i * panels.stride + panels.skip * width, width, kc,
+                                   sums + (column - n));
+    }
+  }
+
+  // From the sums of B's columns to what each column of C lacks. Everything wraps.
+  void complete_column_sums(int64_t batch, int64_t n, int64_t n_end, int32_t* sums) const {
+    const IntegerSums& t = *integers_;
+    const auto times = [](int64_t a, int64_t b) { return static_cast<uint32_t>(a) * static_cast<uint32_t>(b); };
+    const int32_t* packed = t.column_sums ? t.column_sums + batch * padded_columns(s_.n) + n : sums;
+    for (int64_t j = 0; j < n_end - n; ++j) {
+      uint32_t lack = 0;
+      if (t.a_offset) lack -= times(t.a_offset, packed[j]) + times(t.a_offset, times(t.b_offset, t.depth));
+      if (t.bias) lack += times(t.bias_sign, t.bias[batch * t.bias_batch_stride + (n + j) * t.bias_stride]);
+      sums[j] = static_cast<int32_t>(lack);
+    }
+  }
+
   // One tile of rows against all panels of the block, and what follows the last block.
   void columns(TileArgs& args, const Panels& panels, int64_t batch, int64_t m, int64_t n, int64_t n_end,
-               float* scratch_rows, bool last) const {
+               float* scratch_rows, bool last, const int32_t* row_sums, const int32_t* column_sums) const {
     TileRows tile_rows;
     if (finish_.direct)
       tile_rows.point_at_output(sink_, batch, m, args.rows);
@@ -132,21 +181,49 @@ class Run {
       tile_rows.point_at_scratch(scratch_rows, plan_.nc, n, args.rows);
     if (last) tile_rows.finish(sink_, finish_, batch, m, args);
     args.c = tile_rows.out;
-    const auto tile = tile_table().tile;
+    if (last && finish_.narrow && finish_.in_tile) {
+      tile_rows.point_at_narrow_output(sink_, batch, m, args.rows);
+      if (finish_.activation == Activation::kNone) args.narrow_c = tile_rows.narrow;
+    }
     for (int64_t column = n, i = 0; column < n_end; column += kPanel, ++i) {
       args.columns = static_cast<int>(std::min(kPanel, n_end - column));
-      args.ldb = column + kPanel <= s_.n ? kPanel : panel_width(s_.n - column);
+      args.ldb = width_at(column);
       args.b = panels.base + i * panels.stride + panels.skip * args.ldb;
       args.column = column;
-      tile(args);
+      kernel_.tile(args);
     }
-    if (last && finish_.needs_tape(sink_)) run_tape(sink_, batch, m, args.rows, n, n_end, tile_rows.out);
+    if (!last) return;
+    if (integers_) return finish_integers(batch, m, args.rows, n, n_end, tile_rows.out, row_sums, column_sums);
+    if (finish_.activation != Activation::kNone) activate(tile_rows, args.rows, n, n_end);
+    if (finish_.needs_tape(sink_)) run_tape(sink_, batch, m, args.rows, n, n_end, tile_rows.out);
+  }
+
+  // The activation in place and, where the output is narrow, from there into it.
+  void activate(const TileRows& tile_rows, int rows, int64_t n, int64_t n_end) const {
+    for (int r = 0; r < rows; ++r) {
+      float* row = tile_rows.out[r] + n;
+      activation_table().rows({finish_.activation, sink_.epilogue->numbers(), row, row, 1, n_end - n, 0, 0});
+      if (finish_.narrow) word_loops().narrow(row, n_end - n, tile_rows.narrow[r] + n);
+    }
+  }
+
+  void finish_integers(int64_t batch, int64_t m, int rows, int64_t n, int64_t n_end, float* const* sums,
+                       const int32_t* row_sums, const int32_t* column_sums) const {
+    for (int r = 0; r < rows; ++r) {
+      const auto lack = static_cast<uint32_t>(integers_->b_offset) * static_cast<uint32_t>(row_sums[r]);
+      word_loops().finish_sums(sums[r] + n, n_end - n, static_cast<int32_t>(lack), column_sums, integers_->to_float);
+    }
+    if (integers_->to_float) return run_tape(sink_, batch, m, rows, n, n_end, sums);
+    run_tape(sink_, batch, m, rows, n, n_end, {sums[0] + n, DType::kInt32, 1}, plan_.nc);
   }
 
   const GemmShape s_;
   const RowSource& a_;
   const PanelSource& b_;
   const Sink& sink_;
+  const Words words_;
+  const IntegerSums* integers_;
+  const TileKernel kernel_;
   const Finish finish_;
   const Blocking plan_;
 };
@@ -158,6 +235,11 @@ void TileRows::point_at_output(const Sink& sink, int64_t batch, int64_t m, int r
   for (int i = 0; i < rows; ++i) out[i] = base + sink.rows.offset(m + i, 0);
 }
 
+void TileRows::point_at_narrow_output(const Sink& sink, int64_t batch, int64_t m, int rows) {
+  uint16_t* base = const_cast<uint16_t*>(static_cast<const uint16_t*>(sink.data[0])) + sink.batch.offset(batch, 0);
+  for (int i = 0; i < rows; ++i) narrow[i] = base + sink.rows.offset(m + i, 0);
+}
+
 void TileRows::point_at_scratch(float* scratch, int64_t row_floats, int64_t n, int rows) {
   for (int i = 0; i < rows; ++i) out[i] = scratch + i * row_floats - n;
 }
@@ -167,10 +249,12 @@ void TileRows::finish(const Sink& sink, const Finish& finish, int64_t batch, int
   if (!finish.in_tile) return;
   if (finish.bias >= 0) args.bias = static_cast<const float*>(sink.data[finish.bias]);
   if (finish.residual >= 0) {
-    const float* base =
-        static_cast<const float*>(sink.data[finish.residual]) + sink.batch.offset(batch, finish.residual);
-    for (int i = 0; i < args.rows; ++i) residual[i] = base + sink.rows.offset(m + i, finish.residual);
+    const int64_t bytes = info(sink.dtype[finish.residual]).bits / 8, first = sink.batch.offset(batch, finish.residual);
+    const std::byte* base = static_cast<const std::byte*>(sink.data[finish.residual]) + first * bytes;
+    for (int i = 0; i < args.rows; ++i)
+      residual[i] = reinterpret_cast<const float*>(base + sink.rows.offset(m + i, finish.residual) * bytes);
     args.residual = residual;
+    args.narrow_residual = bytes == 2;
   }
   args.clip = sink.epilogue->clip;
   args.low = sink.epilogue->low;
@@ -184,8 +268,9 @@ int64_t GemmJob::work() const {
 }
 
 size_t gemm_lane_bytes(const GemmShape& shape, int threads, bool packs_b, bool direct,
-                       std::span<const DepthRange> ranges) {
-  return Blocking(shape, ranges, threads, packs_b).lane_floats(packs_b, direct) * sizeof(float);
+                       std::span<const DepthRange> ranges, Words words) {
+  const Blocking plan(shape, ranges, threads, packs_b, tile_kernel(words).rows);
+  return plan.lane_floats(packs_b, direct, words) * sizeof(float);
 }
 
 void run_gemms(ThreadPool& pool, std::byte* workspace, std::span<const GemmJob> jobs) {

@@ -1,5 +1,6 @@
 // Matrix products over any layout: a source of rows of A, a source of panels of B, a sink for rows of C, and the
-// cache blocking and thread partition between them.
+// cache blocking and thread partition between them. The summed dimension k is counted in 4-byte words, which sources of
+// narrow elements give as floats.
 #pragma once
 #include <cstddef>
 #include <span>
@@ -35,11 +36,14 @@ class PanelSource {
 
 // The pointers of one tile's rows into the output and what the register tile adds, for TileArgs to refer to.
 struct TileRows {
-  float* out[kMaxTileRows];
-  const float* residual[kMaxTileRows];
+  float* out[kMaxWordRows];
+  const float* residual[kMaxWordRows];
+  uint16_t* narrow[kMaxWordRows];
 
   // Rows [m, m + rows) in the output.
   void point_at_output(const Sink& sink, int64_t batch, int64_t m, int rows);
+  // The same of a bfloat16 output, as `narrow`.
+  void point_at_narrow_output(const Sink& sink, int64_t batch, int64_t m, int rows);
   // Rows in scratch, whose first column is column n.
   void point_at_scratch(float* scratch, int64_t row_floats, int64_t n, int rows);
   // Makes the tile's last block of k end with bias, residual and clip, as far as they are done in the tile.
@@ -55,19 +59,32 @@ struct DepthRange {
   int64_t begin, count;
 };
 
+// What int32 sums of unsigned a and signed b still lack: the products are of a - a_offset and b + b_offset.
+struct IntegerSums {
+  int32_t a_offset = 0, b_offset = 0;
+  int64_t depth = 0;                     // elements of the summed dimension
+  const int32_t* column_sums = nullptr;  // of a packed B, padded columns a batch; otherwise made while packing
+  const int32_t* bias = nullptr;         // one a column and batch
+  int64_t bias_stride = 1, bias_batch_stride = 0;
+  int32_t bias_sign = 1;
+  bool to_float = false;  // before the epilogue
+};
+
 struct GemmJob {
   GemmShape shape;
   const RowSource* a;
   const PanelSource* b;
   const Sink* sink;
   std::span<const DepthRange> ranges = {};  // what is summed; without any, all of k
+  Words words = Words::kFloat32;
+  const IntegerSums* integers = nullptr;  // of int8 words
 
   int64_t work() const;  // multiply-adds
 };
 
 // Scratch for one thread is the same for all, so the workspace is this many bytes times the threads.
 size_t gemm_lane_bytes(const GemmShape& shape, int threads, bool packs_b, bool direct,
-                       std::span<const DepthRange> ranges = {});
+                       std::span<const DepthRange> ranges = {}, Words words = Words::kFloat32);
 // Independent products in one parallel loop, begun in order.
 void run_gemms(ThreadPool& pool, std::byte* workspace, std::span<const GemmJob> jobs);
 void run_gemm(ThreadPool& pool, std::byte* workspace, const GemmShape& shape, const RowSource& a, const PanelSource& b,

@@ -20,8 +20,8 @@ struct DotLabels {
 // The dims of `tensor` that carry these labels, as a space of one operand.
 Space labelled_space(const std::string& labels, const std::string& tensor_labels, const Tensor& tensor);
 
-// Throws kInvalidPlan unless the tensors have these labels' ranks and agree in every extent. A packed b is checked by
-// its size alone.
+// Throws kInvalidPlan unless the tensors have these labels' ranks and agree in every extent. A packed b is not looked
+// at.
 void check_dot(const DotLabels& labels, const Epilogue& epilogue, std::span<const Tensor> inputs,
                std::span<const Tensor> outputs, bool packed);
 

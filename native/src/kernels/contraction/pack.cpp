@@ -9,6 +9,7 @@ struct Tactic {
   std::string_view name;
   size_t (*bytes)(const Attributes& attributes, std::span<const int64_t> weight_dims);
   void (*pack)(const Attributes& attributes, const Tensor& weights, std::byte* out, ThreadPool& pool);
+  bool narrow = false;
 };
 
 constexpr Tactic kTactics[] = {
@@ -18,6 +19,8 @@ constexpr Tactic kTactics[] = {
     {"conv.nchw", packed_conv_gemm_bytes, pack_conv_gemm},
     {"conv.winograd2", packed_winograd_bytes, pack_winograd},
     {"conv.winograd4", packed_winograd_bytes, pack_winograd},
+    {"dot.narrow", packed_dot_narrow_bytes, pack_dot_narrow, true},
+    {"conv.narrow", packed_conv_narrow_bytes, pack_conv_narrow, true},
     {"convTranspose", packed_conv_transpose_bytes, pack_conv_transpose},
 };
 
@@ -36,8 +39,10 @@ size_t packed_bytes(std::string_view tactic, const Attributes& attributes, std::
 
 void pack(std::string_view tactic, const Attributes& attributes, const Tensor& weights, std::byte* out,
           ThreadPool& pool) {
-  require(weights.dtype == DType::kFloat32, Code::kInvalidArgument, "packed weights are made from float32");
-  find(tactic).pack(attributes, weights, out, pool);
+  const Tactic& found = find(tactic);
+  require(weights.dtype == (found.narrow ? dtype_from_name(attributes.string("weights")) : DType::kFloat32),
+          Code::kInvalidArgument, "weights to be packed have another dtype than the tactic's");
+  found.pack(attributes, weights, out, pool);
 }
 
 }  // namespace tw

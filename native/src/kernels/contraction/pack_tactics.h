@@ -34,9 +34,17 @@ void pack_winograd(const Attributes& attributes, const Tensor& weights, std::byt
 size_t packed_conv_transpose_bytes(const Attributes& attributes, std::span<const int64_t> weight_dims);
 void pack_conv_transpose(const Attributes& attributes, const Tensor& weights, std::byte* out, ThreadPool& pool);
 
+// Of narrow elements; the attribute "weights" names their dtype.
+size_t packed_dot_narrow_bytes(const Attributes& attributes, std::span<const int64_t> weight_dims);
+void pack_dot_narrow(const Attributes& attributes, const Tensor& weights, std::byte* out, ThreadPool& pool);
+size_t packed_conv_narrow_bytes(const Attributes& attributes, std::span<const int64_t> weight_dims);
+void pack_conv_narrow(const Attributes& attributes, const Tensor& weights, std::byte* out, ThreadPool& pool);
+
 std::unique_ptr<Kernel> make_dot_f32(const StepInfo& step);
 std::unique_ptr<Kernel> make_conv_f32(const StepInfo& step);
 std::unique_ptr<Kernel> make_conv_transpose_f32(const StepInfo& step);
+std::unique_ptr<Kernel> make_dot_narrow(const StepInfo& step);
+std::unique_ptr<Kernel> make_conv_narrow(const StepInfo& step);
 std::unique_ptr<Kernel> make_dot_any(const StepInfo& step);
 std::unique_ptr<Kernel> make_conv_any(const StepInfo& step);
 std::unique_ptr<Kernel> make_conv_transpose_any(const StepInfo& step);

@@ -33,26 +33,31 @@ void check_packed(const Tensor& packed, int64_t floats) {
           Code::kInvalidPlan, "packed weights have the wrong size");
 }
 
-Finish::Finish(const Sink& sink, bool activations) {
+Finish::Finish(const Sink& sink, bool activations, Words words) {
   const Epilogue& e = *sink.epilogue;
-  direct = sink.dtype[0] == DType::kFloat32 && sink.columns.is_unit_line(0);
-  in_tile = direct && (e.recognised || (activations && e.activation != Activation::kNone));
+  const bool narrow_words = words == Words::kBFloat16;
+  direct = sink.dtype[0] == DType::kFloat32 && sink.columns.is_unit_line(0) && words != Words::kInt8;
+  narrow = sink.dtype[0] == DType::kBFloat16 && sink.columns.is_unit_line(0) && narrow_words;
+  in_tile = (direct || narrow) && (e.recognised || (activations && e.activation != Activation::kNone));
   if (!in_tile) return;
+  activation = e.activation;
   for (const int side : e.addends) {
     const int operand = side + 1;
-    const bool usable =
-        operand < sink.rows.operands && sink.dtype[operand] == DType::kFloat32 && sink.columns.is_unit_line(operand);
+    const bool in_place = operand < sink.rows.operands && sink.columns.is_unit_line(operand);
+    const bool wide = in_place && sink.dtype[operand] == DType::kFloat32;
+    const bool usable = wide || (in_place && narrow_words && sink.dtype[operand] == DType::kBFloat16);
     bool same_for_all_rows = true;
     for (const Space* space : {&sink.batch, &sink.rows}) {
       for (int i = 0; i < space->rank; ++i) same_for_all_rows &= space->stride[operand][i] == 0;
     }
-    if (usable && same_for_all_rows && bias < 0 && !sink.bias)
+    if (wide && same_for_all_rows && bias < 0 && !sink.bias)
       bias = operand;
     else if (usable && residual < 0)
       residual = operand;
     else
       in_tile = false;
   }
+  if (!in_tile) activation = Activation::kNone;
 }
 
 void run_tape(const Sink& sink, int64_t batch, int64_t row, int rows, int64_t n, int64_t n_end, const TapeOperand& sums,

@@ -5,6 +5,7 @@
 
 #include "kernels/contraction/epilogue.h"
 #include "kernels/contraction/space.h"
+#include "kernels/contraction/tile.h"
 
 namespace tw {
 
@@ -29,10 +30,12 @@ void check_packed(const Tensor& packed, int64_t floats);
 struct Finish {
   bool in_tile = true;  // with the sums still in registers; otherwise by the tape
   bool direct = true;   // sums are stored into the output; otherwise into scratch, and the tape writes the output
+  bool narrow = false;  // results are stored into a bfloat16 output, when in_tile; unfinished sums into scratch
   int bias = -1, residual = -1;  // operands added in the tile, when in_tile
+  Activation activation = Activation::kNone;  // what the kernel computes after the tile, when in_tile
 
-  // `activations`: the kernel computes those of Epilogue itself.
-  explicit Finish(const Sink& sink, bool activations = false);
+  // `activations`: the kernel computes those of Epilogue itself. Tiles of bfloat16 words read and write bfloat16.
+  explicit Finish(const Sink& sink, bool activations = false, Words words = Words::kFloat32);
   bool needs_tape(const Sink& sink) const { return !in_tile && (sink.epilogue->present || !direct); }
 };
 

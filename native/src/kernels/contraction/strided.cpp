@@ -1,23 +1,6 @@
 #include "kernels/contraction/strided.h"
 
 namespace tw {
-namespace {
-
-// Rows this many bytes apart meet in few sets of the first-level cache, so tiles of them are copied.
-constexpr int64_t kAliasBytes = 2048;
-
-// Calls fn(begin, end, offset of begin) for the pieces of [first, first + count) that lie within one innermost line.
-template <typename F>
-void for_lines(const Space& space, int64_t first, int64_t count, F&& fn) {
-  const int64_t line = space.is_line() ? first + count : space.size[space.rank - 1];
-  for (int64_t i = first, end; i < first + count; i = end) {
-    end = std::min(first + count, line > 0 ? i / line * line + line : first + count);
-    fn(i, end, space.offset(i, 0));
-  }
-}
-
-}  // namespace
-
 const float* StridedRows::rows(int64_t batch, int64_t m, int rows, int64_t k, int64_t kc, float* scratch,
                                int64_t& ld) const {
   const float* base = data_ + batch_.offset(batch, 0);

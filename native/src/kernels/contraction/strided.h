@@ -4,6 +4,19 @@
 
 namespace tw {
 
+// Rows this many bytes apart meet in few sets of the first-level cache, so tiles of them are copied.
+constexpr int64_t kAliasBytes = 2048;
+
+// Calls fn(begin, end, offset of begin) for the pieces of [first, first + count) that lie within one innermost line.
+template <typename F>
+void for_lines(const Space& space, int64_t first, int64_t count, F&& fn) {
+  const int64_t line = space.is_line() ? first + count : space.size[space.rank - 1];
+  for (int64_t i = first, end; i < first + count; i = end) {
+    end = std::min(first + count, line > 0 ? i / line * line + line : first + count);
+    fn(i, end, space.offset(i, 0));
+  }
+}
+
 class StridedRows final : public RowSource {
  public:
   StridedRows(const float* data, const Space& batch, const Space& rows, const Space& k)
