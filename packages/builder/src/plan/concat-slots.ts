@@ -11,6 +11,7 @@ import {
   type Graph,
   type Layout,
   type Node,
+  operatorOf,
   type TensorType,
   usersOf,
   type Value,
@@ -43,7 +44,8 @@ export function concatSlots(order: readonly Node[], graph: Graph, assignments: A
     const { layout, axis } = describe(node, assignments);
     const v = node.outputs[0]!;
     const { dims } = v.type as TensorType;
-    if (!innermost(layout, dims!.length, axis) || !dims!.every(knownBeforehand)) continue;
+    if (!dims!.every(knownBeforehand)) continue;
+    const evenRows = innermost(layout, dims!.length, axis);
     let start: Dim = 0;
     const seen = new Set<Value>();
     for (const input of node.inputs as readonly Value[]) {
@@ -52,6 +54,7 @@ export function concatSlots(order: readonly Node[], graph: Graph, assignments: A
       const writable =
         input.node.op !== 'concat' &&
         producer?.candidate.stridedOutput === true &&
+        (evenRows || isDeviceMap(input.node, assignments)) &&
         input.index === 0 &&
         producer.candidate.outputs[0] === layout &&
         producer.backend.name === assignments.get(node)!.backend.name;
@@ -60,7 +63,7 @@ export function concatSlots(order: readonly Node[], graph: Graph, assignments: A
         users.get(input)?.length === 1 &&
         isNativeConcat(input.node, assignments) &&
         describe(input.node, assignments).layout === layout;
-      if ((writable || nested) && !slots.has(input) && !seen.has(input) && readThroughStrides(input)) {
+      if ((writable || (nested && evenRows)) && !slots.has(input) && !seen.has(input) && readThroughStrides(input)) {
         slots.set(input, { concat: v, layout, axis, start, extent });
       }
       seen.add(input);
@@ -68,7 +71,7 @@ export function concatSlots(order: readonly Node[], graph: Graph, assignments: A
     }
     // Dense networks append to one list of features: the shorter concat is the beginning of the next longer one.
     const longer =
-      slots.has(v) || !readThroughStrides(v)
+      !evenRows || slots.has(v) || !readThroughStrides(v)
         ? undefined
         : concats.slice(at + 1).find((other) => extendsConcat(other, node, assignments));
     if (longer) slots.set(v, { concat: longer.outputs[0]!, layout, axis, start: 0, extent: start });
@@ -112,6 +115,12 @@ function extendsConcat(longer: Node, shorter: Node, assignments: Assignments): b
     new Set(longer.inputs).size === longer.inputs.length &&
     shorter.inputs.every((v, i) => longer.inputs[i] === v)
   );
+}
+
+/** Maps of a device write through any strides, others rows at even distances. */
+function isDeviceMap(node: Node, assignments: Assignments): boolean {
+  const isMap = node.op === 'group' ? node.attributes['kind'] === 'map' : operatorOf(node.op).kind === 'map';
+  return isMap && assignments.get(node)?.backend.memory !== undefined;
 }
 
 /** Slots along the innermost physical axis keep rows dense; along an outermost one they are dense altogether. */

@@ -19,7 +19,13 @@ import { dimsOf, type RulePass, rulePass, sameDims, through, typeOf, unaryExampl
 import { booleanMask, causalMask, sharedKeyHeads } from '../numbers/attention-operands.js';
 import { rotatedHalves } from '../numbers/rotary.js';
 import { shorterChain } from './movement-chain.js';
-import { castBeforeMovement, leadsFromProduct, rowsAsTheyLie, transposeAfterMap } from './product-rows.js';
+import {
+  castBeforeMovement,
+  leadsFromProduct,
+  mapBeforeConcat,
+  rowsAsTheyLie,
+  transposeAfterMap,
+} from './product-rows.js';
 import { sliceEarly } from './slice-early.js';
 
 const reshapeOfReshape: Rule = {
@@ -370,6 +376,7 @@ export const movementAlgebra: RulePass = rulePass('movement-algebra', 'canonical
   reshapeAfterMap,
   transposeAfterMap,
   castBeforeMovement,
+  mapBeforeConcat,
   sliceEarly,
   gatherOfRun,
   rotatedHalves,

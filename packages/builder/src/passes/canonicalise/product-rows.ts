@@ -1,6 +1,7 @@
 /** Products and the movement of their rows: rows stay as the operand has them, and what moves them comes after. */
 
 import {
+  addDims,
   type Dim,
   dotRoles,
   type GraphBuilder,
@@ -157,6 +158,51 @@ export const transposeAfterMap: Rule = {
     return { inputs: [x], outputs: [b.op('add', [turned, b.constant(ramp(5))])] };
   },
 };
+
+export const mapBeforeConcat: Rule = {
+  name: 'map(concat(a, x), c) ⇒ concat(map(a, c₁), map(x, c₂)) where a and c are constants',
+  roots: undefined,
+  apply(node, { builder, uses }) {
+    if (operatorOf(node.op).kind !== 'map') return undefined;
+    const out = dimsOf(node.outputs[0]);
+    const at = node.inputs.findIndex((v) => v?.node.op === 'concat' && sameDims(dimsOf(v), out));
+    const concat = node.inputs[at];
+    if (!concat || !out || uses(concat) !== 1) return undefined;
+    const parts = concat.node.inputs as readonly Value[];
+    const isConstant = (v: Value | undefined): boolean =>
+      (v?.node.op === 'expand' ? v.node.inputs[0] : v)?.node.op === 'constant';
+    if (parts.filter((v) => !isConstant(v)).length !== 1) return undefined;
+    if (!node.inputs.every((v, i) => i === at || isConstant(v))) return undefined;
+    const axis = concat.node.attributes['axis'] as number;
+    let start: Dim = 0;
+    const mapped = parts.map((part) => {
+      const extent = dimsOf(part)![axis]!;
+      const inputs = node.inputs.map((v, i) =>
+        i === at ? part : v && alongAxis(builder, v, axis - out.length, start, extent),
+      );
+      start = addDims(start, extent);
+      return builder.op(node.op, inputs, node.attributes);
+    });
+    return builder.op('concat', mapped, { axis });
+  },
+  example: (b) => {
+    const x = b.input('x', tensorType('float32', [2, 3]));
+    const concat = b.op('concat', [b.constant(ramp(1, 3)), x], { axis: 0 });
+    return { inputs: [x], outputs: [b.op('add', [concat, b.constant(ramp(3, 3))])] };
+  },
+};
+
+/** A part of an operand along an axis counted from the end, where it is not broadcast. */
+function alongAxis(builder: GraphBuilder, v: Value, fromEnd: number, start: Dim, size: Dim): Value {
+  const dims = dimsOf(v)!;
+  const axis = dims.length + fromEnd;
+  if (axis < 0 || dims[axis] === 1) return v;
+  return builder.op('slice', [v], {
+    starts: dims.map((_, a) => (a === axis ? start : 0)),
+    sizes: dims.map((d, a) => (a === axis ? size : d)),
+    steps: dims.map(() => 1),
+  });
+}
 
 export const castBeforeMovement: Rule = {
   name: 'cast(move(x)) ⇒ move(cast(x)) where x is a reduction, whose kernel casts, or is expanded',
