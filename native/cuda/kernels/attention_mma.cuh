@@ -235,7 +235,8 @@ TW_DEVICE void attention_mma(const P& p) {
     }
 
     const int first_own = n * N + key_warp * own_keys;
-    attention_mask(p, at_tile, keys.begin + first_own, keys.end, BiasKeys > 0 ? bias + first_own : nullptr, s);
+    attention_mask<AttentionBlock::any, (BiasKeys > 0)>(p, at_tile, keys.begin + first_own, keys.end, bias + first_own,
+                                                        s);
     f32 factor[2 * MT];
     attention_weigh<One>(state, s, factor);
     if constexpr (!One) {

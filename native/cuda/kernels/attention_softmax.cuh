@@ -72,8 +72,8 @@ TW_DEVICE void attention_gather_bias(const P& p, f32* bias, typename P::Index ba
 enum class AttentionBlock { any, whole, partial };
 
 // Products of keys from `first_key` on become scores: scaled, capped, masked; from `end` on there are none. Where a mask
-// is the same for all rows, `bias` may hold it from `first_key` on, in shared memory, as what is added.
-template <AttentionBlock Block = AttentionBlock::any, int MT, int Tiles, typename P>
+// is the same for all rows, `bias` holds it from `first_key` on, in shared memory, as what is added, if `Gathered`.
+template <AttentionBlock Block, bool Gathered, int MT, int Tiles, typename P>
 TW_DEVICE void attention_mask(const P& p, const AttentionTile<MT, P>& tile, typename P::Index first_key,
                               typename P::Index end, const f32* bias, f32 (&s)[MT][Tiles][4]) {
   using Index = typename P::Index;
@@ -100,7 +100,7 @@ TW_DEVICE void attention_mask(const P& p, const AttentionTile<MT, P>& tile, type
       constexpr bool by_row = P::masked && (P::mask_by_query || P::packed);
       f32 common[2] = {0.0f, 0.0f};
       if constexpr (P::masked && !by_row) {
-        if (bias) {
+        if constexpr (Gathered) {
           const auto pair = load_vec<2>(bias + j * 8 + own);
           common[0] = pair[0];
           common[1] = pair[1];

@@ -290,7 +290,7 @@ struct WarpgroupAttention {
   template <AttentionBlock Block>
   TW_DEVICE void make_weights(int n, const AttentionTile<1, P>& tile, AttentionState<1, P>& state, f32 (&s)[1][tiles][4],
                               f32 (&factor)[2]) const {
-    attention_mask<Block>(p, tile, keys.begin + n * N, keys.end, BiasKeys > 0 ? bias + n * N : nullptr, s);
+    attention_mask<Block, (BiasKeys > 0)>(p, tile, keys.begin + n * N, keys.end, bias + n * N, s);
     attention_weigh<one>(state, s, factor);
   }
 
