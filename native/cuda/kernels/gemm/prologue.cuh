@@ -2,7 +2,7 @@
 //   none                      whether there are none; else
 //   sides                     operands besides the left one: a row of depth for each image, or one for all of them
 //   pixels                    rows of the product to an image; 0: all rows share their sides
-//   Sources<List>             List of the sides' sources (copy.cuh); their rows are the images, their elements have 16 bits
+//   Sources<List>             List of the sides' sources (copy.cuh): rows are images, elements have 16 bits
 //   apply(x, side)            two neighbours along the depth, of the left operand and of every side
 
 // The tiles of the sides, Images × Depth elements each, one after another behind the operands' tiles of a stage.
