@@ -1,6 +1,10 @@
-/** dot and conv with the map nodes that follow as epilogue. Constant float32 weights are packed at build. */
+/**
+ * dot and conv with the map nodes that follow as epilogue. Constant weights are packed at build. bfloat16 and 8-bit
+ * integers have kernels of their own; other narrow floats are widened to float32 when the kernel runs.
+ */
 
 import {
+  type Access,
   type Candidate,
   constantDataOf,
   type EmitContext,
@@ -9,13 +13,13 @@ import {
   type PlanAttribute,
   Tensor,
   type TensorType,
-  anchorArg,
   type GroupView,
 } from '@tensorwright/core';
 import { native } from '../native.js';
-import { printTape } from '../tape.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { convAlgorithms } from './conv-algorithms.js';
+import { type ConvAlgorithm, convAlgorithms, narrowConvAlgorithms } from './conv-algorithms.js';
+import { type Epilogue, epilogueOf } from './epilogue.js';
+import { asFloat32, isNarrow, isWidened, widened } from './narrow.js';
 import { dtypeOf, refuseOperands } from './operands.js';
 
 type Attributes = Readonly<Record<string, PlanAttribute>>;
@@ -31,22 +35,6 @@ function anchorAttributes(group: GroupView): Attributes {
   return out;
 }
 
-function epilogueOf(group: GroupView): { attributes: Attributes; sides: readonly number[] } {
-  const accumulator = anchorArg(group);
-  const [expression] = group.expressions();
-  if (expression!.op === 'arg') return { attributes: {}, sides: [] };
-  const tape = printTape([expression!], [accumulator]);
-  return { attributes: { tape: [...tape.instructions], results: [...tape.results] }, sides: tape.operands.slice(1) };
-}
-
-function isFloat32(group: GroupView): boolean {
-  return (
-    group.anchor!.inputs.every((v) => !v || dtypeOf(v) === 'float32') &&
-    dtypeOf(group.anchor!.outputs[0]) === 'float32' &&
-    dtypeOf(group.outputs[0]) === 'float32'
-  );
-}
-
 const contractions = new Set(['dot', 'conv', 'convTranspose']);
 
 export const contraction: Tactic = {
@@ -59,24 +47,20 @@ export const contraction: Tactic = {
     const pads = group.anchor.attributes['pads'] as readonly unknown[] | undefined;
     if (pads?.some((p) => typeof p !== 'number' || p < 0)) return 'pads are negative or only known at run time';
     if (group.anchorInputs.includes(-1)) return 'a contraction reads no computed operand';
-    const kernel = kernelOf(group);
+    const kernel = kernelOf(group, isNarrow(group));
     if (!native().kernelNames().includes(kernel)) return `no kernel '${kernel}'`;
-    if (!isFloat32(group) && group.expressions()[0]!.op !== 'arg') return 'epilogues are float32';
+    if (!isFloat(group) && !isNarrow(group) && group.expressions()[0]!.op !== 'arg') return 'epilogues are float32';
     return undefined;
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     const anchor = group.anchor!;
     const image = anchor.op !== 'dot';
     const side = group.node.inputs.map(() => 'strided' as const);
-    const algorithms =
-      anchor.op === 'conv' && isFloat32(group)
-        ? convAlgorithms(group)
-        : [{ algorithm: undefined, layout: 'strided' as const, estimate: 1 }];
-    return algorithms.map(({ algorithm, layout, estimate }) => ({
-      ...(algorithm !== undefined && { variant: algorithm }),
-      parameters: algorithm === undefined ? {} : { algorithm },
+    return algorithmsOf(group).map(({ algorithm, layout, estimate, widen }) => ({
+      ...(algorithm !== undefined && { variant: widen ? `${algorithm}-widened` : algorithm }),
+      parameters: { ...(algorithm !== undefined && { algorithm }), ...(widen && { widen: 1 }) },
       inputs: side.map((access, i) =>
-        i === group.anchorInputs[0] && image && isFloat32(group)
+        i === group.anchorInputs[0] && image && (isFloat(group) || isNarrow(group))
           ? layout
           : i === group.anchorInputs[1] || i === group.anchorInputs[2]
             ? image
@@ -90,48 +74,82 @@ export const contraction: Tactic = {
     }));
   },
   async emit(group: GroupView, candidate: Candidate, _context: EmitContext): Promise<EmittedStep> {
-    const epilogue = epilogueOf(group);
-    const attributes = { ...anchorAttributes(group), ...candidate.parameters, ...epilogue.attributes };
-    const [x, w, bias] = group.anchorInputs;
-    const weights = await packed(group, attributes, w!);
-    const inputs: EmittedOperand[] = [
-      { kind: 'input', index: x! },
-      weights ? { kind: 'constant', tensor: weights } : { kind: 'input', index: w! },
-    ];
-    if (group.anchor!.op !== 'dot')
-      inputs.push(bias === undefined ? { kind: 'omitted' } : { kind: 'input', index: bias });
-    inputs.push(...epilogue.sides.map((index) => ({ kind: 'input', index, broadcast: true }) as const));
+    const { widen, ...parameters } = candidate.parameters;
+    const narrow = isNarrow(group) && widen === undefined;
+    const epilogue = epilogueOf(group, narrow);
+    const attributes = { ...anchorAttributes(group), ...parameters, ...epilogue.attributes };
+    const [x, w] = group.anchorInputs;
+    const weights = await packed(group, attributes, w!, narrow);
     return {
-      kernel: kernelOf(group),
-      attributes: weights ? { ...attributes, packed: 1 } : attributes,
-      inputs,
+      kernel: kernelOf(group, narrow),
+      attributes: weights ? { ...attributes, ...weights.attributes } : attributes,
+      inputs: [
+        { kind: 'input', index: x! },
+        weights ? { kind: 'constant', tensor: weights.tensor } : { kind: 'input', index: w! },
+        ...biasOf(group, epilogue, narrow),
+        ...epilogue.sides,
+      ],
       outputs: [{ kind: 'output', index: 0 }],
     };
   },
 };
 
-function kernelOf(group: GroupView): string {
-  const float = isFloat32(group);
-  switch (group.anchor!.op) {
-    case 'dot':
-      return float ? 'dot_f32' : 'dot_any';
-    case 'conv':
-      return float ? 'conv_f32' : 'conv_any';
-    default:
-      return float ? 'conv_transpose_f32' : 'conv_transpose_any';
+type Algorithm = Omit<ConvAlgorithm, 'algorithm' | 'layout'> & { algorithm?: string; layout: Access };
+
+function algorithmsOf(group: GroupView): readonly Algorithm[] {
+  if (group.anchor!.op === 'conv') {
+    if (isNarrow(group)) return narrowConvAlgorithms(group);
+    if (isFloat(group)) return convAlgorithms(group);
   }
+  return [{ layout: 'strided', estimate: 1 }];
+}
+
+/** The input after the weights, which a plain dot lacks. */
+function biasOf(group: GroupView, epilogue: Epilogue, narrow: boolean): readonly EmittedOperand[] {
+  if (!narrow && group.anchor!.op === 'dot') return [];
+  const index = group.anchorInputs[2];
+  if (index === undefined) return [epilogue.bias ?? { kind: 'omitted' }];
+  return [(narrow ? widened(group, index) : undefined) ?? { kind: 'input', index }];
+}
+
+function isFloat32(group: GroupView): boolean {
+  const values = [...group.anchor!.inputs, group.anchor!.outputs[0], group.outputs[0]];
+  return values.every((v) => !v || dtypeOf(v) === 'float32');
+}
+
+/** Whether everything is computed in float32. */
+function isFloat(group: GroupView): boolean {
+  return isFloat32(group) || isWidened(group);
+}
+
+function kernelOf(group: GroupView, narrow: boolean): string {
+  const kind = narrow ? 'narrow' : isFloat32(group) ? 'f32' : 'any';
+  return group.anchor!.op === 'convTranspose' ? `conv_transpose_${kind}` : `${group.anchor!.op}_${kind}`;
+}
+
+interface PackedWeights {
+  readonly tensor: Tensor;
+  readonly attributes: Attributes;
 }
 
 /** The packed form of constant weights; undefined where they are computed, or the kernel reads them as they are. */
-async function packed(group: GroupView, attributes: Attributes, operand: number): Promise<Tensor | undefined> {
+async function packed(
+  group: GroupView,
+  attributes: Attributes,
+  operand: number,
+  narrow: boolean,
+): Promise<PackedWeights | undefined> {
   const { anchor } = group;
-  const weights = isFloat32(group) ? await constantDataOf(group.node.inputs[operand])?.load() : undefined;
+  const readable = narrow || isFloat(group);
+  const constant = readable ? await constantDataOf(group.node.inputs[operand])?.load() : undefined;
+  const weights = narrow ? constant : constant && asFloat32(constant);
   if (!weights) return undefined;
-  const tactic = anchor!.op === 'conv' ? `conv.${String(attributes['algorithm'])}` : anchor!.op;
-  const bytes = await native().pack(tactic, attributes, {
-    dtype: 'float32',
-    dims: [...weights.dims],
-    bytes: weights.bytes,
-  });
-  return new Tensor('uint8', bytes, [bytes.length]);
+  const own: Attributes = narrow ? { packed: 1, weights: weights.dtype } : { packed: 1 };
+  const tactic = narrow ? 'narrow' : anchor!.op === 'conv' ? String(attributes['algorithm']) : undefined;
+  const bytes = await native().pack(
+    tactic === undefined ? anchor!.op : `${anchor!.op}.${tactic}`,
+    { ...attributes, ...own },
+    { dtype: weights.dtype, dims: [...weights.dims], bytes: weights.bytes },
+  );
+  return { tensor: new Tensor('uint8', bytes, [bytes.length]), attributes: own };
 }

@@ -1,12 +1,15 @@
 /** The algorithms of the convolution kernel that fit a group, and about how long each takes. */
 
 import { constantDataOf, type GroupView, type TensorType } from '@tensorwright/core';
+import { dtypeOf } from './operands.js';
 
 export interface ConvAlgorithm {
   readonly algorithm: string;
   readonly layout: 'rows' | 'channelsLast';
   /** Time over that of the indirect algorithm. */
   readonly estimate: number;
+  /** Of bfloat16: widened to float32 and convolved there. */
+  readonly widen?: boolean;
 }
 
 const indirect: ConvAlgorithm = { algorithm: 'indirect', layout: 'channelsLast', estimate: 1 };
@@ -18,7 +21,22 @@ const trust = 1.15;
 /** Of one core: multiply-adds, bytes of weights from memory, and transformed elements a nanosecond. */
 const rates = { products: 50, weightBytes: 20, transforms: 8 };
 
-/** For a float32 `conv`. */
+/**
+ * For a conv of bfloat16 or of 8-bit integers in kernels of their own. Where float32 saves work or reads few channels
+ * better, bfloat16 may be widened for it.
+ */
+export function narrowConvAlgorithms(group: GroupView): readonly ConvAlgorithm[] {
+  const channels = (group.anchor!.inputs[0]!.type as TensorType).dims![1];
+  const own: ConvAlgorithm =
+    typeof channels === 'number' && channels <= 4
+      ? { algorithm: 'nchw', layout: 'rows', estimate: 0.6 }
+      : { ...indirect, estimate: 0.6 };
+  if (dtypeOf(group.anchor!.inputs[0]) !== 'bfloat16') return [own];
+  const wide = convAlgorithms(group).filter((a) => a.algorithm !== 'indirect');
+  return [own, ...wide.map((a) => ({ ...a, widen: true }))];
+}
+
+/** For a `conv` in float32. */
 export function convAlgorithms(group: GroupView): readonly ConvAlgorithm[] {
   const anchor = group.anchor!;
   const weights = (anchor.inputs[1]!.type as TensorType).dims as readonly number[];

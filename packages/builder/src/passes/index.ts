@@ -7,12 +7,14 @@ import { fuseAttention } from './numbers/attention.js';
 import { cropConvTaps } from './numbers/crop-taps.js';
 import { foldWeights } from './numbers/fold-weights.js';
 import { fuseNorms } from './numbers/normalization.js';
+import { quantizedProducts } from './numbers/quantized-products.js';
 import type { RulePass } from './rules.js';
 
 export const rulePasses: readonly RulePass[] = [
   shapeFolding,
   movementAlgebra,
   mapAlgebra,
+  quantizedProducts,
   fuseNorms,
   fuseAttention,
   foldWeights,

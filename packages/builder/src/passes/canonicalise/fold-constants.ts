@@ -22,23 +22,32 @@ const defaultBudget = 4 << 20;
 const growing = new Set(['expand', 'tileDynamic', 'expandDynamic', 'range']);
 const growingLimit = 1 << 16;
 
-export const foldConstants: Pass = {
-  name: 'fold-constants',
-  phase: 'canonicalise',
-  run(graph: Graph, context: PassContext): Steps<Graph> {
-    let budget = context.options.foldingBudgetBytes ?? defaultBudget;
-    return transformSteps(graph, context.builder, (node) => {
-      if (!isFoldable(node) || !node.outputs.every((o) => isFoldableType(o))) return undefined;
-      const bytes = node.outputs.reduce((sum, o) => sum + bytesOf(o), 0);
-      const consumed = node.inputs.reduce((sum, v) => sum + (v ? bytesOf(v) : 0), 0);
-      if (growing.has(node.op) && bytes > growingLimit) return undefined;
-      if (bytes - consumed > budget) return undefined;
-      const values = fold(node, context);
-      if (values) budget -= Math.max(0, bytes - consumed);
-      return values;
-    });
-  },
-};
+export const foldConstants: Pass = folding(() => true);
+
+/** Leaves quantized constants as they are, for products of integers to be found. */
+export const foldIntegerConstants: Pass = folding((node) => node.op !== 'dequantizeLinear');
+
+function folding(mayFold: (node: Node) => boolean): Pass {
+  return {
+    name: 'fold-constants',
+    phase: 'canonicalise',
+    run: (graph, context) => foldNodes(graph, context, mayFold),
+  };
+}
+
+function foldNodes(graph: Graph, context: PassContext, mayFold: (node: Node) => boolean): Steps<Graph> {
+  let budget = context.options.foldingBudgetBytes ?? defaultBudget;
+  return transformSteps(graph, context.builder, (node) => {
+    if (!isFoldable(node) || !mayFold(node) || !node.outputs.every((o) => isFoldableType(o))) return undefined;
+    const bytes = node.outputs.reduce((sum, o) => sum + bytesOf(o), 0);
+    const consumed = node.inputs.reduce((sum, v) => sum + (v ? bytesOf(v) : 0), 0);
+    if (growing.has(node.op) && bytes > growingLimit) return undefined;
+    if (bytes - consumed > budget) return undefined;
+    const values = fold(node, context);
+    if (values) budget -= Math.max(0, bytes - consumed);
+    return values;
+  });
+}
 
 /** Views stay views: the plan reads through them for nothing. */
 function isFoldableType(v: Value): boolean {

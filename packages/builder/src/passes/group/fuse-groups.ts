@@ -53,13 +53,14 @@ function seedKind(node: Node): string | undefined {
 
 /**
  * Follows the anchor's value through map nodes of the same extents; what 16-bit products feed may be float32 in between
- * and at the end, and what products of bytes feed on a device, any number of its kernels. The group may end wherever
- * exactly one value leaves it; the longest such prefix is kept.
+ * and at the end, and what products of bytes feed, any number of their kernels. The group may end wherever exactly one
+ * value leaves it; the longest such prefix is kept.
  */
 function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node, onDevice: boolean): void {
   const start = anchor.outputs[0]!;
   if (anchor.outputs.length !== 1 || start.type.kind !== 'tensor' || !start.type.dims) return;
-  const ofBytes = onDevice && operatorOf(anchor.op).kind === 'contraction' && anchor.inputs.slice(0, 2).every(isBytes);
+  const fusesBytes = onDevice ? operatorOf(anchor.op).kind === 'contraction' : bytesOnProcessor.has(anchor.op);
+  const ofBytes = fusesBytes && anchor.inputs.slice(0, 2).every(isBytes);
   const keyOf = ofBytes ? requantizedKey : shapeKey;
   const shape = keyOf(start);
   const { dtype } = start.type;
@@ -115,6 +116,9 @@ function shapeKey(v: Value): string {
 function isBytes(v: Value | undefined): boolean {
   return v?.type.kind === 'tensor' && (v.type.dtype === 'int8' || v.type.dtype === 'uint8');
 }
+
+/** Products of bytes that have kernels of their own there. */
+const bytesOnProcessor: ReadonlySet<string> = new Set(['dot', 'conv']);
 
 const requantized: ReadonlySet<DType> = new Set(['int8', 'uint8', 'int32', 'float16', 'bfloat16', 'float32']);
 
