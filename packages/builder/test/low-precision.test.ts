@@ -31,7 +31,7 @@ async function onOurs(
   const kernels = plan.header.program.steps.map((s) => s.kernel);
   await using engine = await Runtime.load(await plan.toBytes());
   await using context = engine.createContext({ poison: true });
-  return { results: (await context.run({ ...feeds })), kernels };
+  return { results: await context.run({ ...feeds }), kernels };
 }
 
 function largestDifference(a: Tensor, b: Tensor): number {

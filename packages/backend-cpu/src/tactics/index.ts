@@ -10,4 +10,12 @@ import { movement } from './movement.js';
 import { refuseOperands } from './operands.js';
 import { reduce } from './reduce.js';
 
-export const tactics: readonly Tactic[] = [control, contraction, reduce, movement, map, generic, libraryTactic('cpu', refuseOperands)];
+export const tactics: readonly Tactic[] = [
+  control,
+  contraction,
+  reduce,
+  movement,
+  map,
+  generic,
+  libraryTactic('cpu', refuseOperands),
+];
