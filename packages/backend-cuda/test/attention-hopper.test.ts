@@ -32,6 +32,8 @@ const cases: readonly [string, Case][] = [
     { batch: 2, heads: 4, keyHeads: 2, queries: 70, keys: 130, size: 128, shape: { ...ring, keys: 48, moves: 1 } },
   ],
   ['heads of 80', { heads: 2, queries: 65, keys: 90, size: 80, shape: { ...whole, keys: 48, stages: 2 } }],
+  ['heads of 96', { heads: 1, queries: 65, keys: 150, size: 96, shape: { ...ring, keys: 48, groups: 1 } }],
+  ['a single key', { batch: 2, heads: 2, queries: 65, keys: 1, size: 64, shape: { ...whole, keys: 16, stages: 1 } }],
   ['heads of 96 and values of 40', { heads: 1, queries: 65, keys: 90, size: 96, valueSize: 40 }],
   ['heads of 8 and values of 48', { heads: 1, queries: 40, keys: 33, size: 8, valueSize: 48 }],
   ['heads of 256', { heads: 1, queries: 40, keys: 100, size: 256, shape: { ...whole, keys: 64, stages: 2 } }],

@@ -48,8 +48,8 @@ export function printMapped({ name, input, view, rows, size }: MappedOperand, ar
   const span = spanOf(size);
   const [batch, heads, positions, columns] = view.dims as [Dim, Dim, Dim, Dim];
   const outer = [
-    // One position may lie as if there were more of them.
-    { extent: positions, stride: positions === 1 ? alignment : view.strides[2]!, name: 'row', box: rows },
+    // One position may lie as if there were more of them, one after the other.
+    { extent: positions, stride: positions === 1 ? columns : view.strides[2]!, name: 'row', box: rows },
     ...[
       { extent: heads, stride: view.strides[1]!, name: 'head', box: 1 },
       { extent: batch, stride: view.strides[0]!, name: 'batch', box: 1 },
