@@ -78,6 +78,9 @@ const convolutions: readonly [string, Convolution][] = [
   ['1 by 1 with strides', { x: [3, 64, 9, 8], w: [64, 64, 1, 1], attributes: { strides: [2, 2] } }],
   ['few channels', { x: [2, 24, 9, 9], w: [32, 24, 3, 3], shape: { span: 64 } }],
   ['fewer channels', { x: [2, 8, 9, 9], w: [32, 8, 5, 5], attributes: { pads: [2, 2, 2, 2] }, shape: { span: 32 } }],
+  // Of narrow lines the ring is smaller than the sums that take its place.
+  ['few channels, split', { x: [2, 8, 9, 9], w: [32, 8, 5, 5], shape: { span: 32, splits: 2, stages: 2 } }],
+  ['few channels, shared', { x: [2, 8, 9, 9], w: [32, 8, 5, 5], shape: { span: 32, splits: 2, shares: 2 } }],
   ['swapped', { x: [1, 128, 7, 7], w: [200, 128, 3, 3], shape: { columns: 56, ...swapped, splits: 4 } }],
   ['one axis', { x: [2, 64, 50], w: [64, 64, 5], attributes: { pads: [2, 2], strides: [2], dilations: [1] } }],
   [

@@ -127,6 +127,7 @@ void prepare(Block& block, uint3 index, unsigned rank) {
   block.index = index;
   block.rank = rank;
   block.done = 0;
+  block.mbarriers.clear();
   block.threads.resize(threads);
   block.warps.resize((threads + 31) / 32);
   for (Barrier& barrier : block.barriers) barrier.expected = barrier.arrived = barrier.counted = 0, barrier.waiting.clear();
@@ -245,6 +246,13 @@ void run_blocks() {
           if (engine.shared[i]->intact()) continue;
           say("wrote outside of dynamic shared memory");
           engine.failure = kIllegalAddress;
+        }
+        for (size_t i = 0; i < size && !engine.failure; ++i) {
+          for (const auto& [barrier, arrivals] : engine.blocks[i]->mbarriers) {
+            if (engine.failure || is_mbarrier(barrier, arrivals)) continue;
+            say("used the memory of an mbarrier, which was not invalidated, for something else");
+            engine.failure = kLaunchFailed;
+          }
         }
         if (engine.failure) return;
       }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../device/interface.h"
@@ -81,6 +82,7 @@ struct Block {
   std::vector<Warp> warps;
   Barrier barriers[24];  // the named ones, and one for each warpgroup
   char* dynamic_shared = nullptr;
+  std::vector<std::pair<const unsigned long long*, unsigned>> mbarriers;  // made in dynamic memory; their arrivals
   std::vector<char> static_shared;  // while another block of the cluster has the arrays
   size_t done = 0;
 };
@@ -118,6 +120,7 @@ void wait_at_barrier(int barrier);
 // Leaves an asynchronous operation for when no thread can go on without it. It must not fail.
 void defer(std::function<void()> operation);
 void complete_bytes(unsigned long long* barrier, unsigned bytes);
+bool is_mbarrier(const unsigned long long* barrier, unsigned arrivals);  // whether it still is one
 unsigned long long& cluster_word();  // bit 63: the parity of the cluster barrier's phase; below: arrivals
 
 }  // namespace tw_emulator

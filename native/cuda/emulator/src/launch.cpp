@@ -37,7 +37,8 @@ int check(const Function& function, const Launch& launch) {
   if (!b.x || !b.y || !b.z || b.x > 1024 || b.y > 1024 || b.z > 64 || threads > 1024) return kInvalidValue;
   if (function.kernel->max_threads && threads > function.kernel->max_threads) return kInvalidValue;
   if (launch.shared_bytes > function.max_dynamic_shared) return kInvalidValue;
-  if (!c.x || !c.y || !c.z || g.x % c.x || g.y % c.y || g.z % c.z || c.x * c.y * c.z > 16) return kInvalidClusterSize;
+  // More than eight blocks are for functions that allow sizes which not every device has.
+  if (!c.x || !c.y || !c.z || g.x % c.x || g.y % c.y || g.z % c.z || c.x * c.y * c.z > 8) return kInvalidClusterSize;
   if (c.x * c.y * c.z > 1 && capability_major() < 9) return kNotSupported;
   return kSuccess;
 }

@@ -50,6 +50,11 @@ void tw_emulator::complete_bytes(unsigned long long* barrier, unsigned bytes) {
   store(barrier, f);
 }
 
+bool tw_emulator::is_mbarrier(const unsigned long long* barrier, unsigned arrivals) {
+  const Fields f = unpack(*barrier);
+  return f.arrivals == arrivals && f.missing <= arrivals;
+}
+
 extern "C" {
 
 void tw_emulator_mbarrier_init(unsigned long long* barrier, unsigned arrivals) {
@@ -58,6 +63,11 @@ void tw_emulator_mbarrier_init(unsigned long long* barrier, unsigned arrivals) {
   }
   if (arrivals == 0 || arrivals >= kCountMask) fail(kLaunchFailed, "an mbarrier of so many arrivals");
   *barrier = pack({arrivals, arrivals, 0, false});
+  Block& block = *self().block;
+  const auto* at = reinterpret_cast<const char*>(barrier);
+  if (at >= block.dynamic_shared && at < block.dynamic_shared + current_launch().shared_bytes) {
+    block.mbarriers.emplace_back(barrier, arrivals);
+  }
 }
 
 void tw_emulator_mbarrier_arrive(unsigned long long* barrier, unsigned expected_bytes) {
@@ -81,13 +91,15 @@ unsigned tw_emulator_cluster_size() { return static_cast<unsigned>(current_clust
 
 void* tw_emulator_cluster_pointer(const void* shared, unsigned rank) {
   if (rank >= current_cluster().size()) fail(kIllegalAddress, "addressed a block outside of the cluster");
+  const Block& other = *current_cluster()[rank];
+  if (other.done == other.threads.size()) fail(kIllegalAddress, "reached for shared memory of a block that has ended");
   const auto* p = static_cast<const char*>(shared);
   const char* begin = self().block->dynamic_shared;
   if (p < begin || p >= begin + current_launch().shared_bytes) {
     if (rank == self().block->rank && is_shared(p, 1)) return const_cast<char*>(p);
     fail(kNotSupported, "reached for a static shared array of another block: the emulator needs dynamic shared memory");
   }
-  return current_cluster()[rank]->dynamic_shared + (p - begin);
+  return other.dynamic_shared + (p - begin);
 }
 
 void tw_emulator_cluster_arrive() {

@@ -144,6 +144,9 @@ extern "C" {
 void tw_emulator_wgmma(int kind, int n, void* d, const unsigned* fragment, unsigned long long a, unsigned long long b,
                        int accumulate, int transpose_a, int transpose_b) {
   Thread& thread = self();
+  const int multiple = kind >= kI8 && n > 32 ? 16 : 8;
+  if (n < 8 || n > 256 || n % multiple) fail(kNotSupported, "wgmma has no such width");
+  if (kind >= kTf32 && (transpose_a || transpose_b)) fail(kNotSupported, "wgmma transposes operands of 16 bits only");
   WarpgroupMultiply op{kind, n, d, fragment != nullptr, accumulate != 0, transpose_a != 0, transpose_b != 0, {}, a, b,
                        thread.multiply_group};
   if (fragment) std::memcpy(op.fragment, fragment, sizeof op.fragment);

@@ -182,7 +182,7 @@ extern "C" __global__ void __launch_bounds__(128, 1) cluster_sum(const __grid_co
     barrier_init(full + 1, 4);
     barrier_init_fence();
   }
-  cluster_sync();
+  cluster_meet();
   wait_for_predecessor();
   const u32 rank = cluster_rank();
   if (threadIdx.x == 0) {
@@ -193,11 +193,25 @@ extern "C" __global__ void __launch_bounds__(128, 1) cluster_sum(const __grid_co
   own[threadIdx.x] = reinterpret_cast<const f32*>(memory)[threadIdx.x + 128 * rank] + static_cast<f32>(blockIdx.x);
   __syncthreads();
   if (threadIdx.x < cluster_size()) barrier_arrive_remote(full + 1, threadIdx.x);
-  barrier_wait_cluster(full + 1, 0);
+  barrier_wait(full + 1, 0);
+  cluster_sync();
   f32 sum = 0;
   for (u32 r = 0; r < cluster_size(); ++r) sum += cluster_pointer(own, r)[threadIdx.x];
   a.out0[128 * blockIdx.x + threadIdx.x] = sum;
   cluster_sync();
+}
+
+// What clusters and barriers must not do, by `n0`: 0 arrives at a block that has ended, 1 stores sums over a barrier.
+extern "C" __global__ void __launch_bounds__(32) cluster_faults(const __grid_constant__ HopperArguments a) {
+  TW_SHARED_BYTES(memory);
+  u64* full = reinterpret_cast<u64*>(memory);
+  if (threadIdx.x == 0) {
+    barrier_init(full, 1);
+    barrier_init_fence();
+  }
+  cluster_meet();
+  if (a.n0 == 0 && cluster_rank() == 0 && threadIdx.x == 0) barrier_arrive_remote(full, 1);
+  if (a.n0 == 1) reinterpret_cast<f32*>(memory)[threadIdx.x] = 1.5f;
 }
 
 // Two 8×8 matrices there and back.

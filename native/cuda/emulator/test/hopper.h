@@ -136,6 +136,22 @@ inline void test_cluster(Device& device) {
   }
 }
 
+inline void test_cluster_faults(Device& device) {
+  std::fprintf(stderr, "-- three failures follow on purpose\n");
+  Buffer out(device, 256);
+  const TensorMap none{};
+  const auto result = [&](unsigned cluster, int64_t which) {
+    device.cluster = cluster;
+    const int got = device.try_launch("cluster_faults", {cluster}, {32}, 1024, none, none, none, out, which);
+    device.cluster = 1;
+    return got;
+  };
+  check(result(2, 0) == 700, "arrival at a block that has ended");
+  check(result(2, 1) == 719, "other use of a barrier's memory");
+  check(result(16, 2) == 912, "a cluster of sixteen");
+  check(result(3, 2) == 0, "a cluster of three");
+}
+
 inline void test_store_matrices(Device& device) {
   Buffer out(device, 256 * 4);
   const TensorMap none{};

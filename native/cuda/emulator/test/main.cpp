@@ -270,6 +270,7 @@ void test_hopper(Device& device) {
   test_tma(device);
   test_im2col(device);
   test_cluster(device);
+  test_cluster_faults(device);
   test_store_matrices(device);
 }
 

@@ -47,14 +47,15 @@ struct RingPlace {
 // there is a cluster for each.
 //
 // Blocks that share an operand write into each other's rings, which takes four promises:
-//  - Barriers exist before another block's bytes or arrivals reach them: cluster_sync() after they are made.
+//  - Barriers exist before another block's bytes or arrivals reach them: cluster_meet() after they are made.
 //  - A stage is written when all of the blocks are done with it: every warp arrives at each block's `empty`, and the loading
-//    thread waits for all of them, with the cluster's scope. No block can be a round ahead of that: what it would arrive
-//    for needs the bytes that the waiting thread has yet to send.
+//    thread waits for all of them. No block can be a round ahead of that: what it would arrive for needs the bytes
+//    that the waiting thread has yet to send.
 //  - Bytes may come before the block expects them, never in an earlier phase: whoever sends them has waited for this
 //    block's warps, which had seen that phase end. The phase itself ends with the block's own arrival.
 //  - Memory outlives what others do to it. All bytes for a block are waited for by the block itself; the last arrivals at
-//    its `empty` barriers are not, so that cluster_sync() comes before sums take the ring's place and before the end.
+//    its `empty` barriers are not, so that sums take the ring's place but not theirs, and cluster_sync()
+//    comes before the end.
 // `Resident` blocks are to share a multiprocessor; where that is one with two warpgroups that store from registers, these
 // take over what the loading thread has no use for.
 template <typename Contraction, int Rows, int Columns, int Together, int Turns, int Stages, int Resident>
@@ -78,7 +79,11 @@ struct WarpgroupProduct {
   static constexpr int blocks = Rows / Together / 64;
   static constexpr int down_bytes = Rows * span, stage_bytes = down_bytes + Columns * span;
   static constexpr int part_columns = Columns / shares;  // of Across, that a block loads
+  // The memory of a barrier serves nothing else: sums may be more than the ring, and barriers lie behind both.
+  static constexpr int ring_bytes = Stages * stage_bytes;
+  static constexpr int barriers_at = from_registers || Tile::bytes < ring_bytes ? ring_bytes : Tile::bytes;
   static_assert(Rows == 64 * Together * blocks && Columns % 8 == 0, "whole instructions");
+  static_assert(sizeof(typename Down::Element) > 1 || Columns <= 32 || Columns % 16 == 0, "a width for integers");
   static_assert(shares == 1 || Columns % (8 * shares) == 0, "parts begin where the swizzle does");
   static_assert(from_registers || Turns == 1, "by turns only without shared memory");
 
@@ -92,7 +97,7 @@ struct WarpgroupProduct {
   TW_DEVICE WarpgroupProduct(const Arguments& arguments, u8* memory)
       : a(arguments),
         shared(memory),
-        full(reinterpret_cast<u64*>(memory + Stages * stage_bytes)),
+        full(reinterpret_cast<u64*>(memory + barriers_at)),
         empty(full + Stages),
         turn(empty + Stages),
         tiles(static_cast<u32>(ceil_div(Contraction::rows(a), Rows * shares)) *
@@ -127,7 +132,7 @@ struct WarpgroupProduct {
       for (int team = 0; Turns > 1 && team < Turns; ++team) barrier_init(&turn[team], 4 * Together);
       barrier_init_fence();
     }
-    if constexpr (shares > 1) cluster_sync();
+    if constexpr (shares > 1) cluster_meet();
     else __syncthreads();
   }
 
@@ -176,8 +181,7 @@ struct WarpgroupProduct {
         }
       }
       for (i32 i = begun; i < depth.count; ++i) {
-        if constexpr (shares > 1) barrier_wait_cluster(&empty[at.stage], at.parity ^ 1);
-        else barrier_wait(&empty[at.stage], at.parity ^ 1);
+        barrier_wait(&empty[at.stage], at.parity ^ 1);
         barrier_arrive_expect(&full[at.stage], stage_bytes);
         load(down, across, at.stage, depth.begin + i, true, true);
         at.next();
@@ -196,6 +200,9 @@ struct WarpgroupProduct {
     }
     const u64 down = wgmma_descriptor<span>(shared) + static_cast<u64>(group * blocks * 64 * span / 16);
     const u64 across = wgmma_descriptor<span>(shared + down_bytes);
+    // Where nothing is multiplied, nothing may be waited for either: the compiler would find sums that were cleared
+    // among those that a wait is for, and let each wgmma wait for the one before.
+    if (steps <= 0) return;
     i32 last = -1;
     for (i32 i = 0; i < steps; ++i) {
       barrier_wait(&full[at.stage], at.parity);
@@ -220,7 +227,7 @@ struct WarpgroupProduct {
     wgmma_wait<0>();
 #pragma unroll
     for (int b = 0; b < blocks; ++b) wgmma_hold(d[b]);
-    if (last >= 0) release(last);
+    release(last);
   }
 
   TW_DEVICE void release(int stage) const {
@@ -262,15 +269,13 @@ struct WarpgroupProduct {
 
   // The one tile of a block whose sums meet in shared memory, which the ring has no more use for.
   TW_DEVICE void consume_shared(int warp) const {
-    T d[blocks][Columns / 2];
-    if (warp < consumers) {
-      RingPlace<Stages> at;
-      multiply(at, range().count, warp / 4, d);
-    }
-    if constexpr (shares > 1) cluster_sync();
-    else __syncthreads();
     T* const sums = reinterpret_cast<T*>(shared);
     if (warp < consumers) {
+      T d[blocks][Columns / 2];
+      RingPlace<Stages> at;
+      multiply(at, range().count, warp / 4, d);
+      // All that was loaded has come; other warps may still multiply it.
+      named_barrier_sync(1, 32 * consumers);
 #pragma unroll
       for (int b = 0; b < blocks; ++b) Tile::put(sums, (warp / 4 * blocks + b) * 64, d[b]);
     }
@@ -278,8 +283,8 @@ struct WarpgroupProduct {
     else __syncthreads();
     wait_for_predecessor();
     Tile::template store<splits>(a, sums, tile(first_tile()), split(), member() * splits, threadIdx.x, threads);
-    // The other blocks may still read our sums.
-    if constexpr (splits > 1) cluster_sync();
+    // The other blocks may still read our sums, and arrive at our barriers.
+    if constexpr (cluster > 1) cluster_sync();
   }
 };
 

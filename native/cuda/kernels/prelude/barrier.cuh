@@ -18,7 +18,7 @@ TW_DEVICE void barrier_init(u64* barrier, u32 arrivals) {
 #endif
 }
 
-// After barrier_init, by the thread that made the barriers; then __syncthreads or cluster_sync.
+// After barrier_init, by the thread that made the barriers; then __syncthreads or cluster_meet.
 TW_DEVICE void barrier_init_fence() {
 #ifndef TW_EMULATOR
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
@@ -56,14 +56,16 @@ TW_DEVICE void barrier_arrive_expect(u64* barrier, u32 bytes) {
 #endif
 }
 
-// Arrives at the barrier at the same place in block `rank` of the cluster.
+// Arrives at the barrier at the same place in block `rank` of the cluster: after what wgmma read here, so that the
+// other block may load over it. Plain writes are ordered for this block only: release.cluster here and acquire.cluster
+// in the wait cost a fence of all memory and an emptied L1 cache each time. For such writes there is cluster_sync.
 TW_DEVICE void barrier_arrive_remote(u64* barrier, u32 rank) {
 #ifdef TW_EMULATOR
   tw_emulator_mbarrier_arrive(static_cast<u64*>(tw_emulator_cluster_pointer(barrier, rank)), 0);
 #else
   asm volatile(
       "{ .reg .b32 remote; mapa.shared::cluster.u32 remote, %0, %1; "
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote]; }" ::"r"(shared_address(barrier)),
+      "mbarrier.arrive.shared::cluster.b64 _, [remote]; }" ::"r"(shared_address(barrier)),
       "r"(rank)
       : "memory");
 #endif
@@ -76,20 +78,6 @@ TW_DEVICE void barrier_wait(u64* barrier, u32 parity) {
   asm volatile(
       "{ .reg .pred done;\n"
       "again: mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-      "@!done bra again; }" ::"r"(shared_address(barrier)),
-      "r"(parity)
-      : "memory");
-#endif
-}
-
-// The same, seeing what threads of other blocks of the cluster wrote before they arrived.
-TW_DEVICE void barrier_wait_cluster(u64* barrier, u32 parity) {
-#ifdef TW_EMULATOR
-  tw_emulator_mbarrier_wait(barrier, parity);
-#else
-  asm volatile(
-      "{ .reg .pred done;\n"
-      "again: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
       "@!done bra again; }" ::"r"(shared_address(barrier)),
       "r"(parity)
       : "memory");
@@ -140,6 +128,16 @@ TW_DEVICE void cluster_wait() {
 }
 TW_DEVICE void cluster_sync() {
   cluster_arrive();
+  cluster_wait();
+}
+
+// Waits for all threads of the cluster, with no order among memory accesses but what barrier_init_fence() gives.
+TW_DEVICE void cluster_meet() {
+#ifdef TW_EMULATOR
+  tw_emulator_cluster_arrive();
+#else
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+#endif
   cluster_wait();
 }
 

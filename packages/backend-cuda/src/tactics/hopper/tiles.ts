@@ -53,8 +53,9 @@ function sumBytes({ rows, columns, swapped }: WarpgroupTile): number {
 }
 
 export function tileSharedBytes(t: WarpgroupTile): number {
-  const ring = t.stages * ((t.rows + t.columns) * t.span + barrierBytes) + orderBytes(t);
-  return meetsInShared(t) ? Math.max(ring, sumBytes(t)) : ring;
+  const ring = t.stages * (t.rows + t.columns) * t.span;
+  // Barriers lie behind what the ring and the sums take turns in.
+  return Math.max(ring, meetsInShared(t) ? sumBytes(t) : 0) + t.stages * barrierBytes + orderBytes(t);
 }
 
 /** [rows, columns, together, turns, blocks] */
