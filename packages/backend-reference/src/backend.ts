@@ -3,7 +3,6 @@
 import {
   type Backend,
   type Candidate,
-  constantReference,
   dimBounds,
   type EmitContext,
   type EmittedStep,
@@ -11,9 +10,9 @@ import {
   type Node,
   operatorOf,
   productOf,
-  serializeOperator,
   topologicalOrder,
   type Value,
+  writeOperator,
 } from '@tensorwright/core';
 import { ReferenceExecutor } from './executor.js';
 import { version } from './version.js';
@@ -71,13 +70,9 @@ function elementsOf(value: Value | undefined): number {
 }
 
 function emitStep(node: Node, context: EmitContext): EmittedStep {
-  const operator = serializeOperator(node, {
-    symbol: (s) => context.symbol(s),
-    constant: (data) => constantReference(data, context),
-  });
   return {
     kernel: 'reference',
-    attributes: { node: JSON.stringify(operator) },
+    attributes: writeOperator(node, context),
     inputs: node.inputs.map((v, index) => (v ? { kind: 'input', index } : { kind: 'omitted' })),
     outputs: node.outputs.map((_, index) => ({ kind: 'output', index })),
   };

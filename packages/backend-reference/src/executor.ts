@@ -1,30 +1,23 @@
-/** Runs plan steps of this backend: the kernel 'reference' evaluates one serialized operator, 'copy' passes its input on. */
+/** Runs plan steps of this backend: the kernel 'reference' evaluates one operator, 'copy' passes its input on. */
 
 import {
-  createSymbol,
-  deserializeOperator,
-  type DimSymbol,
-  evaluateNode,
   type ExecutorContext,
-  type Node,
+  malformedStep,
+  type PlanOperator,
   type PlanStep,
-  readConstant,
+  readOperator,
+  runOperator,
   type RuntimeValue,
-  type SerializedOperator,
   type StepExecutor,
   type StepRunOptions,
-  TensorwrightError,
 } from '@tensorwright/core';
 
-/** A step ready to run: its operator, and the plan's symbols that occur in it. */
-interface PreparedStep {
-  readonly node: Node | undefined;
-  readonly symbols: ReadonlyMap<number, DimSymbol>;
-}
+/** undefined: a copy. */
+type PreparedStep = PlanOperator | undefined;
 
 export class ReferenceExecutor implements StepExecutor {
   readonly #context: ExecutorContext;
-  readonly #prepared = new WeakMap<PlanStep, PreparedStep>();
+  readonly #prepared = new Map<PlanStep, PreparedStep>();
 
   constructor(context: ExecutorContext) {
     this.#context = context;
@@ -47,58 +40,20 @@ export class ReferenceExecutor implements StepExecutor {
     inputs: readonly (RuntimeValue | undefined)[],
     options: StepRunOptions,
   ): readonly RuntimeValue[] {
-    const { node, symbols } = this.#prepare(step);
+    const operator = this.#prepare(step);
     // Views are the caller's matter: what arrives is dense, what is given back is laid out by the caller.
-    if (!node) return [inputs[0]!];
-    const known = new Map<DimSymbol, number>();
-    for (const [index, symbol] of symbols) {
-      const value = options.symbols.get(index);
-      if (value !== undefined) known.set(symbol, value);
-    }
-    return evaluateNode(node, inputs, {
-      symbols: known,
-      ...(options.signal && { signal: options.signal }),
-      ...(options.maxIterations !== undefined && { maxIterations: options.maxIterations }),
-    });
+    return operator ? runOperator(operator, inputs, options) : [inputs[0]!];
   }
 
   #prepare(step: PlanStep): PreparedStep {
-    let prepared = this.#prepared.get(step);
-    if (!prepared) this.#prepared.set(step, (prepared = prepareStep(step, this.#context)));
-    return prepared;
+    if (!this.#prepared.has(step)) this.#prepared.set(step, prepareStep(step, this.#context));
+    return this.#prepared.get(step);
   }
 }
 
 function prepareStep(step: PlanStep, context: ExecutorContext): PreparedStep {
-  const symbols = new Map<number, DimSymbol>();
-  if (step.kernel === 'copy') {
-    if (!step.inputs[0] || step.outputs.length !== 1) throw malformed(step, 'copy takes one input and one output');
-    return { node: undefined, symbols };
-  }
-  if (step.kernel !== 'reference') throw malformed(step, `unknown kernel '${step.kernel}'`);
-  const text = step.attributes['node'];
-  if (typeof text !== 'string') throw malformed(step, "attribute 'node' must be a string");
-  const symbolOf = (index: number): DimSymbol => {
-    let symbol = symbols.get(index);
-    if (!symbol) symbols.set(index, (symbol = createSymbol(`s${String(index)}`)));
-    return symbol;
-  };
-  let node: Node;
-  try {
-    node = deserializeOperator(JSON.parse(text) as SerializedOperator, {
-      symbol: symbolOf,
-      constant: (reference) => readConstant(reference, context),
-    });
-  } catch (cause) {
-    throw malformed(step, (cause as Error).message, cause);
-  }
-  if (step.inputs.length < node.inputs.length || step.outputs.length !== node.outputs.length) {
-    throw malformed(step, `${node.op} takes ${node.inputs.length} inputs and gives ${node.outputs.length} outputs`);
-  }
-  return { node, symbols };
-}
-
-function malformed(step: PlanStep, message: string, cause?: unknown): TensorwrightError {
-  const layer = step.layer.name;
-  return new TensorwrightError('ERR_INVALID_PLAN', `layer '${layer}': ${message}`, { layer }, { cause });
+  if (step.kernel === 'reference') return readOperator(step, context);
+  if (step.kernel !== 'copy') throw malformedStep(step, `unknown kernel '${step.kernel}'`);
+  if (!step.inputs[0] || step.outputs.length !== 1) throw malformedStep(step, 'copy takes one input and one output');
+  return undefined;
 }

@@ -1,7 +1,6 @@
 export * from './backend.js';
 export * from './breathe.js';
 export * from './constant.js';
-export * from './constant-reference.js';
 export * from './dim.js';
 export * from './dtype.js';
 export * from './elements.js';
@@ -36,6 +35,7 @@ export * from './operators/index.js';
 export { definerOf, freeSymbols, topologicalOrder } from './order.js';
 export * from './plan.js';
 export * from './plan-container.js';
+export * from './plan-operator.js';
 export * from './serialize.js';
 export * from './provenance.js';
 export * from './rewrite.js';

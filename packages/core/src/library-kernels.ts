@@ -5,9 +5,8 @@
 
 import type { Candidate, EmittedStep } from './backend.js';
 import type { GroupView } from './group-view.js';
-import type { KernelOperand, KernelProblem } from './operator-kernels.js';
+import { kernelProblem, type KernelProblem } from './operator-kernels.js';
 import type { PlanAttribute } from './plan.js';
-import type { TensorType } from './type.js';
 
 export type LibraryBackend = 'cpu' | 'cuda';
 
@@ -20,14 +19,19 @@ export interface LibraryKernels {
   attributes(problem: KernelProblem): Readonly<Record<string, PlanAttribute>>;
 }
 
-const provided = new Map<string, LibraryKernels>();
+/** Several libraries may have the plugin: the one loaded last is asked. */
+const provided = new Map<string, LibraryKernels[]>();
 const keyOf = (backend: LibraryBackend, operator: string): string => `${backend} ${operator}`;
 
 /** The result takes them away again. */
 export function provideLibraryKernels(backend: LibraryBackend, operator: string, kernels: LibraryKernels): () => void {
-  provided.set(keyOf(backend, operator), kernels);
+  const key = keyOf(backend, operator);
+  provided.set(key, [...(provided.get(key) ?? []), kernels]);
   return () => {
-    if (provided.get(keyOf(backend, operator)) === kernels) provided.delete(keyOf(backend, operator));
+    provided.set(
+      key,
+      provided.get(key)!.filter((k) => k !== kernels),
+    );
   };
 }
 
@@ -46,14 +50,14 @@ export function libraryTactic(
   refuseOperands: (group: GroupView) => string | undefined,
 ): LibraryTactic {
   const kernelsOf = (group: GroupView): LibraryKernels | undefined =>
-    group.anchor && provided.get(keyOf(backend, group.anchor.op));
+    group.anchor && provided.get(keyOf(backend, group.anchor.op))?.at(-1);
   return {
     name: 'library',
     refuses(group: GroupView): string | undefined {
       const kernels = kernelsOf(group);
       if (!kernels) return 'no plugin of a library';
       if (group.node !== group.anchor) return 'only the operator itself';
-      return refuseOperands(group) ?? kernels.refuses(problemOf(group));
+      return refuseOperands(group) ?? kernels.refuses(kernelProblem(group.node));
     },
     candidates: (group) => [
       {
@@ -68,22 +72,10 @@ export function libraryTactic(
     async emit(group: GroupView): Promise<EmittedStep> {
       return {
         kernel: 'plugin',
-        attributes: kernelsOf(group)!.attributes(problemOf(group)),
+        attributes: kernelsOf(group)!.attributes(kernelProblem(group.node)),
         inputs: group.node.inputs.map((v, index) => (v ? { kind: 'input', index } : { kind: 'omitted' })),
         outputs: group.outputs.map((_, index) => ({ kind: 'output', index })),
       };
     },
-  };
-}
-
-function problemOf({ node }: GroupView): KernelProblem {
-  const operand = ({ type }: { type: unknown }): KernelOperand => {
-    const { dtype, dims } = type as TensorType;
-    return { dtype, dims: dims! };
-  };
-  return {
-    inputs: node.inputs.map((v) => v && operand(v)),
-    outputs: node.outputs.map(operand),
-    attributes: node.attributes,
   };
 }

@@ -6,8 +6,9 @@
 import type { Layout } from './backend.js';
 import type { Dim } from './dim.js';
 import type { DType } from './dtype.js';
-import type { Attributes } from './graph.js';
+import type { Attributes, Node } from './graph.js';
 import type { Tensor } from './tensor.js';
+import type { TensorType, Type } from './type.js';
 
 /** A node as such kernels see it: dense tensors of known rank. */
 export interface KernelProblem {
@@ -19,6 +20,15 @@ export interface KernelProblem {
 export interface KernelOperand {
   readonly dtype: DType;
   readonly dims: readonly Dim[];
+}
+
+/** Of a node whose operands are tensors of known rank. */
+export function kernelProblem({ inputs, outputs, attributes }: Node): KernelProblem {
+  const operand = ({ type }: { readonly type: Type }): KernelOperand => {
+    const { dtype, dims } = type as TensorType;
+    return { dtype, dims: dims! };
+  };
+  return { inputs: inputs.map((v) => v && operand(v)), outputs: outputs.map(operand), attributes };
 }
 
 /** What a kernel's parameter is given. */

@@ -6,11 +6,10 @@
 import {
   type Backend,
   type Candidate,
-  constantReference,
   type EmitContext,
   type EmittedStep,
   type Node,
-  serializeOperator,
+  writeOperator,
 } from '@tensorwright/core';
 import { pluginOfOperator } from './defined.js';
 import { PluginExecutor } from './executor.js';
@@ -50,13 +49,9 @@ function candidateOf(node: Node): Candidate {
 
 function emitStep(node: Node, context: EmitContext): EmittedStep {
   const { key, title } = pluginOfOperator(node.op)!;
-  const operator = serializeOperator(node, {
-    symbol: (s) => context.symbol(s),
-    constant: (data) => constantReference(data, context),
-  });
   return {
     kernel: title,
-    attributes: { ...key, node: JSON.stringify(operator) },
+    attributes: { ...key, ...writeOperator(node, context) },
     inputs: node.inputs.map((v, index) => (v ? { kind: 'input', index } : { kind: 'omitted' })),
     outputs: node.outputs.map((_, index) => ({ kind: 'output', index })),
   };

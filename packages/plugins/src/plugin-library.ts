@@ -30,8 +30,17 @@ import type { Field, FieldSchema } from './fields.js';
 import { checkKey, operatorNameOf, titleOf } from './plugin-key.js';
 import type { Plugin } from './plugin.js';
 
-/** The codes that libraries of one name and version are compiled from may differ: the newest loaded is called. */
-const owners = new Map<string, PluginLibrary>();
+type Infer = (c: InferContext) => readonly Type[];
+
+/** An operator of libraries: one for all that have the plugin, of which the one loaded last infers its types. */
+interface LibraryOperator {
+  readonly operator: Operator;
+  /** What the operator takes, as text: libraries of one plugin must agree. */
+  readonly signature: string;
+  readonly inferences: Infer[];
+}
+
+const operators = new Map<string, LibraryOperator>();
 
 export class PluginLibrary {
   readonly path: string;
@@ -47,10 +56,13 @@ export class PluginLibrary {
     const withdraw: (() => void)[] = [];
     try {
       this.plugins = this.#handle.plugins().map((record, position) => {
-        const plugin = pluginOf(record);
-        owners.set(plugin.operator.name, this);
+        const shared = operatorOf(record);
+        const infer: Infer = (c) => this.#infer(position, record, c);
+        shared.inferences.push(infer);
+        withdraw.push(() => shared.inferences.splice(shared.inferences.indexOf(infer), 1));
+        const plugin = pluginOf(record, shared.operator);
         for (const backend of ['cpu', 'cuda'] as const)
-          withdraw.push(this.#provide(plugin, backend, position, `${plugin.title} ${digest}`));
+          withdraw.push(this.#provide(plugin, record, position, backend, `${plugin.title} ${digest}`));
         return plugin;
       });
     } catch (error) {
@@ -72,9 +84,8 @@ export class PluginLibrary {
     );
   }
 
-  /** Types and shapes of a plugin's outputs. */
-  infer(record: PluginRecord, c: InferContext): readonly Type[] {
-    const position = this.#handle.plugins().findIndex((p) => titleOf(p) === titleOf(record));
+  /** Types and shapes of the outputs of the plugin at a position. */
+  #infer(position: number, record: PluginRecord, c: InferContext): readonly Type[] {
     const unknowns: Dim[] = [];
     const inputs = record.inputs.map((_, i): PluginShape | null => {
       if (!c.has(i)) return null;
@@ -96,7 +107,6 @@ export class PluginLibrary {
   close(): void {
     if (this.#handle.closed) return;
     for (const undo of this.#withdraw) undo();
-    for (const [operator, owner] of owners) if (owner === this) owners.delete(operator);
     this.#handle.close();
   }
 
@@ -104,8 +114,13 @@ export class PluginLibrary {
     this.close();
   }
 
-  #provide(plugin: Plugin, backend: LibraryBackend, position: number, producer: string): () => void {
-    const record = this.#handle.plugins()[position]!;
+  #provide(
+    plugin: Plugin,
+    record: PluginRecord,
+    position: number,
+    backend: LibraryBackend,
+    producer: string,
+  ): () => void {
     return provideLibraryKernels(backend, plugin.operator.name, {
       producer,
       refuses: (problem) => {
@@ -145,10 +160,8 @@ function inPackage(name: string, from: string): string {
   return join(dirname(file), library);
 }
 
-/** The same plugin of a library that is loaded again is the same operator. */
-function pluginOf(record: PluginRecord): Plugin {
+function pluginOf(record: PluginRecord, operator: Operator): Plugin {
   const key = { name: record.name, version: record.version, namespace: record.namespace };
-  checkKey(key);
   const title = titleOf(key);
   const fields: FieldSchema = Object.fromEntries(
     record.fields.map(({ name, kind, default: fallback }): [string, Field<unknown>] => [
@@ -156,7 +169,6 @@ function pluginOf(record: PluginRecord): Plugin {
       { kind, default: fallback },
     ]),
   );
-  const operator = operatorOfRecord(record, operatorNameOf(key), title);
   const { inputs, outputs } = record;
   const plugin: Plugin = {
     key,
@@ -171,26 +183,37 @@ function pluginOf(record: PluginRecord): Plugin {
   return plugin;
 }
 
-const operators = new Map<string, Operator>();
-
-function operatorOfRecord(record: PluginRecord, name: string, title: string): Operator {
+/** @throws ERR_PLUGIN when a library before has the plugin with other inputs, outputs or fields */
+function operatorOf(record: PluginRecord): LibraryOperator {
+  const { inputs, outputs, fields } = record;
+  checkKey(record);
+  const [name, title] = [operatorNameOf(record), titleOf(record)];
+  const signature = JSON.stringify([inputs, outputs, fields]);
   const known = operators.get(name);
+  if (known && known.signature !== signature)
+    throw new TensorwrightError(
+      'ERR_PLUGIN',
+      `plugin ${title} was loaded before with other inputs, outputs or fields: give it another version`,
+      { plugin: title },
+    );
   if (known) return known;
+  const inferences: Infer[] = [];
   const operator = registerOperator({
     name,
     kind: 'opaque',
-    inputs: record.inputs,
-    outputs: record.outputs,
-    attributes: Object.fromEntries(record.fields.map((f) => [f.name, f.default])),
+    inputs,
+    outputs,
+    attributes: Object.fromEntries(fields.map((f) => [f.name, f.default])),
     infer: (c) => {
-      const owner = owners.get(name);
-      if (!owner)
+      const infer = inferences.at(-1);
+      if (!infer)
         throw new TensorwrightError('ERR_PLUGIN', `the library of plugin ${title} is closed`, { plugin: title });
-      return owner.infer(record, c);
+      return infer(c);
     },
   });
-  operators.set(name, operator);
-  return operator;
+  const made = { operator, signature, inferences };
+  operators.set(name, made);
+  return made;
 }
 
 /** As the native step has them. */

@@ -9,7 +9,7 @@ import {
   TensorwrightError,
 } from '@tensorwright/core';
 import { closeNames } from './close-names.js';
-import { compareVersions, type PluginKey, sameKey, titleOf } from './plugin-key.js';
+import { compareVersions, type PluginKey, sameKey } from './plugin-key.js';
 import type { AnyPlugin } from './plugin.js';
 
 export interface RegisterOptions {
@@ -128,7 +128,7 @@ function describe({ plugin, override }: Entry): CustomOperator {
   const fields = Object.fromEntries(
     Object.entries(plugin.fields).map(([name, { kind }]): [string, FieldKind] => [name, kind]),
   );
-  return { operator: plugin.operator, title: titleOf(plugin.key), fields, overrides: override };
+  return { operator: plugin.operator, title: plugin.title, fields, overrides: override };
 }
 
 setStandardOperatorSource(PluginRegistry.global);

@@ -104,6 +104,7 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     });
     await engine.close();
     using again = PluginLibrary.load(second);
+    PluginLibrary.load(second).close();
     expect(again.plugins[0]!.title).toBe('test::Scale 2');
     expect(numbers((await run(bytes, x))['two'])).toEqual([9, 36]);
     one.close();

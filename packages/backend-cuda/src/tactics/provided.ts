@@ -8,19 +8,16 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
-  type KernelOperand,
-  type KernelProblem,
+  kernelProblem,
   type KernelVariant,
   type OperatorKernels,
   TensorwrightError,
-  type TensorType,
-  type Value,
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { launchStep } from '../launch/launch-step.js';
 import { cxxType } from '../print/types.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { bytesOf, memoryMicroseconds, refuseOperands } from './operands.js';
+import { bytesOf, dtypeOf, memoryMicroseconds, refuseOperands } from './operands.js';
 import { onlyItself, refuseLateSizes } from './operators/operator-tactic.js';
 
 export const provided: Tactic = {
@@ -30,7 +27,7 @@ export const provided: Tactic = {
     if (all.length === 0) return 'no kernels from outside';
     const reason = onlyItself(group) ?? refuseOperands(group) ?? refuseLateSizes(group);
     if (reason !== undefined) return reason;
-    const problem = problemOf(group);
+    const problem = kernelProblem(group.anchor!);
     const reasons = all.map((kernels) => kernels.refuses(problem));
     return reasons.includes(undefined) ? undefined : reasons.join('; ');
   },
@@ -62,7 +59,7 @@ interface Offer {
 }
 
 function variantsOf(group: GroupView): Offer[] {
-  const problem = problemOf(group);
+  const problem = kernelProblem(group.anchor!);
   return cudaKernelsFor(group.anchor!.op).flatMap((kernels, provider) =>
     kernels.refuses(problem) === undefined
       ? kernels.variants(problem).map((variant) => ({ kernels, variant, provider }))
@@ -72,16 +69,6 @@ function variantsOf(group: GroupView): Offer[] {
 
 function variantName(provider: number, { name }: KernelVariant): string {
   return [String(provider), name].filter((part) => part !== '').join('.');
-}
-
-function problemOf(group: GroupView): KernelProblem {
-  const { inputs, outputs, attributes } = group.anchor!;
-  return { inputs: inputs.map((v) => v && operandOf(v)), outputs: outputs.map(operandOf), attributes };
-}
-
-function operandOf({ type }: Value): KernelOperand {
-  const { dtype, dims } = type as TensorType;
-  return { dtype, dims: dims! };
 }
 
 /** Their kernels become functions that ours call, so that any parameters will do. */
@@ -130,10 +117,10 @@ function printArgument(group: GroupView, argument: CudaArgument, args: Arguments
     case 'input': {
       const at = group.anchorInputs[argument.index];
       if (at === undefined) return 'nullptr';
-      return args.input(at, cxxType(operandOf(group.node.inputs[at]!).dtype));
+      return args.input(at, cxxType(dtypeOf(group.node.inputs[at])!));
     }
     case 'output':
-      return args.output(argument.index, cxxType(operandOf(group.outputs[argument.index]!).dtype));
+      return args.output(argument.index, cxxType(dtypeOf(group.outputs[argument.index])!));
     case 'constant':
       return args.constant(argument.tensor, cxxType(argument.tensor.dtype));
     case 'dim':
