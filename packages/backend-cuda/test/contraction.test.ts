@@ -7,7 +7,6 @@ import {
   type Value,
 } from '@tensorwright/core';
 import { describe, it } from 'vitest';
-import { cudaBackend } from '../src/index.js';
 import { simtTiles, tensorTiles } from '../src/tactics/contraction/tiles.js';
 import { compare, type Comparison, hasDevice } from './compare.js';
 
@@ -69,7 +68,6 @@ function convolve(c: Convolution): Promise<void> {
 }
 
 const matrices = ['mk', 'kn', 'mn'] as const;
-const hasClusters = /sm_(9|1\d)\d/.test(cudaBackend.device()?.id ?? '');
 
 describe.skipIf(!hasDevice)('dot', () => {
   it.each(['float16', 'bfloat16', 'float32', 'float64', 'int8', 'int16', 'int32', 'int64'] as const)(
@@ -116,16 +114,6 @@ describe.skipIf(!hasDevice)('dot', () => {
       extents: { m: 140, k: 200, n: 136 },
       constant: i % 2 === 0,
       force: { tactic: 'cuda.contraction.tensor', parameters: { ...tensorTiles[i]!, splits: (i % 3) + 1 } },
-    }),
-  );
-
-  it.skipIf(!hasClusters).each([2, 6, 10, 11])('adds splits of tile %i within a cluster', (i) =>
-    product({
-      dtype: 'float16',
-      labels: matrices,
-      extents: { m: 140, k: 400, n: 136 },
-      constant: true,
-      force: { tactic: 'cuda.contraction.tensor', parameters: { ...tensorTiles[i]!, splits: 4, cluster: 1 } },
     }),
   );
 
