@@ -15,9 +15,8 @@ import {
   usersOf,
   type Value,
 } from '@tensorwright/core';
-import { axisOrder, denseView, isDense, moveView, type View } from '../plan/view.js';
+import { axisOrder, denseView, isDense, moveView, type View, viewMovements } from '../plan/view.js';
 
-const movement = new Set(['reshape', 'transpose', 'slice', 'expand']);
 const maxSweeps = 8;
 
 export function chooseLayouts(graph: Graph, options: ReadonlyMap<Node, readonly Candidate[]>): Map<Node, Layout> {
@@ -107,7 +106,7 @@ function edgeBytes(
   labels: ReadonlyMap<Node, Layout>,
   options: ReadonlyMap<Node, readonly Candidate[]>,
 ): number {
-  if (!movement.has(user.op)) {
+  if (!viewMovements.has(user.op)) {
     const wanted = access === 'strided' ? userLayout : access;
     return layout === wanted || rankOf(v) < 3 ? 0 : access === 'strided' ? 0.5 * bytesOf(v) : bytesOf(v);
   }
@@ -124,7 +123,7 @@ function movedBytes(
 ): number {
   let bytes = 0;
   for (const next of users.get(moved) ?? []) {
-    if (movement.has(next.op)) {
+    if (viewMovements.has(next.op)) {
       const out = next.outputs[0]!;
       const dims = out.type.kind === 'tensor' ? out.type.dims : undefined;
       const seen = view && dims && moveView(next.op, next.attributes, view, dims);
@@ -148,7 +147,7 @@ function movedBytes(
 function readableAs(v: Value, layout: Layout, labels: ReadonlyMap<Node, Layout>): boolean {
   const rank = rankOf(v);
   if (rank < 3 || v.node.op === 'constant') return true;
-  if (movement.has(v.node.op)) {
+  if (viewMovements.has(v.node.op)) {
     const input = v.node.inputs[0];
     const view = input && viewThrough(v.node, labels.get(input.node) ?? 'rows');
     return view !== undefined && isDense(view, axisOrder(layout, rank));

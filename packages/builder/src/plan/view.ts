@@ -44,6 +44,9 @@ export function isDense(view: View, order: readonly number[]): boolean {
   return true;
 }
 
+/** Movements that strides can express, on most inputs. */
+export const viewMovements: ReadonlySet<string> = new Set(['reshape', 'transpose', 'expand', 'slice']);
+
 /** The view a movement operator makes of its input's view, or undefined when only a copy can do it. */
 export function moveView(op: string, attributes: Attributes, view: View, outDims: readonly Dim[]): View | undefined {
   switch (op) {
