@@ -7,6 +7,7 @@ import {
   provablyEqual,
   rewriteSteps,
   type Rule,
+  Tensor,
   type TensorType,
   tensorType,
   type Value,
@@ -45,4 +46,14 @@ export function through(v: Value | undefined, op: string): Value | undefined {
 export function unaryExample(builder: GraphBuilder, dims: readonly Dim[], body: (x: Value) => Value): Graph {
   const x = builder.input('x', tensorType('float32', dims));
   return { inputs: [x], outputs: [body(x)] };
+}
+
+/** A float32 tensor for examples, of numbers from 0 up to 1 that all differ. */
+export function ramp(...dims: readonly number[]): Tensor {
+  const size = dims.reduce((n, d) => n * d, 1);
+  return new Tensor(
+    'float32',
+    Float32Array.from({ length: size }, (_, i) => i / size),
+    dims,
+  );
 }

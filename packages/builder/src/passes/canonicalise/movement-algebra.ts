@@ -23,6 +23,7 @@ import {
   castBeforeMovement,
   leadsFromProduct,
   mapBeforeConcat,
+  movedProduct,
   rowsAsTheyLie,
   transposeAfterMap,
 } from './product-rows.js';
@@ -220,14 +221,7 @@ const reshapeAfterMap: Rule = {
   apply(node, { builder, uses }) {
     if (operatorOf(node.op).kind !== 'map') return undefined;
     const out = dimsOf(node.outputs[0]);
-    const at = node.inputs.findIndex(
-      (v) =>
-        v?.node.op === 'reshape' &&
-        uses(v) === 1 &&
-        uses(v.node.inputs[0]!) === 1 &&
-        leadsFromProduct(v.node.inputs[0]!, uses) &&
-        sameDims(dimsOf(v), out),
-    );
+    const at = movedProduct('reshape', node, uses);
     const x = at < 0 ? undefined : node.inputs[at]!.node.inputs[0]!;
     // Where a product already stands without a reshape the map joins that one.
     if (

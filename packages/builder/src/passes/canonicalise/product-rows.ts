@@ -5,16 +5,17 @@ import {
   type Dim,
   dotRoles,
   type GraphBuilder,
+  type Node,
   type OperatorKind,
   operatorOf,
   provablyEqual,
   type Rule,
-  Tensor,
   tensorType,
   type Value,
 } from '@tensorwright/core';
-import { dimsOf, sameDims } from '../rules.js';
+import { dimsOf, ramp, sameDims } from '../rules.js';
 import { chainOf, isSliced, type MovementChain } from './movement-chain.js';
+import { broadcastSlice } from './slices.js';
 
 const rearrangements = new Set(['reshape', 'transpose']);
 const letters = Array.from({ length: 26 }, (_, i) => String.fromCharCode('a'.charCodeAt(0) + i));
@@ -96,15 +97,6 @@ function rowsOf(chain: MovementChain):
   return turned || flattened ? { rows, contracted, inOrder, perm: [...rows, ...contracted] } : undefined;
 }
 
-function ramp(...dims: readonly number[]): Tensor {
-  const size = dims.reduce((n, d) => n * d, 1);
-  return new Tensor(
-    'float32',
-    Float32Array.from({ length: size }, (_, i) => i / size),
-    dims,
-  );
-}
-
 /** A product itself, turned or not, or maps that read nothing but it. */
 export function leadsFromProduct(v: Value, uses: (v: Value) => number): boolean {
   return leadsFrom('contraction', v, uses);
@@ -126,20 +118,25 @@ function leadsFrom(kind: OperatorKind, v: Value, uses: (v: Value) => number): bo
   return false;
 }
 
+/** Which operand of a map is a product that this movement alone brings into the map's extents; -1: none. */
+export function movedProduct(movement: string, map: Node, uses: (v: Value) => number): number {
+  return map.inputs.findIndex(
+    (v) =>
+      v?.node.op === movement &&
+      uses(v) === 1 &&
+      uses(v.node.inputs[0]!) === 1 &&
+      leadsFromProduct(v.node.inputs[0]!, uses) &&
+      sameDims(dimsOf(v), dimsOf(map.outputs[0])),
+  );
+}
+
 export const transposeAfterMap: Rule = {
   name: 'map(transpose(dot), y) ⇒ transpose(map(dot, transpose⁻¹(y))): the map joins the product',
   roots: undefined,
   apply(node, { builder, uses }) {
     if (operatorOf(node.op).kind !== 'map') return undefined;
     const out = dimsOf(node.outputs[0]);
-    const at = node.inputs.findIndex(
-      (v) =>
-        v?.node.op === 'transpose' &&
-        uses(v) === 1 &&
-        uses(v.node.inputs[0]!) === 1 &&
-        leadsFromProduct(v.node.inputs[0]!, uses) &&
-        sameDims(dimsOf(v), out),
-    );
+    const at = movedProduct('transpose', node, uses);
     if (at < 0 || !out) return undefined;
     const { inputs: moved, attributes } = node.inputs[at]!.node;
     const perm = attributes['perm'] as readonly number[];
@@ -177,9 +174,8 @@ export const mapBeforeConcat: Rule = {
     let start: Dim = 0;
     const mapped = parts.map((part) => {
       const extent = dimsOf(part)![axis]!;
-      const inputs = node.inputs.map((v, i) =>
-        i === at ? part : v && alongAxis(builder, v, axis - out.length, start, extent),
-      );
+      const ranges = new Map([[axis, { start, size: extent, step: 1 }]]);
+      const inputs = node.inputs.map((v, i) => (i === at ? part : v && broadcastSlice(builder, v, ranges, out.length)));
       start = addDims(start, extent);
       return builder.op(node.op, inputs, node.attributes);
     });
@@ -191,18 +187,6 @@ export const mapBeforeConcat: Rule = {
     return { inputs: [x], outputs: [b.op('add', [concat, b.constant(ramp(3, 3))])] };
   },
 };
-
-/** A part of an operand along an axis counted from the end, where it is not broadcast. */
-function alongAxis(builder: GraphBuilder, v: Value, fromEnd: number, start: Dim, size: Dim): Value {
-  const dims = dimsOf(v)!;
-  const axis = dims.length + fromEnd;
-  if (axis < 0 || dims[axis] === 1) return v;
-  return builder.op('slice', [v], {
-    starts: dims.map((_, a) => (a === axis ? start : 0)),
-    sizes: dims.map((d, a) => (a === axis ? size : d)),
-    steps: dims.map(() => 1),
-  });
-}
 
 export const castBeforeMovement: Rule = {
   name: 'cast(move(x)) ⇒ move(cast(x)) where x is a reduction, whose kernel casts, or is expanded',

@@ -8,23 +8,14 @@ import {
   operatorOf,
   provablyEqual,
   type Rule,
-  Tensor,
   tensorType,
   type Value,
 } from '@tensorwright/core';
-import { dimsOf, sameDims } from '../rules.js';
+import { dimsOf, ramp, sameDims } from '../rules.js';
 import { chainOf, emitChain } from './movement-chain.js';
+import { broadcastSlice, type Range, type Ranges, slice } from './slices.js';
 
 type Uses = (v: Value) => number;
-
-interface Range {
-  readonly start: Dim;
-  readonly size: Dim;
-  readonly step: Dim;
-}
-
-/** By axis; absent: all of it. */
-type Ranges = ReadonlyMap<number, Range>;
 
 const norms = new Set(['layerNorm', 'rmsNorm']);
 
@@ -57,13 +48,7 @@ export const sliceEarly: Rule = {
   },
   example: (b) => {
     const x = b.input('x', tensorType('float32', [2, 3, 4]));
-    const w = b.constant(
-      new Tensor(
-        'float32',
-        Float32Array.from({ length: 8 }, (_, i) => i / 8),
-        [4, 2],
-      ),
-    );
+    const w = b.constant(ramp(4, 2));
     const product = b.op('dot', [x, w], { lhs: 'abk', rhs: 'kn', out: 'abn' });
     return { inputs: [x], outputs: [slice(b, product, new Map([[1, { start: 0, size: 1, step: 1 }]]))] };
   },
@@ -159,21 +144,4 @@ function sliced(
   builder.origin = origin;
   done.set(v, made);
   return made;
-}
-
-/** Of an operand that is broadcast to `rank` axes. */
-function broadcastSlice(builder: GraphBuilder, v: Value, ranges: Ranges, rank: number): Value {
-  const dims = dimsOf(v)!;
-  const own = [...ranges].map(([axis, range]) => [axis - rank + dims.length, range] as const);
-  const present = own.filter(([axis]) => axis >= 0 && dims[axis] !== 1);
-  return present.length === 0 ? v : slice(builder, v, new Map(present));
-}
-
-function slice(builder: GraphBuilder, v: Value, ranges: Ranges): Value {
-  const dims = dimsOf(v)!;
-  return builder.op('slice', [v], {
-    starts: dims.map((_, axis) => ranges.get(axis)?.start ?? 0),
-    sizes: dims.map((d, axis) => ranges.get(axis)?.size ?? d),
-    steps: dims.map((_, axis) => ranges.get(axis)?.step ?? 1),
-  });
 }

@@ -1,0 +1,30 @@
+/** Slices of values, and of operands that are broadcast, by the ranges of the axes that are cut. */
+
+import type { Dim, GraphBuilder, Value } from '@tensorwright/core';
+import { dimsOf } from '../rules.js';
+
+export interface Range {
+  readonly start: Dim;
+  readonly size: Dim;
+  readonly step: Dim;
+}
+
+/** By axis; absent: all of it. */
+export type Ranges = ReadonlyMap<number, Range>;
+
+/** Of an operand that is broadcast to `rank` axes. */
+export function broadcastSlice(builder: GraphBuilder, v: Value, ranges: Ranges, rank: number): Value {
+  const dims = dimsOf(v)!;
+  const own = [...ranges].map(([axis, range]) => [axis - rank + dims.length, range] as const);
+  const present = own.filter(([axis]) => axis >= 0 && dims[axis] !== 1);
+  return present.length === 0 ? v : slice(builder, v, new Map(present));
+}
+
+export function slice(builder: GraphBuilder, v: Value, ranges: Ranges): Value {
+  const dims = dimsOf(v)!;
+  return builder.op('slice', [v], {
+    starts: dims.map((_, axis) => ranges.get(axis)?.start ?? 0),
+    sizes: dims.map((d, axis) => ranges.get(axis)?.size ?? d),
+    steps: dims.map((_, axis) => ranges.get(axis)?.step ?? 1),
+  });
+}
