@@ -1,23 +1,8 @@
-import {
-  type Attributes,
-  type DType,
-  elementCount,
-  type GraphBuilder,
-  tensorFromNumbers,
-  type Value,
-} from '@tensorwright/core';
+import { type Attributes, type DType } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { simtTiles, tensorTiles } from '../src/tactics/contraction/tiles.js';
 import { compare, type Comparison, hasDevice } from './compare.js';
-
-/** A constant of small numbers that are exact in every dtype. */
-function weights(b: GraphBuilder, dtype: DType, dims: readonly number[]): Value {
-  const numbers = Float64Array.from({ length: elementCount(dims) }, (_, i) => {
-    const n = ((i * 7919) % 17) - 8;
-    return dtype.startsWith('u') ? Math.abs(n) : n / (dtype.includes('int') ? 1 : 16);
-  });
-  return b.constant(tensorFromNumbers(dtype, numbers, dims));
-}
+import { smallWeights } from './support/small-weights.js';
 
 interface Product {
   readonly dtype: DType;
@@ -38,7 +23,7 @@ function product({ dtype, labels, extents, constant, symbols, force }: Product):
   const [left, right] = [input(lhs), input(rhs)];
   return compare({
     inputs: constant === true ? [left] : [left, right],
-    graph: (b, x, y) => b.op('dot', [x, y ?? weights(b, dtype, right.dims)], { lhs, rhs, out }),
+    graph: (b, x, y) => b.op('dot', [x, y ?? smallWeights(b, dtype, right.dims)], { lhs, rhs, out }),
     ...(force && { force }),
   });
 }
@@ -62,7 +47,10 @@ function convolve(c: Convolution): Promise<void> {
   return compare({
     inputs: [{ dtype, dims: x, ...(symbols && { symbols }) }, ...(computed === true ? [{ dtype, dims: w }] : [])],
     graph: (b, image, filter) =>
-      b.op(op, [image, filter ?? weights(b, dtype, w), weights(b, biasType, [outputs])], { group, ...attributes }),
+      b.op(op, [image, filter ?? smallWeights(b, dtype, w), smallWeights(b, biasType, [outputs])], {
+        group,
+        ...attributes,
+      }),
     ...(force && { force }),
   });
 }
@@ -165,7 +153,7 @@ describe.skipIf(!hasDevice)('dot', () => {
         { dtype: 'float16', dims: [33, 1] },
       ],
       graph: (b, x, bias, residual, scale) => {
-        const sum = b.op('dot', [x, weights(b, 'float16', [64, 40])], { lhs: 'mk', rhs: 'kn', out: 'mn' });
+        const sum = b.op('dot', [x, smallWeights(b, 'float16', [64, 40])], { lhs: 'mk', rhs: 'kn', out: 'mn' });
         return b.op('mul', [b.op('add', [b.op('add', [sum, bias]), residual]), scale]);
       },
       // The reference rounds after every operation.

@@ -1,19 +1,7 @@
-import {
-  type Attributes,
-  type DType,
-  elementCount,
-  type GraphBuilder,
-  tensorFromNumbers,
-  type Value,
-} from '@tensorwright/core';
+import { type Attributes, type DType, type GraphBuilder, type Value } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { compare, hasDevice } from './compare.js';
-
-/** A constant of small numbers that are exact in every dtype. */
-function weights(b: GraphBuilder, dtype: DType, dims: readonly number[]): Value {
-  const numbers = Float64Array.from({ length: elementCount(dims) }, (_, i) => (((i * 7919) % 17) - 8) / 16);
-  return b.constant(tensorFromNumbers(dtype, numbers, dims));
-}
+import { smallWeights } from './support/small-weights.js';
 
 interface Convolution {
   readonly dtype?: DType;
@@ -32,7 +20,7 @@ function convolve({ dtype = 'float16', x, kernel, attributes = {}, symbols, tile
   return compare({
     inputs: [{ dtype, dims: x, ...(symbols && { symbols }) }],
     graph: (b, image) => {
-      const operands = [image, weights(b, dtype, [channels, 1, ...kernel]), weights(b, dtype, [channels])];
+      const operands = [image, smallWeights(b, dtype, [channels, 1, ...kernel]), smallWeights(b, dtype, [channels])];
       const y = b.op('conv', operands, { ...attributes, group: channels });
       return after ? after(b, y, image) : y;
     },

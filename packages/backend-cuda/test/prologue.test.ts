@@ -1,14 +1,10 @@
 /** Maps before a convolution of single pixels: in its kernel where that can, and the same results everywhere. */
 
-import { type DType, elementCount, type GraphBuilder, tensorFromNumbers, type Value } from '@tensorwright/core';
+import { type DType } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { tensorTiles } from '../src/tactics/contraction/tiles.js';
 import { compare, hasDevice } from './compare.js';
-
-function constant(b: GraphBuilder, dtype: DType, dims: readonly number[]): Value {
-  const numbers = Float64Array.from({ length: elementCount(dims) }, (_, i) => (((i * 7919) % 17) - 8) / 16);
-  return b.constant(tensorFromNumbers(dtype, numbers, dims));
-}
+import { smallWeights } from './support/small-weights.js';
 
 interface Scaled {
   readonly dtype?: DType;
@@ -43,8 +39,8 @@ function scaled({
     ],
     graph: (b, image, factor) => {
       const scaledImage = b.op('mul', [image, factor]);
-      const weights = constant(b, dtype, [columns, x[1]!, ...x.slice(2).map(() => 1)]);
-      const y = b.op('conv', [scaledImage, weights, constant(b, dtype, [columns])], {
+      const weights = smallWeights(b, dtype, [columns, x[1]!, ...x.slice(2).map(() => 1)]);
+      const y = b.op('conv', [scaledImage, weights, smallWeights(b, dtype, [columns])], {
         group: 1,
         ...(strides && { strides }),
       });
@@ -91,10 +87,10 @@ describe.skipIf(!hasDevice)('maps before a convolution of single pixels', () => 
       inputs: [{ dtype: 'float16', dims: [2, 40, 6, 7] }],
       graph: (b, x) => {
         const normal = b.op('add', [
-          b.op('mul', [x, constant(b, 'float16', [40, 1, 1])]),
-          constant(b, 'float16', [1, 40, 1, 1]),
+          b.op('mul', [x, smallWeights(b, 'float16', [40, 1, 1])]),
+          smallWeights(b, 'float16', [1, 40, 1, 1]),
         ]);
-        return b.op('conv', [b.op('relu', [normal]), constant(b, 'float16', [24, 40, 1, 1])], { group: 1 });
+        return b.op('conv', [b.op('relu', [normal]), smallWeights(b, 'float16', [24, 40, 1, 1])], { group: 1 });
       },
       steps: fused,
     }));
@@ -107,7 +103,7 @@ describe.skipIf(!hasDevice)('maps before a convolution of single pixels', () => 
       ],
       graph: (b, x, s) => {
         const product = b.op('mul', [x, s]);
-        return [b.op('conv', [product, constant(b, 'float16', [24, 32, 1, 1])], { group: 1 }), product];
+        return [b.op('conv', [product, smallWeights(b, 'float16', [24, 32, 1, 1])], { group: 1 }), product];
       },
       tolerance: 2e-3,
     }));

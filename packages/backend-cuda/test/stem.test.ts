@@ -1,19 +1,7 @@
-import {
-  type Attributes,
-  type DType,
-  elementCount,
-  type GraphBuilder,
-  tensorFromNumbers,
-  type Value,
-} from '@tensorwright/core';
+import { type Attributes, type DType, type GraphBuilder, type Value } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { compare, hasDevice } from './compare.js';
-
-/** A constant of small numbers that are exact in every dtype. */
-function weights(b: GraphBuilder, dtype: DType, dims: readonly number[]): Value {
-  const numbers = Float64Array.from({ length: elementCount(dims) }, (_, i) => (((i * 7919) % 17) - 8) / 16);
-  return b.constant(tensorFromNumbers(dtype, numbers, dims));
-}
+import { smallWeights } from './support/small-weights.js';
 
 interface Convolution {
   readonly dtype?: DType;
@@ -31,7 +19,10 @@ function convolve({ dtype = 'float16', x, w, attributes = {}, symbols, tile, aft
   return compare({
     inputs: [{ dtype, dims: x, ...(symbols && { symbols }) }],
     graph: (b, image) => {
-      const y = b.op('conv', [image, weights(b, dtype, w), weights(b, dtype, [w[0]!])], { group: 1, ...attributes });
+      const y = b.op('conv', [image, smallWeights(b, dtype, w), smallWeights(b, dtype, [w[0]!])], {
+        group: 1,
+        ...attributes,
+      });
       return after ? after(b, y) : y;
     },
     force: { tactic: 'cuda.stem', parameters: { warpsX, warpsY, warpsN, rows, columns } },
@@ -88,7 +79,9 @@ describe.skipIf(!hasDevice)('stems', () => {
         const attributes = { group: 1, pads: [3, 3, 3, 3], strides: [2, 2] };
         const scaled = b.op('mul', [b.op('cast', [image], { to: 'float32' }), b.scalar(1 / 255, 'float32')]);
         const half = b.op('cast', [scaled], { to: 'float16' });
-        return b.op('relu', [b.op('conv', [half, weights(b, 'float16', w), weights(b, 'float16', [32])], attributes)]);
+        return b.op('relu', [
+          b.op('conv', [half, smallWeights(b, 'float16', w), smallWeights(b, 'float16', [32])], attributes),
+        ]);
       },
       pick: (c) => c.tactic === 'cuda.stem',
     });

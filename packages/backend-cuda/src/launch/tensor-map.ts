@@ -3,10 +3,20 @@
  * cuTensorMapEncodeTiled and cuTensorMapEncodeIm2col). The runtime encodes them when shapes and addresses are known.
  */
 
-import type { Dim } from '@tensorwright/core';
+import { type Dim, dimBounds } from '@tensorwright/core';
 import type { Source } from './arguments.js';
 
 export const tensorMapBytes = 128;
+/** Bytes of which addresses and strides are multiples. */
+export const tensorMapAlignment = 16;
+
+const largestExtent = 2 ** 31 - 1;
+
+/** Whether an axis can have the extent: it is not empty, and coordinates are 32-bit integers. */
+export function isMapExtent(d: Dim): boolean {
+  const { min, max } = dimBounds(d);
+  return min >= 1 && max <= largestExtent;
+}
 
 export interface TensorMap {
   readonly operand: Source;

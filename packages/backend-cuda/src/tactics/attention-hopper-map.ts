@@ -2,11 +2,10 @@
 
 import { type Dim, dimBounds, type MemoryView, mulDims, provablyDivisible } from '@tensorwright/core';
 import type { Arguments } from '../launch/arguments.js';
+import { isMapExtent, tensorMapAlignment } from '../launch/tensor-map.js';
 
 const elementBytes = 2;
-const alignment = 16 / elementBytes;
-/** Coordinates of a load are 32-bit integers. */
-export const largestExtent: number = 2 ** 31 - 1;
+const alignment = tensorMapAlignment / elementBytes;
 const largestStride = 2 ** 39;
 
 /** Bytes of a line of the swizzle: the most that divides a padded head. */
@@ -20,7 +19,7 @@ export function isMappable({ offset, dims, strides }: MemoryView): boolean {
   return (
     (strides[3] === 1 || dims[3] === 1) &&
     provablyDivisible(offset, alignment) &&
-    dims.every((d) => dimBounds(d).min >= 1 && dimBounds(d).max <= largestExtent) &&
+    dims.every(isMapExtent) &&
     (outer.includes(2) || dims[2] === 1) &&
     outer.every((axis) => {
       const { min, max } = dimBounds(strides[axis]!);

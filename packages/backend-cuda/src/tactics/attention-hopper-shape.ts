@@ -1,7 +1,7 @@
 /** How attention by warpgroups is cut into tiles: what fits registers and shared memory, and how long it may take. */
 
 import { type AttentionExtents, biasKeysOf, type Ranked } from './attention-shape.js';
-import { launchMicroseconds } from './operands.js';
+import { cyclesPerMicrosecond, launchMicroseconds } from './operands.js';
 
 /** A candidate's parameters. */
 export interface HopperShape {
@@ -59,7 +59,6 @@ function mostRegisters(groups: number, ring: number, moves: number, blocks: numb
 }
 
 const multiprocessors = 132;
-const cyclesPerMicrosecond = 1700;
 /** Bytes from the L2 cache to a multiprocessor. */
 const loadedPerCycle = 45;
 const offered = 5;

@@ -12,13 +12,14 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { launchStep } from '../launch/launch-step.js';
-import { native } from '../native.js';
+import { isMapExtent } from '../launch/tensor-map.js';
 import { cxxType } from '../print/types.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { attentionProblem } from './attention-problem.js';
 import { attention, attentionDims, attentionExtents, attentionLayouts, isPacked } from './attention.js';
-import { isMappable, largestExtent, type MappedOperand, printMapped } from './attention-hopper-map.js';
+import { isMappable, type MappedOperand, printMapped } from './attention-hopper-map.js';
 import type { AttentionExtents } from './attention-shape.js';
+import { isHopper } from './contraction/machine.js';
 import { hopperBlock, type HopperShape, hopperShapes } from './attention-hopper-shape.js';
 import { dtypeOf } from './operands.js';
 
@@ -35,10 +36,7 @@ export const attentionHopper: Tactic = {
     const operands = group.anchor!.inputs.slice(0, 3).map((v) => (v!.type as TensorType).dims!);
     if (isPacked(group) || dimBounds(operands[0]![2]!).max < fewestQueries) return 'not enough queries';
     // A map has no empty axes, and lines of whole 16 bytes.
-    const extents = operands.flat().map(dimBounds);
-    const mapped =
-      operands.every((dims) => (dims[3] as number) % 8 === 0) &&
-      extents.every(({ min, max }) => min >= 1 && max <= largestExtent);
+    const mapped = operands.every((dims) => (dims[3] as number) % 8 === 0 && dims.every(isMapExtent));
     return mapped ? undefined : 'not as tensor maps describe it';
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
@@ -115,11 +113,6 @@ extern "C" __global__ void __launch_bounds__(${String(block.threads)}, ${String(
       },
     ],
   });
-}
-
-function isHopper(): boolean {
-  const status = native().cuda.status();
-  return status.available && status.devices[0]?.architecture === 'sm_90a';
 }
 
 /** What loads of masks and the soft cap take, found by compiling. */

@@ -1,6 +1,6 @@
 /** How attention is cut into tiles: what fits registers and shared memory, and a model of how long it takes. */
 
-import { launchMicroseconds } from './operands.js';
+import { cyclesPerMicrosecond, launchMicroseconds } from './operands.js';
 
 /** Extents that decide, exact where they are known. */
 export interface AttentionExtents {
@@ -90,7 +90,6 @@ const mostBiasKeys = 4096;
 /** Of the devices that matter most. */
 const multiprocessors = 132;
 const registersOfMultiprocessor = 65536;
-const cyclesPerMicrosecond = 1700;
 /** Bytes from the L2 cache to a multiprocessor. */
 const loadedPerCycle = 40;
 /** Registers of scores and results that a thread has room for. */

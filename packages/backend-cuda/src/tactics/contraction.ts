@@ -13,7 +13,7 @@ import type { CandidateOutline, Tactic } from '../tactic.js';
 import { sumType } from './contraction/dot-problem.js';
 import { emitSimt, emitTensor, type Splits } from './contraction/emit.js';
 import { likelyExtents, onTensorCores, operandLayouts, problemOf, refuseContraction } from './contraction/group.js';
-import { machineOf } from './contraction/machine.js';
+import { machineOf, mostOfCluster } from './contraction/machine.js';
 import { isPatches } from './contraction/patches.js';
 import type { Problem } from './contraction/problem.js';
 import { isStem, stemProblem } from './contraction/stem.js';
@@ -55,9 +55,6 @@ export function productCandidates(group: GroupView): WorkedCandidate[] {
 function flags(parameters: Readonly<Record<string, number>>): { stem: boolean; cluster: boolean } {
   return { stem: parameters['stem'] === 1, cluster: parameters['cluster'] === 1 };
 }
-
-/** Blocks of a cluster that every device with clusters has. */
-const mostOfCluster = 8;
 
 function tensorCandidates(group: GroupView, stem: boolean): WorkedCandidate[] {
   const problem = stem ? stemProblem(group) : problemOf(group);

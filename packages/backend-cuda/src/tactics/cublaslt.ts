@@ -10,8 +10,8 @@ import {
   type EmittedStep,
   type GroupView,
   type MemoryView,
-  mulDims,
   productOf,
+  type TensorType,
 } from '@tensorwright/core';
 import { native } from '../native.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
@@ -26,6 +26,7 @@ import {
   plainProblem,
   type ViewOf,
 } from './cublaslt/matrix-problem.js';
+import { denseView } from './dense-view.js';
 import { dtypeOf } from './operands.js';
 
 export const cublaslt: Tactic = {
@@ -108,20 +109,9 @@ function productOfGroup(
   output?: MemoryView,
 ): MatrixProduct | undefined {
   const channelsLast = group.anchor!.op === 'conv';
-  const viewOf = view ?? ((i) => denseView(group.node.inputs[i]!.type as { dims: readonly Dim[] }, channelsLast));
-  const to = output ?? denseView(group.outputs[0]!.type as { dims: readonly Dim[] }, channelsLast);
+  const viewOf = view ?? ((i) => denseView((group.node.inputs[i]!.type as TensorType).dims!, channelsLast));
+  const to = output ?? denseView((group.outputs[0]!.type as TensorType).dims!, channelsLast);
   return matrixProduct(plainProblem(group, viewOf)!, epilogue, viewOf, to, dtypeOf(group.outputs[0])!);
-}
-
-function denseView({ dims }: { readonly dims: readonly Dim[] }, channelsLast: boolean): MemoryView {
-  const axes = dims.map((_, i) => i);
-  const strides: Dim[] = [];
-  let stride: Dim = 1;
-  for (const i of channelsLast && dims.length > 2 ? [1, ...axes.slice(2).reverse(), 0] : axes.reverse()) {
-    strides[i] = stride;
-    stride = mulDims(stride, dims[i]!);
-  }
-  return { offset: 0, dims, strides };
 }
 
 /** native/src/cuda/matrix_product.cpp reads it. */

@@ -2,20 +2,18 @@
 
 import {
   type Candidate,
-  type Dim,
   type EmitContext,
   type EmittedStep,
   type GroupView,
   type MemoryView,
-  mulDims,
   type TensorType,
 } from '@tensorwright/core';
-import { native } from '../native.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { contraction } from './contraction.js';
 import { likelyExtents, onTensorCores, operandLayouts, problemOf, refuseContraction } from './contraction/group.js';
-import { machineOf } from './contraction/machine.js';
+import { isHopper, machineOf } from './contraction/machine.js';
 import { type WorkedCandidate, worked } from './contraction/worked.js';
+import { denseView } from './dense-view.js';
 import { emitWarpgroups } from './hopper/emit.js';
 import { stepsOf } from './hopper/depth.js';
 import { operandsOf } from './hopper/operands.js';
@@ -65,11 +63,6 @@ export function warpgroupCandidates(group: GroupView): WorkedCandidate[] {
   );
 }
 
-function isHopper(): boolean {
-  const status = native().cuda.status();
-  return status.available && status.devices[0]?.architecture === 'sm_90a';
-}
-
 /** What the instructions multiply; float32 as tf32, where the node asks for it. */
 const multiplied = new Set(['float16', 'bfloat16', 'float32', 'int8', 'uint8']);
 
@@ -83,17 +76,5 @@ function refuseOperands(group: GroupView): string | undefined {
 }
 
 function usualViews(group: GroupView): (input: number) => MemoryView {
-  return (input) => usualView((group.node.inputs[input]!.type as TensorType).dims!, group.anchor!.op !== 'dot');
-}
-
-function usualView(dims: readonly Dim[], channelsLast: boolean): MemoryView {
-  const axes = dims.map((_, i) => i);
-  const order = channelsLast && dims.length >= 3 ? [0, ...axes.slice(2), 1] : axes;
-  const strides: Dim[] = [];
-  let stride: Dim = 1;
-  for (const axis of [...order].reverse()) {
-    strides[axis] = stride;
-    stride = mulDims(stride, dims[axis]!);
-  }
-  return { offset: 0, dims, strides };
+  return (input) => denseView((group.node.inputs[input]!.type as TensorType).dims!, group.anchor!.op !== 'dot');
 }

@@ -50,6 +50,8 @@ export function bytesOf(group: GroupView): number {
 
 /** A kernel in a graph costs this much whatever it does (measured on an H200, in microseconds). */
 export const launchMicroseconds = 1.1;
+/** Estimates that count clocks do so at this rate, whatever the device's. */
+export const cyclesPerMicrosecond = 1700;
 const bytesPerMicrosecond = 4e6;
 
 /** Estimate of a kernel that is bound by memory. */

@@ -8,6 +8,7 @@ import {
   ceilDivDims,
   constantOf,
   type Dim,
+  dimBounds,
   type GroupView,
   type MemoryView,
   mulDims,
@@ -48,6 +49,12 @@ export function geometryOf(group: GroupView): Geometry {
     pads: list<Dim>('pads', 2 * kernel.length, 0),
     group: anchor.attributes['group'] as number,
   };
+}
+
+/** An extent of an image to plan for: one that only the run knows is taken at 8 where its bounds allow it. */
+export function likelyExtent(d: Dim): number {
+  const { min, max } = dimBounds(d);
+  return Math.min(max, Math.max(min, 8));
 }
 
 /** Why the convolution cannot be described; undefined when it can. */
@@ -115,12 +122,12 @@ function forward(group: GroupView, g: Geometry): Problem {
     depth: [...g.kernel, channels],
     left,
     right,
-    output: outputAxes(rank, columns, (i) => ({ terms: [{ role: 'rows', axis: 1 + i, step: 1 }], checked: false })),
+    output: pixelAxes(rank, columns),
     ...(bias !== undefined && { bias: { input: bias, axis: 1 } }),
   };
 }
 
-export function outputAxes(rank: number, columns: number, spatial: (i: number) => OutputAxis): OutputAxis[] {
+function outputAxes(rank: number, columns: number, spatial: (i: number) => OutputAxis): OutputAxis[] {
   return [
     { terms: [{ role: 'rows', axis: 0, step: 1 }], checked: false },
     {
@@ -132,6 +139,16 @@ export function outputAxes(rank: number, columns: number, spatial: (i: number) =
     },
     ...Array.from({ length: rank }, (_, i) => spatial(i)),
   ];
+}
+
+/** Of a convolution whose rows are [images, pixels…]: batches are groups of so many columns. */
+export function pixelAxes(rank: number, columns: number): OutputAxis[] {
+  return outputAxes(rank, columns, (i) => ({ terms: [{ role: 'rows', axis: 1 + i, step: 1 }], checked: false }));
+}
+
+/** The same without batches. */
+export function ungrouped(axes: readonly OutputAxis[]): OutputAxis[] {
+  return axes.map((axis, i) => (i === 1 ? { terms: [{ role: 'columns', axis: 0, step: 1 }], checked: false } : axis));
 }
 
 /** The taps that meet one residue: tap = first + j · step, image coordinate = row + base - j · shift. */

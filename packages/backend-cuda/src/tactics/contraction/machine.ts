@@ -14,6 +14,15 @@ export function machineOf(): Machine {
   return { multiprocessors, sharedBytes, clusters: capability >= 90, architecture };
 }
 
+/** Whether there is a device, and it has warpgroup instructions. */
+export function isHopper(): boolean {
+  const status = native().cuda.status();
+  return status.available && status.devices[0]?.architecture === 'sm_90a';
+}
+
+/** Blocks of a cluster that every device with clusters has. */
+export const mostOfCluster = 8;
+
 /** The least number of multiprocessors that are built close together. A cluster's blocks run within such a group. */
 const closeTogether = 16;
 

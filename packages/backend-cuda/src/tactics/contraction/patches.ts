@@ -2,7 +2,7 @@
 
 import { constantOf, dtypeInfo, type GroupView, mulDims } from '@tensorwright/core';
 import { dtypeOf } from '../operands.js';
-import { geometryOf, outputAxes } from './conv-problem.js';
+import { geometryOf, pixelAxes, ungrouped } from './conv-problem.js';
 import type { Problem } from './problem.js';
 
 const copyBytes = 16;
@@ -44,10 +44,7 @@ export function patchProblem(group: GroupView): Problem {
       dtype: dtypeOf(group.node.inputs[w])!,
       axes: (view) => ({ batch: [], own: [view.strides[0]!], depth: view.strides.slice(1), windows: [] }),
     },
-    output: outputAxes(g.kernel.length, columns, (i) => ({
-      terms: [{ role: 'rows', axis: 1 + i, step: 1 }],
-      checked: false,
-    })).map((axis, i) => (i === 1 ? { ...axis, terms: axis.terms.filter((t) => t.role === 'columns') } : axis)),
+    output: ungrouped(pixelAxes(g.kernel.length, columns)),
     ...(bias !== undefined && { bias: { input: bias, axis: 1 } }),
   };
 }

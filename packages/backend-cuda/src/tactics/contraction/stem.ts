@@ -23,8 +23,9 @@ import type { Arguments } from '../../launch/arguments.js';
 import type { Launch } from '../../launch/launch-step.js';
 import { cxxType } from '../../print/types.js';
 import { index, indexType } from '../../print/views.js';
+import { denseView } from '../dense-view.js';
 import { dtypeOf } from '../operands.js';
-import { type Geometry, geometryOf, outputAxes } from './conv-problem.js';
+import { type Geometry, geometryOf, pixelAxes, ungrouped } from './conv-problem.js';
 import { onTensorCores } from './group.js';
 import { isPatches, patchProblem } from './patches.js';
 import type { Problem } from './problem.js';
@@ -56,10 +57,6 @@ function imageDims(g: Geometry): Dim[] {
   return [g.x[0]!, ...spatial, pixel];
 }
 
-function denseStrides(dims: readonly Dim[]): Dim[] {
-  return dims.map((_, i) => productOf(dims.slice(i + 1)));
-}
-
 export function imageBytes(group: GroupView): Dim {
   const bytes = dtypeInfo(dtypeOf(group.anchor!.inputs[0])!).bits / 8;
   return mulDims(ceilDivDims(mulDims(productOf(imageDims(geometryOf(group))), bytes), 256), 256);
@@ -77,9 +74,6 @@ export function stemProblem(group: GroupView): Problem {
   const [x, w, bias] = group.anchorInputs as [number, number, number | undefined];
   const dtype = dtypeOf(group.node.inputs[x])!;
   const { used, padded } = runOf(g, dtypeInfo(dtype).bits / 8);
-  const dims = imageDims(g);
-  const strides = denseStrides(dims);
-  const rank = g.kernel.length;
   const columns = g.w[0] as number;
   const outer = g.kernel.slice(0, -1);
   return {
@@ -90,7 +84,7 @@ export function stemProblem(group: GroupView): Problem {
     left: {
       input: x,
       dtype,
-      instead: { view: { offset: 0, dims, strides } },
+      instead: { view: denseView(imageDims(g)) },
       used,
       axes: (view) => ({
         batch: [],
@@ -105,9 +99,7 @@ export function stemProblem(group: GroupView): Problem {
       instead: () => rowWeights(constantOf(group.node.inputs[w])!, padded),
       axes: (view) => ({ batch: [], own: [view.strides[0]!], depth: view.strides.slice(1), windows: [] }),
     },
-    output: outputAxes(rank, columns, (i) => ({ terms: [{ role: 'rows', axis: 1 + i, step: 1 }], checked: false })).map(
-      (axis, i) => (i === 1 ? { ...axis, terms: axis.terms.filter((t) => t.role === 'columns') } : axis),
-    ),
+    output: ungrouped(pixelAxes(g.kernel.length, columns)),
     ...(bias !== undefined && { bias: { input: bias, axis: 1 } }),
   };
 }

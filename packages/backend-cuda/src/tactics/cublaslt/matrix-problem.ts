@@ -12,7 +12,7 @@ import {
   provablyLessOrEqual,
 } from '@tensorwright/core';
 import { broadcastView } from '../../print/loop-space.js';
-import { geometryOf, outputAxes } from '../contraction/conv-problem.js';
+import { geometryOf, pixelAxes } from '../contraction/conv-problem.js';
 import { dotProblem } from '../contraction/dot-problem.js';
 import type { Problem, Role } from '../contraction/problem.js';
 
@@ -53,10 +53,7 @@ function pointwiseProblem(group: GroupView): Problem | undefined {
       dtype: dtype(1),
       axes: ({ strides: [column, channel] }) => ({ batch: [0], own: [column!], depth: [channel!], windows: [] }),
     },
-    output: outputAxes(g.kernel.length, columns, (i) => ({
-      terms: [{ role: 'rows', axis: 1 + i, step: 1 }],
-      checked: false,
-    })),
+    output: pixelAxes(g.kernel.length, columns),
     ...(bias !== undefined && { bias: { input: bias, axis: 1 } }),
   };
 }

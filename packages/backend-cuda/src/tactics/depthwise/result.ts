@@ -3,7 +3,7 @@
 import type { EmitContext, GroupView, MemoryView } from '@tensorwright/core';
 import { dtypeInfo, provablyDivisible } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
-import type { Geometry } from '../contraction/conv-problem.js';
+import { type Geometry, ungrouped } from '../contraction/conv-problem.js';
 import { problemOf } from '../contraction/group.js';
 import type { Problem } from '../contraction/problem.js';
 import { printResult } from '../contraction/result.js';
@@ -15,9 +15,7 @@ function channelwise(problem: Problem, channels: number): Problem {
     ...problem,
     batch: [],
     columns: [channels],
-    output: problem.output.map((o, i) =>
-      i === 1 ? { terms: [{ role: 'columns', axis: 0, step: 1 }], checked: false } : o,
-    ),
+    output: ungrouped(problem.output),
   };
 }
 

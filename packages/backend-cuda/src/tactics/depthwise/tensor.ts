@@ -16,6 +16,7 @@ import { type Launch, launchStep } from '../../launch/launch-step.js';
 import { cxxType } from '../../print/types.js';
 import { indexType } from '../../print/views.js';
 import { type Geometry, geometryOf } from '../contraction/conv-problem.js';
+import { printExtents, printNumbers } from '../contraction/image-members.js';
 import { dtypeOf } from '../operands.js';
 import { printChannelResult } from './result.js';
 import { bandWords, tileBytes, type TileShape, tileThreads, vectorChannels } from './tiles.js';
@@ -78,8 +79,6 @@ function printImage(
   const index = indexType(x);
   const at = ['n', 'y', 'x'].map((name, i) => `${index}(${name}) * ${args.dim(x.strides[i === 0 ? 0 : i + 1]!)}`);
   const bands = args.constant(bandTable(constantOf(group.node.inputs[wInput])!, g), 'u32');
-  const extent = (name: string, text: string): string =>
-    `  TW_DEVICE static i32 ${name}([[maybe_unused]] const Arguments& a) { return ${text}; }`;
   const numbers = {
     channels: g.x[1] as number,
     taps_y: g.kernel[0]!,
@@ -94,16 +93,8 @@ ${printChannelResult(group, g, 'f32', context, args)}
 struct Image {
   using Element = ${type};
   using Result = ::Result;
-  static constexpr int ${Object.entries(numbers)
-    .map(([name, value]) => `${name} = ${String(value)}`)
-    .join(', ')};
-${extent('images', args.dim(g.out[0]!))}
-${extent('in_y', args.dim(g.x[2]!))}
-${extent('in_x', args.dim(g.x[3]!))}
-${extent('out_y', args.dim(g.out[2]!))}
-${extent('out_x', args.dim(g.out[3]!))}
-${extent('pad_y', args.dim(g.pads[0]!))}
-${extent('pad_x', args.dim(g.pads[1]!))}
+${printNumbers(numbers)}
+${printExtents(g, args)}
   TW_DEVICE static const ${type}* pixel(const Arguments& a, i32 n, i32 y, i32 x) {
     return ${args.input(xInput, type)} + ${at.join(' + ')};
   }

@@ -1,11 +1,11 @@
 /** Tiles of the depthwise kernel on tensor cores (native/cuda/kernels/depthwise_tensor.cuh), and how long they take. */
 
-import { constantOf, type Dim, dimBounds, dtypeInfo, type GroupView } from '@tensorwright/core';
+import { constantOf, dtypeInfo, type GroupView } from '@tensorwright/core';
 import type { CandidateOutline } from '../../tactic.js';
-import { type Geometry, geometryOf } from '../contraction/conv-problem.js';
+import { type Geometry, geometryOf, likelyExtent } from '../contraction/conv-problem.js';
 import { operandLayouts } from '../contraction/group.js';
 import { machineOf } from '../contraction/machine.js';
-import { dtypeOf, launchMicroseconds, memoryMicroseconds } from '../operands.js';
+import { cyclesPerMicrosecond, dtypeOf, launchMicroseconds, memoryMicroseconds } from '../operands.js';
 
 /** A block's outputs: windowsX · windows · 8 along x, patches · 8 along y, of `images` images and vectors · 8 channels. */
 export interface TileShape {
@@ -59,11 +59,6 @@ export function tileBytes(t: TileShape, g: Geometry): number {
   return t.vectors * (8 * plane + skew) + table;
 }
 
-const likely = (d: Dim): number => {
-  const { min, max } = dimBounds(d);
-  return Math.min(max, Math.max(min, 8));
-};
-
 const places: readonly Omit<TileShape, 'vectors'>[] = [
   { windowsX: 1, windows: 1, patches: 1, images: 2 },
   { windowsX: 1, windows: 1, patches: 1, images: 4 },
@@ -78,7 +73,6 @@ const places: readonly Omit<TileShape, 'vectors'>[] = [
 const vectorCounts = [1, 2, 3, 4, 6, 8] as const;
 const mostThreads = 512;
 const mostCandidates = 8;
-const cyclesPerMicrosecond = 1700;
 
 export function tileCandidates(group: GroupView): readonly CandidateOutline[] {
   const g = geometryOf(group);
@@ -105,7 +99,7 @@ function estimate(
   outputBytes: number,
   machine: { readonly multiprocessors: number; readonly sharedBytes: number },
 ): number {
-  const [images, outY, outX] = [g.out[0]!, g.out[2]!, g.out[3]!].map(likely) as [number, number, number];
+  const [images, outY, outX] = [g.out[0]!, g.out[2]!, g.out[3]!].map(likelyExtent) as [number, number, number];
   const channels = g.x[1] as number;
   const blocks =
     Math.ceil(channels / (t.vectors * vectorChannels)) *
@@ -131,7 +125,7 @@ function estimate(
   const waves = Math.ceil(blocks / (machine.multiprocessors * resident));
   const perProcessor = Math.ceil(blocks / machine.multiprocessors);
   const time = Math.max(perProcessor * cycles, waves * (latency + cycles)) / cyclesPerMicrosecond;
-  const elements = images * channels * likely(g.x[2]!) * likely(g.x[3]!);
+  const elements = images * channels * likelyExtent(g.x[2]!) * likelyExtent(g.x[3]!);
   const memory = memoryMicroseconds(elements * 2 + images * channels * outY * outX * outputBytes);
   return Math.max(memory, launchMicroseconds + time);
 }

@@ -3,31 +3,23 @@
  * channels of so many consecutive output pixels, with the zeros of the padding.
  */
 
-import { type Dim, dimBounds, type GroupView, type MemoryView, mulDims, provablyDivisible } from '@tensorwright/core';
+import { type Dim, type GroupView, type MemoryView, mulDims, provablyDivisible } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
-import { geometryOf } from '../contraction/conv-problem.js';
+import { isMapExtent, type TensorMap, tensorMapAlignment } from '../../launch/tensor-map.js';
+import { type Geometry, geometryOf } from '../contraction/conv-problem.js';
 import { printDecode } from '../contraction/source.js';
 import { type Depth, type LoaderOptions, printLoadHead } from './depth.js';
 
-/** Axes of the image, outermost first, but for the channels. */
 export interface Image {
+  readonly geometry: Geometry;
   readonly channels: number;
-  readonly extents: readonly Dim[];
-  /** In elements. */
-  readonly imageStrides: readonly Dim[];
-  /** Extents of the output: images and their pixels. */
-  readonly rows: readonly Dim[];
-  readonly kernel: readonly number[];
-  readonly steps: readonly number[];
-  readonly dilations: readonly number[];
-  /** Where the first tap of the first and of the last pixel lies, from the image's first and last one. */
-  readonly lower: readonly number[];
-  readonly upper: readonly number[];
+  /** From image to image, and along its spatial axes; in elements. */
+  readonly strides: readonly Dim[];
+  /** Where the first tap of the first and of the last pixel lies, from the image's first and last one, by spatial axis. */
+  readonly corners: NonNullable<TensorMap['corners']>;
 }
 
-const alignment = 16;
 const largestStep = 8;
-const largestExtent = 2 ** 31 - 1;
 /** By the number of spatial axes: what corners must be below (or not less than its negative), and taps below. */
 const cornerLimits = [0, 2 ** 15, 2 ** 7, 2 ** 4];
 const tapLimits = [0, 2 ** 16, 2 ** 8, 2 ** 5];
@@ -40,12 +32,11 @@ export function imageOf(group: GroupView, view: MemoryView, bytes: number): Imag
   const channels = g.x[1];
   if (rank < 1 || rank > 3 || g.group !== 1 || typeof channels !== 'number' || view.strides[1] !== 1) return undefined;
   if (!g.pads.every((p): p is number => typeof p === 'number')) return undefined;
-  const multiple = alignment / bytes;
-  const extents = [g.x[0]!, ...g.x.slice(2)];
-  const imageStrides = [view.strides[0]!, ...view.strides.slice(2)];
-  if (channels % multiple !== 0 || ![view.offset, ...imageStrides].every((d) => provablyDivisible(d, multiple)))
+  const multiple = tensorMapAlignment / bytes;
+  const strides = pixelAxes(view.strides);
+  if (channels % multiple !== 0 || ![view.offset, ...strides].every((d) => provablyDivisible(d, multiple)))
     return undefined;
-  if (extents.some((d) => dimBounds(d).min < 1 || dimBounds(d).max > largestExtent)) return undefined;
+  if (!g.x.every(isMapExtent)) return undefined;
   const pads = g.pads;
   const reach = g.kernel.map((k, i) => (k - 1) * g.dilations[i]!);
   const lower = reach.map((_, i) => -pads[i]!);
@@ -55,33 +46,27 @@ export function imageOf(group: GroupView, view: MemoryView, bytes: number): Imag
     [...lower, ...upper].every((c) => c >= -limit && c < limit) &&
     reach.every((r) => r < tapLimits[rank]!) &&
     g.strides.every((s) => s <= largestStep);
-  if (!fits) return undefined;
-  const rows = [g.out[0]!, ...g.out.slice(2)];
-  return {
-    channels,
-    extents,
-    imageStrides,
-    rows,
-    kernel: g.kernel,
-    steps: g.strides,
-    dilations: g.dilations,
-    lower,
-    upper,
-  };
+  return fits ? { geometry: g, channels, strides, corners: { lower, upper } } : undefined;
+}
+
+/** The axes but for the channels. */
+function pixelAxes([images, , ...spatial]: readonly Dim[]): readonly Dim[] {
+  return [images!, ...spatial];
 }
 
 export function printImage(image: Image, depth: Depth, o: LoaderOptions, args: Arguments): string {
-  const { kernel, steps, dilations, lower } = image;
+  const { x, out, kernel, strides: steps, dilations } = image.geometry;
+  const { lower, upper } = image.corners;
   const inner = <T>(list: readonly T[]): T[] => [...list].reverse();
   const map = args.tensorMap({
     operand: o.source,
     elementBytes: o.bytes,
-    dims: [image.channels, ...inner(image.extents)],
-    strides: inner(image.imageStrides).map((d) => mulDims(d, o.bytes)),
+    dims: [image.channels, ...inner(pixelAxes(x))],
+    strides: inner(image.strides).map((d) => mulDims(d, o.bytes)),
     box: [o.span / o.bytes, o.rows],
     swizzle: o.span,
     elementStrides: [1, ...inner(steps), 1],
-    corners: { lower: inner(lower), upper: inner(image.upper) },
+    corners: { lower: inner(lower), upper: inner(upper) },
   });
   const at = kernel.map((_, i) => `x${String(i)}`);
   const taps = kernel.map((extent) => ({ extent }));
@@ -93,7 +78,7 @@ export function printImage(image: Image, depth: Depth, o: LoaderOptions, args: A
     `  struct Place { i32 image, ${at.join(', ')}; };`,
     '  TW_DEVICE static Place place(const Arguments& a, i32, i32 row) {',
     ...printDecode(
-      image.rows.map((extent) => ({ extent })),
+      pixelAxes(out).map((extent) => ({ extent })),
       'row',
       'r',
       args,

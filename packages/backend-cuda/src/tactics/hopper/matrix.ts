@@ -1,7 +1,8 @@
 /** Matrices as tensor maps, and the text that loads a tile of one (native/cuda/kernels/gemm/wgmma.cuh). */
 
-import { type Dim, dimBounds, elementCount, mulDims, provablyDivisible } from '@tensorwright/core';
+import { type Dim, elementCount, mulDims, provablyDivisible } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
+import { isMapExtent, tensorMapAlignment } from '../../launch/tensor-map.js';
 import { mergeWalks, printDecode, type Walk, withoutPlainWindows } from '../contraction/source.js';
 import type { OperandAxes } from '../contraction/problem.js';
 import { type Depth, type LoaderOptions, printLoadHead } from './depth.js';
@@ -26,9 +27,7 @@ export interface MatrixOptions {
   readonly bytes: number;
 }
 
-const alignment = 16;
 const mostBatches = 3;
-const largestExtent = 2 ** 31 - 1;
 
 /** undefined where no tensor map reads the operand. */
 export function matrixOf(o: MatrixOptions): Matrix | undefined {
@@ -38,14 +37,14 @@ export function matrixOf(o: MatrixOptions): Matrix | undefined {
   const depth = mergeWalks(o.depth, axes.depth, none);
   const own = mergeWalks(o.own, axes.own, none);
   const batch = mergeWalks(o.batch, axes.batch, none);
-  const multiple = alignment / o.bytes;
+  const multiple = tensorMapAlignment / o.bytes;
   const moving = batch.filter((b) => b.stride !== 0);
   if (depth.length !== 1 || depth[0]!.stride !== 1 || own.length > 1 || moving.length > mostBatches) return undefined;
   const strides = [...own, ...moving].map((w) => w.stride);
   if (![o.offset, ...strides].every((d) => provablyDivisible(d, multiple))) return undefined;
   // A map has no empty axes, and no steps of zero.
   const extents = [depth[0]!.extent, ...[...own, ...moving].map((w) => w.extent)];
-  if (extents.some((d) => dimBounds(d).min < 1 || dimBounds(d).max > largestExtent)) return undefined;
+  if (!extents.every(isMapExtent)) return undefined;
   if (own[0]?.stride === 0) return undefined;
   return {
     depth: extents[0]!,
@@ -67,7 +66,7 @@ export function packedMatrix(
     number,
     number,
   ];
-  const multiple = alignment / bytes;
+  const multiple = tensorMapAlignment / bytes;
   const rowStride = Math.ceil(steps / multiple) * multiple;
   return { depth: steps, rows, rowStride, batch: batchesOf(batches, rows * rowStride) };
 }

@@ -1,6 +1,14 @@
 /** The operands of a contraction as tensor maps see them. */
 
-import { constantOf, type Dim, dtypeInfo, type GroupView, type MemoryView, type Tensor } from '@tensorwright/core';
+import {
+  constantOf,
+  type Dim,
+  dtypeInfo,
+  elementCount,
+  type GroupView,
+  type MemoryView,
+  type Tensor,
+} from '@tensorwright/core';
 import { packConstant } from '../contraction/pack.js';
 import type { Operand, Problem } from '../contraction/problem.js';
 import { type Depth, depthOf } from './depth.js';
@@ -48,7 +56,7 @@ export function operandsOf(
   const right = mapped(problem.right, problem.columns);
   if (!left || !right || (left.image && !right.constant)) return undefined;
   const channels = left.image?.channels ?? left.matrix!.depth;
-  const taps = left.image ? left.image.kernel.reduce((p, k) => p * k, 1) : 1;
+  const taps = left.image ? elementCount(left.image.geometry.kernel) : 1;
   const span = spanOf(channels, bytes);
   return { left, right, depth: depthOf(taps, channels, span, bytes), span, bytes };
 }

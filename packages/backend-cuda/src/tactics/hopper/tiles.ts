@@ -1,6 +1,6 @@
 /** Tiles of the warpgroup kernel, as work for the model. */
 
-import { usableFor } from '../contraction/machine.js';
+import { mostOfCluster, usableFor } from '../contraction/machine.js';
 import type { Work } from '../contraction/model.js';
 import { bytesOf, type Extents, type Machine } from '../contraction/tiles.js';
 
@@ -92,8 +92,6 @@ const swappedLimit = 128;
 
 const splitCounts = [1, 2, 3, 4, 6, 8];
 const shareCounts = [1, 2, 4];
-/** What every device with clusters has. */
-const mostOfCluster = 8;
 
 function withStages(t: Omit<WarpgroupTile, 'stages'>, steps: number): WarpgroupTile | undefined {
   const room = Math.min(mostSharedBytes, Math.floor((mostSharedBytes + reservedBytes) / t.blocks) - reservedBytes);

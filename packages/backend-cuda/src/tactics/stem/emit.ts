@@ -15,6 +15,7 @@ import { launchStep } from '../../launch/launch-step.js';
 import { cxxType } from '../../print/types.js';
 import { type Geometry, geometryOf } from '../contraction/conv-problem.js';
 import { problemOf } from '../contraction/group.js';
+import { printExtents, printNumbers } from '../contraction/image-members.js';
 import { printResult } from '../contraction/result.js';
 import { dtypeOf } from '../operands.js';
 import { plainGroup, printPixel, runWords } from './image.js';
@@ -48,8 +49,6 @@ function printStem(group: GroupView, g: Geometry, context: EmitContext, args: Ar
     args,
   ).text;
   const weights = constantOf(group.node.inputs[group.anchorInputs[1]!])!;
-  const extent = (name: string, text: string): string =>
-    `  TW_DEVICE static i32 ${name}([[maybe_unused]] const Arguments& a) { return ${text}; }`;
   const numbers = {
     channels: g.x[1] as number,
     taps_y: g.kernel[0]!,
@@ -65,16 +64,8 @@ ${result}
 struct Stem {
   using Element = ${cxxType(dtypeOf(group.anchor!.inputs[0])!)};
   using Result = ::Result;
-  static constexpr int ${Object.entries(numbers)
-    .map(([name, value]) => `${name} = ${String(value)}`)
-    .join(', ')};
-${extent('images', args.dim(g.out[0]!))}
-${extent('in_y', args.dim(g.x[2]!))}
-${extent('in_x', args.dim(g.x[3]!))}
-${extent('out_y', args.dim(g.out[2]!))}
-${extent('out_x', args.dim(g.out[3]!))}
-${extent('pad_y', args.dim(g.pads[0]!))}
-${extent('pad_x', args.dim(g.pads[1]!))}
+${printNumbers(numbers)}
+${printExtents(g, args)}
 ${printPixel(group, context, args)}
   TW_DEVICE static const u32* weights(const Arguments& a) { return ${args.constant(fragments(weights, g), 'u32')}; }
 };`;

@@ -1,11 +1,11 @@
 /** Tiles of the stem kernel (native/cuda/kernels/stem.cuh), and how long they take. */
 
-import { type Dim, dimBounds, dtypeInfo, type GroupView } from '@tensorwright/core';
+import { dtypeInfo, type GroupView } from '@tensorwright/core';
 import type { CandidateOutline } from '../../tactic.js';
-import { type Geometry, geometryOf } from '../contraction/conv-problem.js';
+import { type Geometry, geometryOf, likelyExtent } from '../contraction/conv-problem.js';
 import { operandLayouts } from '../contraction/group.js';
 import { machineOf } from '../contraction/machine.js';
-import { dtypeOf, launchMicroseconds, memoryMicroseconds } from '../operands.js';
+import { cyclesPerMicrosecond, dtypeOf, launchMicroseconds, memoryMicroseconds } from '../operands.js';
 import { imageOf, plainGroup, runWords } from './image.js';
 
 /** A block's outputs: warpsX · 16 along x, warpsY · rows along y, warpsN · columns · 8 channels, which are all. */
@@ -51,14 +51,8 @@ export function stemBytes(t: StemTile, g: Geometry): number {
   return weightBytes(g) + copies * lines * pitch * 4;
 }
 
-const likely = (d: Dim): number => {
-  const { min, max } = dimBounds(d);
-  return Math.min(max, Math.max(min, 8));
-};
-
 const mostThreads = 512;
 const mostCandidates = 8;
-const cyclesPerMicrosecond = 1700;
 /** Of a matrix instruction that the tensor cores of a multiprocessor share. */
 const productCycles = 1.6;
 
@@ -85,7 +79,7 @@ export function stemCandidates(group: GroupView): readonly CandidateOutline[] {
       parameters: { ...t },
       ...layouts,
       inputs: layouts.inputs.map((access, i) => (i === image ? ('strided' as const) : access)),
-      estimate: estimate(t, group, g, machine),
+      estimate: estimate(t, group, g, image, machine),
     }))
     .sort((a, b) => a.estimate - b.estimate)
     .slice(0, mostCandidates);
@@ -100,13 +94,13 @@ function estimate(
   t: StemTile,
   group: GroupView,
   g: Geometry,
+  image: number,
   machine: { readonly multiprocessors: number; readonly sharedBytes: number },
 ): number {
-  const [images, outY, outX] = [g.out[0]!, g.out[2]!, g.out[3]!].map(likely) as [number, number, number];
+  const [images, outY, outX] = [g.out[0]!, g.out[2]!, g.out[3]!].map(likelyExtent) as [number, number, number];
   const blocks = images * Math.ceil(outX / (t.warpsX * 16)) * Math.ceil(outY / (t.warpsY * t.rows));
   const warps = stemThreads(t) / 32;
   const { lines, used, copies } = tileInputs(t, g);
-  const size = (dtype: number): number => dtypeInfo(dtypeOf(group.node.inputs[dtype])!).bits / 8;
   // Instructions at a load and a store for a word, and turns of the load-store unit against those of the tensor cores.
   const fetch = lines * Math.ceil(used / 32) * (1 + copies) * 4;
   const copied = weightBytes(g) / 128;
@@ -125,7 +119,12 @@ function estimate(
   const latency = 1600;
   const waves = Math.ceil(blocks / (machine.multiprocessors * resident));
   const time = Math.max(Math.ceil(blocks / machine.multiprocessors) * cycles, waves * (latency + cycles));
-  const pixels = images * likely(g.x[2]!) * likely(g.x[3]!) * (g.x[1] as number) * size(imageOf(group)!.input);
+  const pixels =
+    images *
+    likelyExtent(g.x[2]!) *
+    likelyExtent(g.x[3]!) *
+    (g.x[1] as number) *
+    (dtypeInfo(dtypeOf(group.node.inputs[image])!).bits / 8);
   const results = images * outY * outX * (g.w[0] as number) * (dtypeInfo(dtypeOf(group.outputs[0])!).bits / 8);
   return Math.max(memoryMicroseconds(pixels + results), launchMicroseconds + time / cyclesPerMicrosecond);
 }
