@@ -147,8 +147,9 @@ Napi::Value supports(const Napi::CallbackInfo& info) {
   const Reader backend = argument(info, 5, "backend");
   const std::string name = backend.string();
   if (name != "cpu" && name != "cuda") backend.fail("cpu or cuda");
-  const bool yes = plugins::supports(*c.plugin, name == "cpu" ? TW_CPU : TW_CUDA, c.fields, inputs,
-                                     shapes(argument(info, 4, "outputs")));
+  auto outputs = shapes(argument(info, 4, "outputs"));
+  outputs.resize(static_cast<size_t>(c.plugin->output_count));
+  const bool yes = plugins::supports(*c.plugin, name == "cpu" ? TW_CPU : TW_CUDA, c.fields, inputs, outputs);
   return Napi::Boolean::New(info.Env(), yes);
 }
 

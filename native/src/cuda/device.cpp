@@ -131,6 +131,8 @@ void CudaDevice::upload(std::byte* to, const std::byte* from, size_t bytes) {
   if (bytes == 0) return;
   make_current();
   check(driver().cuMemcpyHtoD_v2(reinterpret_cast<DevicePointer>(to), from, bytes), "cuMemcpyHtoD");
+  // The copy returns once the bytes are staged, and queues do not wait for the stream it is in.
+  check(driver().cuStreamSynchronize(nullptr), "cuStreamSynchronize");
 }
 
 void CudaDevice::download(std::byte* to, const std::byte* from, size_t bytes) {

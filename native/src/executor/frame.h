@@ -17,7 +17,7 @@ namespace tw {
 struct RunOptions {
   const std::atomic<bool>& cancelled;
   int64_t max_iterations;
-  ThreadPool* pool = nullptr;  // instead of the frame's, which has as many threads or more
+  ThreadPool* pool = nullptr;  // instead of the frame's: one of a single thread
 };
 
 // Who receives a program's outputs.

@@ -106,7 +106,10 @@ void ProgramCompiler::memory(const ProgramStep& step, const std::string& kernel,
     invalid(where + ".value", value.name + " lies in the other memory");
 }
 
-size_t ProgramCompiler::host_inputs(const std::string& kernel) { return kernel == "launch" ? 2 : 1; }
+// A launch begins with its code and its numbers, a product of the library with its numbers.
+size_t ProgramCompiler::host_inputs(const std::string& kernel) {
+  return kernel == "launch" ? 2 : kernel == "cublaslt" ? 1 : 0;
+}
 
 void ProgramCompiler::touch(ProgramValue& value, size_t step) {
   if (value.first_step < 0) value.first_step = static_cast<int>(step);
@@ -185,6 +188,7 @@ void ProgramCompiler::exchanges() {
     const ProgramStep& step = p.steps_[s];
     if (!step.on_device || step.dynamic || from_.steps[s].kernel != "transfer") continue;
     if (step.inputs.size() != 1 || step.outputs.size() != 1 || step.inputs[0].view() || step.outputs[0].view()) continue;
+    if (step.inputs[0].value < 0 || step.outputs[0].value < 0) continue;
     const ProgramValue& from = p.values_[static_cast<size_t>(step.inputs[0].value)];
     const ProgramValue& to = p.values_[static_cast<size_t>(step.outputs[0].value)];
     if (from.order != to.order || from.dtype != to.dtype || from.dims != to.dims) continue;

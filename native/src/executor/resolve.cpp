@@ -291,7 +291,11 @@ void Frame::resolve_step(const ProgramStep& step, bool keep_patches) {
 void Frame::prepare_kernel(const ProgramStep& step) {
   if (!step.kernel) return;
   step.kernel->check(inputs_of(step), outputs_of(step));
-  const size_t bytes = step.kernel->workspace_bytes(inputs_of(step), outputs_of(step), pool_.threads());
+  // Runs take all threads or one, and one may need the more: it holds whole what several hold in parts.
+  const auto bytes_for = [&](int threads) {
+    return step.kernel->workspace_bytes(inputs_of(step), outputs_of(step), threads);
+  };
+  const size_t bytes = std::max(bytes_for(pool_.threads()), step.on_device ? 0 : bytes_for(1));
   // Recordings hold the old address.
   if (!step.on_device) workspace_.reserve(bytes);
   else if (device_workspace_.reserve(bytes)) recorded_.clear();

@@ -49,15 +49,17 @@ Host& host_of(void* host) { return *static_cast<Host*>(host); }
 int32_t allocate(void* host, int32_t output, int32_t rank, const int64_t* dims, void** data) {
   Host& h = host_of(host);
   try {
-    if (output < 0 || static_cast<size_t>(output) >= h.outputs.size() || rank < 0 || rank > kMaxRank)
+    if (output < 0 || static_cast<size_t>(output) >= h.outputs.size() || rank < 0 || rank > kMaxRank || (rank && !dims))
       throw Error(Code::kPlugin, "it asked for memory of an output that is none");
     h.context.outputs_of_unknown_shape.allocate(static_cast<size_t>(output), {dims, static_cast<size_t>(rank)});
     *data = h.outputs[static_cast<size_t>(output)].data;
     return 0;
   } catch (const Error& e) {
     h.error.emplace(e);
-    return 1;
+  } catch (const std::bad_alloc&) {
+    h.error.emplace(Code::kOutOfMemory, "out of memory");
   }
+  return 1;
 }
 
 int32_t cancelled(void* host) { return host_of(host).context.cancelled.load(std::memory_order_relaxed); }
@@ -74,10 +76,19 @@ class PluginKernel : public Kernel {
     if (step.inputs.size() != inputs || step.outputs.size() != outputs)
       throw Error(Code::kInvalidPlan, "plugin " + title(plugin()) + " has " + std::to_string(inputs) + " inputs and " +
                                           std::to_string(outputs) + " outputs");
-    if (plugin().attach && !(state_ = plugin().attach(Backend, fields_.data()))) refuse("attach failed");
+    // What it allocates belongs to the step's device.
+    if (step.device) (queue_ = step.device->make_queue())->enter();
+    if (plugin().attach && !(state_ = guarded("attach", [&] { return plugin().attach(Backend, fields_.data()); })))
+      refuse("attach failed");
   }
   ~PluginKernel() override {
-    if (state_ && plugin().detach) plugin().detach(state_);
+    if (!state_ || !plugin().detach) return;
+    try {
+      if (queue_) queue_->enter();
+      plugin().detach(state_);
+    } catch (...) {
+      // Nobody is left to tell.
+    }
   }
 
   // A plugin with data-dependent outputs waits for its stream.
@@ -88,7 +99,9 @@ class PluginKernel : public Kernel {
     auto in = tensors_of(inputs), out = tensors_of(outputs);
     for (auto* list : {&in, &out})
       for (tw_tensor& t : *list) t.data = nullptr;
-    const int64_t bytes = plugin().workspace_bytes(Backend, fields_.data(), in.data(), out.data());
+    const int64_t bytes = guarded("workspace_bytes", [&] {
+      return plugin().workspace_bytes(Backend, fields_.data(), in.data(), out.data());
+    });
     if (bytes < 0) refuse("workspace_bytes gives a negative size");
     return static_cast<size_t>(bytes);
   }
@@ -126,18 +139,22 @@ class PluginKernel : public Kernel {
     const tw_run run{sizeof(tw_run), &host,          Backend,  stream,    context.workspace,
                      static_cast<int64_t>(workspace_bytes(inputs, outputs, 0)),
                      state_,         fields_.data(), allocate, cancelled, fail};
-    int32_t result = 1;
-    try {
-      result = plugin().enqueue(&run, in.data(), out.data());
-    } catch (...) {
-      refuse("enqueue threw an exception across the C interface");
-    }
+    const int32_t result = guarded("enqueue", [&] { return plugin().enqueue(&run, in.data(), out.data()); });
     if (host.error) throw Error(host.error->code, "plugin " + title(plugin()) + ": " + host.error->what());
     if (result != 0 || !host.failure.empty())
       refuse("enqueue failed: " + (host.failure.empty() ? std::string("it gave no reason") : host.failure));
   }
 
  private:
+  // What a plugin of ours would throw, it does not: the C++ header turns it into words. Others may.
+  template <typename F>
+  auto guarded(const char* what, F&& f) const -> decltype(f()) {
+    try {
+      return f();
+    } catch (...) {
+      refuse(std::string(what) + " threw an exception across the C interface");
+    }
+  }
   const tw_plugin& plugin() const { return *loaded_.plugin; }
   std::string output(size_t i) const {
     return "output '" + std::string(plugin().outputs[i]) + "' of plugin " + title(plugin());
@@ -148,6 +165,7 @@ class PluginKernel : public Kernel {
 
   LoadedPlugin loaded_;
   FieldValues fields_;
+  std::unique_ptr<DeviceQueue> queue_;  // to make the device current
   void* state_ = nullptr;
 };
 
