@@ -1,6 +1,15 @@
 /** Whether two tactics have computed the same: within what their number formats allow. */
 
-import { type DType, dtypeInfo, isFloat, type Node, readIntegers, readNumbers, type Tensor } from '@tensorwright/core';
+import {
+  type DType,
+  dtypeInfo,
+  isFloat,
+  type Node,
+  readIntegers,
+  readNumbers,
+  type Tensor,
+  topologicalOrder,
+} from '@tensorwright/core';
 
 /**
  * What two results may differ by, as a fraction of the expected element plus the root mean square of all: sums are taken
@@ -39,16 +48,7 @@ export function closenessOf(node: Node, tf32: boolean): Closeness {
       if (type?.kind !== 'tensor') continue;
       if (isFloat(type.dtype)) tolerance = Math.max(tolerance, toleranceOf(type.dtype, tf32));
     }
-    for (const region of n.regions) {
-      const seen = new Set<Node>();
-      const walk = (m: Node): void => {
-        if (seen.has(m)) return;
-        seen.add(m);
-        for (const v of m.inputs) if (v) walk(v.node);
-        visit(m);
-      };
-      for (const v of region.outputs) walk(v.node);
-    }
+    for (const region of n.regions) topologicalOrder(region).forEach(visit);
   };
   visit(node);
   const [output] = node.outputs;

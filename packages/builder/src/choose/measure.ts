@@ -201,9 +201,10 @@ export class TacticTimer {
 
   /** What is known to be wrong goes into the report, whichever build has found it. */
   #report({ node, backend, findings }: Question, candidates: readonly Candidate[]): void {
-    for (const { tactic, parameters, ...rest } of candidates) {
-      const fault = findings.faults[candidateKey({ tactic, parameters, ...rest })];
+    for (const candidate of candidates) {
+      const fault = findings.faults[candidateKey(candidate)];
       if (!fault) continue;
+      const { tactic, parameters } = candidate;
       const name = this.#context.builder.provenance.of(node)[0] ?? node.op;
       const line = {
         operator: node.op,

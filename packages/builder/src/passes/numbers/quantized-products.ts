@@ -1,7 +1,8 @@
 /**
- * Products of quantized numbers as products of 8-bit integers on the processor, zero points included. Both forms that models have, integers less their zero
- * points and dequantized floats, become the product of the 8-bit operands themselves, exact in int32, less what the left
- * operand's zero point contributes: its product with the column sums of the weights, which are constants. Scales follow.
+ * Products of quantized numbers as products of 8-bit integers on the processor, zero points included. Both forms that
+ * models have, integers less their zero points and dequantized floats, become the product of the 8-bit operands
+ * themselves, exact in int32, less what the left operand's zero point contributes: its product with the column sums of
+ * the weights, which are constants. Scales follow.
  */
 
 import {
