@@ -1,12 +1,14 @@
 /** What every kernel asks of its operands, and what moving them costs. */
 
 import {
+  type Dim,
   dimBounds,
   type DType,
   dtypeInfo,
   type GroupView,
   type Layout,
   productOf,
+  provablyEqual,
   type Value,
 } from '@tensorwright/core';
 import { storedType } from '../print/types.js';
@@ -37,6 +39,10 @@ export function layoutsFor(v: Value): readonly Layout[] {
 
 export function dtypeOf(v: Value | undefined): DType | undefined {
   return v?.type.kind === 'tensor' ? v.type.dtype : undefined;
+}
+
+export function sameExtents(a: readonly Dim[], b: readonly Dim[]): boolean {
+  return a.length === b.length && a.every((d, i) => provablyEqual(d, b[i]!));
 }
 
 /** Bytes of all operands at the smallest extents that are known. */

@@ -18,6 +18,7 @@ import type { Arguments } from '../../launch/arguments.js';
 import { broadcastView } from '../../print/loop-space.js';
 import { argumentsOf, printScalars, refuseScalars } from '../../print/scalars.js';
 import { cxxType } from '../../print/types.js';
+import { sameExtents } from '../operands.js';
 import type { Problem } from './problem.js';
 import { printSource } from './source.js';
 
@@ -178,8 +179,4 @@ function printPair({ expression, image, sides }: Prologue, type: string): string
     '    }',
     '    return bit_cast<u32>(y);',
   ];
-}
-
-function sameExtents(a: readonly Dim[], b: readonly Dim[]): boolean {
-  return a.length === b.length && a.every((d, i) => provablyEqual(d, b[i]!));
 }

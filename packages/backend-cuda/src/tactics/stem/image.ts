@@ -1,21 +1,13 @@
 /** The image that a stem reads: an operand, or what maps make of one, pixel by pixel, on its way into the kernel. */
 
-import {
-  constantOf,
-  type Dim,
-  type EmitContext,
-  type GroupView,
-  provablyEqual,
-  type Scalar,
-  type TensorType,
-} from '@tensorwright/core';
+import { constantOf, type EmitContext, type GroupView, type Scalar, type TensorType } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
 import { argumentsOf, printScalars, refuseScalars } from '../../print/scalars.js';
 import { cxxType } from '../../print/types.js';
 import { index, indexType } from '../../print/views.js';
 import { geometryOf } from '../contraction/conv-problem.js';
 import { refuseContraction } from '../contraction/group.js';
-import { dtypeOf } from '../operands.js';
+import { dtypeOf, sameExtents } from '../operands.js';
 
 /** Of the input. */
 const mostChannels = 8;
@@ -90,8 +82,4 @@ export function printPixel(group: GroupView, context: EmitContext, args: Argumen
     ${printed.statements}
     return convert<${element}>(${printed.results[0]!});
   }`;
-}
-
-function sameExtents(a: readonly Dim[], b: readonly Dim[]): boolean {
-  return a.length === b.length && a.every((d, i) => provablyEqual(d, b[i]!));
 }
