@@ -8,6 +8,7 @@ import {
   type PlanAttribute,
   readNumbers,
   type Scalar,
+  scalarArgs,
   Tensor,
   type TensorType,
 } from '@tensorwright/core';
@@ -105,10 +106,6 @@ function columnAxis(group: GroupView): number | undefined {
   return columns.length === 1 ? out.indexOf(columns[0]!) : undefined;
 }
 
-function argsOf(e: Scalar): readonly Scalar[] {
-  return 'args' in e ? e.args : [];
-}
-
 /** The nodes that read an operand. */
 function usersOf(root: Scalar, index: number): Scalar[] {
   const users = new Set<Scalar>();
@@ -118,7 +115,7 @@ function usersOf(root: Scalar, index: number): Scalar[] {
     const e = stack.pop()!;
     if (seen.has(e)) continue;
     seen.add(e);
-    for (const a of argsOf(e)) {
+    for (const a of scalarArgs(e)) {
       if (a.op === 'arg' && a.index === index) users.add(e);
       stack.push(a);
     }
@@ -131,7 +128,7 @@ function replace(root: Scalar, by: ReadonlyMap<Scalar, Scalar>): Scalar {
   const visit = (e: Scalar): Scalar => {
     const known = memo.get(e);
     if (known) return known;
-    const args = argsOf(e);
+    const args = scalarArgs(e);
     const made = args.length === 0 ? e : ({ ...e, args: args.map(visit) } as unknown as Scalar);
     memo.set(e, made);
     return made;
