@@ -41,7 +41,7 @@ export class Builder {
     checkOptions(options);
     options.signal?.throwIfAborted();
     const chosen = await openBackends(options.backends, options.logger ?? silentLogger);
-    const backends = [...chosen, ...implicitBackends().filter((b) => !chosen.includes(b))];
+    const backends = withImplicit(chosen);
     const breather = new Breather(options.signal);
     const logger = options.logger ?? silentLogger;
     const bound = await breather.drive(bindProfiles(network, options.profiles ?? []));
@@ -149,6 +149,13 @@ function kernelsOf(program: PlanProgram, backend: string, found = new Set<string
     for (const step of program.steps.slice(begin, end)) found.add(step.kernel);
   for (const step of program.steps) for (const body of step.programs ?? []) kernelsOf(body, backend, found);
   return found;
+}
+
+/** Backends that nobody names come after the user's, but before the one that would run anything. */
+function withImplicit(chosen: readonly Backend[]): readonly Backend[] {
+  const implicit = implicitBackends().filter((b) => !chosen.includes(b));
+  const last = chosen.filter((b) => b.name === 'reference');
+  return [...chosen.filter((b) => !last.includes(b)), ...implicit, ...last];
 }
 
 function because(backend: Backend): string {

@@ -112,7 +112,7 @@ export interface TrialsOptions {
 
 export interface Backend {
   readonly name: string;
-  /** Stands last in every build's order without being named: what it runs, no other backend can. Default: false. */
+  /** Stands in every build's order without being named, before 'reference' alone. Default: false. */
   readonly implicit?: boolean;
   /** The memory its steps work in. Default: the host's. The plan carries values from one memory to the other. */
   readonly memory?: PlanMemory;

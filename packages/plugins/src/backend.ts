@@ -1,6 +1,6 @@
 /**
- * The backend 'plugins': runs plugins' functions for the processor, in TypeScript. It stands last in every build's
- * order, so that a plugin without kernels for the others still has a place.
+ * The backend 'plugins': runs plugins' functions for the processor, in TypeScript. It stands in every build's order
+ * after those the user names, so that a plugin without kernels for them still has a place.
  */
 
 import {

@@ -1,6 +1,6 @@
 /** Plugins by their functions for the processor, and what is said of functions that go wrong. */
 
-import { Builder } from '@tensorwright/builder';
+import { Builder, type BuildOptions } from '@tensorwright/builder';
 import { type DType, NetworkDefinition, readNumbers, Tensor, tensorFromNumbers } from '@tensorwright/core';
 import { definePlugin, field, pluginBackend, PluginRegistry } from '@tensorwright/plugins';
 import { type Engine, Runtime } from '@tensorwright/runtime';
@@ -10,8 +10,8 @@ import { leakyScale } from './support/leaky-scale.js';
 const cpu = { backends: ['cpu'] };
 const registry = new PluginRegistry().register(leakyScale);
 
-async function engineOf(n: NetworkDefinition, plugins = registry): Promise<Engine> {
-  const plan = await new Builder().build(n.toNetwork(), cpu);
+async function engineOf(n: NetworkDefinition, plugins = registry, options: BuildOptions = cpu): Promise<Engine> {
+  const plan = await new Builder().build(n.toNetwork(), options);
   return Runtime.load(await plan.toBytes(), { backends: [pluginBackend(plugins)] });
 }
 
@@ -41,6 +41,18 @@ describe('a function for the processor', () => {
     expect([...readNumbers(y!)]).toEqual([-1, 4, 6, -4]);
     expect([...readNumbers(positive!)]).toEqual([0, 4, 6, 0]);
   });
+
+  it.each([undefined, ['cpu', 'reference'], ['reference']])(
+    'runs on a backend of its own in the order %j',
+    async (backends) => {
+      const n = new NetworkDefinition();
+      n.markOutput(leakyScale.addTo(n, { x: n.addInput('x', 'float32', [2]) }, { alpha: 0.5 }).y, 'y');
+      await using engine = await engineOf(n, registry, backends ? { backends } : {});
+      const tactics = engine.inspect().layers.map((l) => l.tactic);
+      // On a device it is the kernel that runs.
+      expect(tactics.some((t) => t === 'plugins' || t.startsWith('cuda.provided'))).toBe(true);
+    },
+  );
 
   it('may decide a size by the values', async () => {
     const kept = await answer({
