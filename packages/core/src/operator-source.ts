@@ -1,5 +1,7 @@
 /** Where operators come from that are not built in: registries of plugins answer this. */
 
+import type { NetworkLayers } from './definition/network-layers.js';
+import type { Attributes, Value } from './graph.js';
 import type { Operator } from './operator.js';
 
 /** A call of an operator by name, as a model file has it. */
@@ -22,6 +24,16 @@ export interface CustomOperator {
   readonly fields: Readonly<Record<string, FieldKind>>;
   /** Whether it takes the place of an operator that is built in, or of a model's own function. */
   readonly overrides: boolean;
+  /** Where calls become other operators: the outputs. @throws ERR_INVALID_MODEL when the call is wrong */
+  lower?(call: LoweredCall): readonly Value[];
+}
+
+export interface LoweredCall {
+  /** Where its layers are added. */
+  readonly layers: NetworkLayers;
+  readonly inputs: readonly (Value | undefined)[];
+  /** Those that have defaults may be missing. */
+  readonly attributes: Attributes;
 }
 
 export interface OperatorSource {

@@ -4,6 +4,7 @@ import {
   type AttributeValue,
   type CustomOperator,
   type FieldKind,
+  type NetworkLayers,
   type OperatorSource,
   standardOperatorSource,
   type Value,
@@ -44,10 +45,12 @@ export function hintFor(settings: ParserSettings, name: string): string {
   return `Define the operator as a model-local function, or as a plugin.${close}`;
 }
 
+/** @param layers for plugins that are layers of the network */
 export function importCustom(
   custom: CustomOperator,
   c: ImportContext,
   attributes: AttributeReader,
+  layers: NetworkLayers,
 ): readonly (Value | undefined)[] {
   const { operator, title, fields } = custom;
   for (const name of attributes.entries().keys()) {
@@ -66,7 +69,7 @@ export function importCustom(
   if (c.outputCount > outputs)
     c.fail(`plugin ${title} gives ${String(outputs)} outputs, the node has ${String(c.outputCount)}`);
   const inputs = Array.from({ length: c.inputCount }, (_, i) => c.optional(i));
-  return c.node(operator.name, inputs, given);
+  return custom.lower ? custom.lower({ layers, inputs, attributes: given }) : c.node(operator.name, inputs, given);
 }
 
 function readField(c: ImportContext, name: string, kind: FieldKind): AttributeValue | undefined {

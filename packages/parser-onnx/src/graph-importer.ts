@@ -1,6 +1,14 @@
 /** Imports the nodes of a graph, of a function body or of a subgraph into canonical nodes. */
 
-import { finish, type Graph, type Steps, TensorwrightError, type Type, type Value } from '@tensorwright/core';
+import {
+  finish,
+  type Graph,
+  NetworkLayers,
+  type Steps,
+  TensorwrightError,
+  type Type,
+  type Value,
+} from '@tensorwright/core';
 import { AttributeReader } from './attributes.js';
 import { findCustom, hintFor, importCustom } from './custom-operators.js';
 import { expandFunction } from './functions.js';
@@ -158,7 +166,8 @@ export class GraphImporter {
     if (custom && (custom.overrides || !builtIn)) {
       // A domain of somebody's own need not be among the model's opsets.
       const opset = this.environment.opsets.get(domain) ?? 1;
-      return importCustom(custom, new NodeContext({ proto, domain, opset, inputs, attributes }, this), attributes);
+      const context = new NodeContext({ proto, domain, opset, inputs, attributes }, this);
+      return importCustom(custom, context, attributes, new NetworkLayers(this.model.builder, name));
     }
     if (local) return expandFunction(this, { definition: local, key, name, inputs, attributes: attributes.entries() });
     const opset = this.#opset(domain, opType);

@@ -59,6 +59,29 @@ it('a built-in operator stays, unless the user overrides it', async () => {
   expect(await run(call('', [], 'Relu'), overriding)).toEqual([0, -2]);
 });
 
+it('a node becomes the layers of a plugin that is lowered to them', async () => {
+  const lowered = definePlugin({
+    name: 'AddSome',
+    namespace: 'acme',
+    fields: { some: field.float(0.25) },
+    inputs: ['x'],
+    outputs: ['y'],
+    lower: ({ inputs: { x }, fields: { some }, fail }, network) => {
+      if (some < 0) fail('some must not be negative');
+      const c = network.addConstant(new Tensor(x.dtype, Float32Array.of(some), []));
+      return { y: network.addElementWise(x, c, 'sum') };
+    },
+  });
+  const registry = new PluginRegistry().register(lowered);
+  expect(await run(call('acme', [float('some', 0.5)]), registry)).toEqual([1.5, -1.5]);
+  const { graph, builder } = await OnnxParser.parse(call('acme', []), { plugins: registry });
+  expect(graph.outputs[0]!.node.op).toBe('add');
+  expect(builder.provenance.of(graph.outputs[0]!.node)).toEqual(['AddSome y']);
+  expect((await refusal(call('acme', [float('some', -1)]), { plugins: registry })).message).toContain(
+    'plugin acme::AddSome 1: some must not be negative',
+  );
+});
+
 it('says what is wrong with a call', async () => {
   const message = async (bytes: Uint8Array): Promise<string> => (await refusal(bytes, { plugins })).message;
   expect(await message(call('acme', []))).toContain("plugin acme::AddSome 2 needs the attribute 'some'");

@@ -1,10 +1,11 @@
 /** A plugin as a layer of a network made in code: its operands and fields, checked by name. */
 
 import {
+  type Attributes,
   ConstantData,
   type LayerOptions,
-  type NetworkDefinition,
-  type NetworkTensor,
+  type NetworkLayers,
+  NetworkTensor,
   Tensor,
   TensorwrightError,
 } from '@tensorwright/core';
@@ -17,17 +18,39 @@ type Given = Readonly<Record<string, NetworkTensor | undefined>>;
 /** @param rest the fields and the layer's options, both of which may be left out */
 export function addLayer(
   plugin: AnyPlugin,
-  network: NetworkDefinition,
+  network: NetworkLayers,
   given: Given,
   [values, options]: readonly [fields?: Readonly<Record<string, unknown>>, options?: LayerOptions],
 ): Record<string, NetworkTensor> {
   const { title, inputs, fields, outputs, operator } = plugin;
   const operands = operandsOf(title, inputs, given);
   const attributes = attributesOf(title, fields, values ?? {});
-  return byName(outputs, network.addOperator(operator.name, operands, attributes, options)) as Record<
-    string,
-    NetworkTensor
-  >;
+  const tensors = plugin.lower
+    ? addLowered(plugin, network, operands, attributes, options)
+    : network.addOperator(operator.name, operands, attributes, options);
+  return byName(outputs, tensors) as Record<string, NetworkTensor>;
+}
+
+function addLowered(
+  { lower, operator }: AnyPlugin,
+  network: NetworkLayers,
+  operands: readonly (NetworkTensor | undefined)[],
+  attributes: Attributes,
+  options: LayerOptions | undefined,
+): NetworkTensor[] {
+  return network.addComposition(
+    operator.name,
+    (layers, name) => {
+      try {
+        return lower!({ layers, inputs: operands.map((t) => t?.value), attributes }).map((v) => new NetworkTensor(v));
+      } catch (error) {
+        if (!TensorwrightError.is(error) || error.code !== 'ERR_INVALID_MODEL') throw error;
+        const details = { ...error.details, layer: name };
+        throw new TensorwrightError('ERR_INVALID_ARGUMENT', `${name}: ${error.message}`, details, { cause: error });
+      }
+    },
+    options,
+  );
 }
 
 function operandsOf(title: string, inputs: Names, given: Given): (NetworkTensor | undefined)[] {
@@ -40,6 +63,8 @@ function operandsOf(title: string, inputs: Names, given: Given): (NetworkTensor 
   return inputs.map((declared) => {
     const tensor = given[nameOf(declared)];
     if (!tensor && !declared.endsWith('?')) fail(`input '${declared}' is missing`, declared);
+    if (tensor && !(tensor instanceof NetworkTensor))
+      fail(`input '${declared}' must be a tensor of a network`, declared);
     return tensor;
   });
 }

@@ -1,10 +1,17 @@
 /** Makes a plugin of its specification. */
 
-import { type NetworkTensor, provideCudaKernels, registerOperator, TensorwrightError } from '@tensorwright/core';
+import {
+  type LoweredCall,
+  type NetworkTensor,
+  provideCudaKernels,
+  registerOperator,
+  TensorwrightError,
+} from '@tensorwright/core';
 import { addLayer } from './add-layer.js';
 import { cudaKernelsOf } from './cuda-kernels.js';
 import { rememberPlugin } from './defined.js';
 import { checkField, type FieldSchema, type NoFields } from './fields.js';
+import { lowerCall } from './lowering.js';
 import { nameOf } from './names.js';
 import { operatorOfPlugin } from './operator.js';
 import { checkKey, type PluginKey, titleOf } from './plugin-key.js';
@@ -33,6 +40,7 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
     inputs,
     outputs,
     operator,
+    ...(spec.lower && { lower: (call: LoweredCall) => lowerCall({ title, fields, spec }, call) }),
     addTo: (network, given, ...rest: LayerArguments<F>) =>
       addLayer(plugin, network, given, rest) as ByOutput<O, NetworkTensor>,
   };
@@ -52,8 +60,11 @@ function checkSpec(title: string, spec: PluginSpec<Names, Names, FieldSchema>): 
     if (new Set(bare).size < bare.length) fail(`two of its ${part} have the same name`);
   }
   if (spec.outputs.length === 0) fail('it needs an output');
-  if (typeof spec.infer !== 'function') fail('infer must be a function');
-  if (!spec.cuda && !spec.cpu) fail('it has no implementation: give cuda, cpu or both');
+  if (spec.lower !== undefined && typeof spec.lower !== 'function') fail('lower must be a function');
+  if (spec.lower && (spec.infer ?? spec.cuda ?? spec.cpu))
+    fail('what is lowered to layers has no infer, cuda and cpu of its own');
+  if (!spec.lower && typeof spec.infer !== 'function') fail('infer must be a function');
+  if (!spec.lower && !spec.cuda && !spec.cpu) fail('it has no implementation: give lower, cuda or cpu');
   if (spec.cpu !== undefined && typeof spec.cpu !== 'function') fail('cpu must be a function');
   if (spec.cuda && typeof spec.cuda.source !== 'string') fail('cuda.source must be CUDA C++ text');
   if (spec.cuda && typeof spec.cuda.launches !== 'function') fail('cuda.launches must be a function');

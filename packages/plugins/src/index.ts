@@ -30,6 +30,8 @@ export type {
   LaunchArgument,
   LaunchContext,
   LayerArguments,
+  LayerTensor,
+  LoweringContext,
   Names,
   Plugin,
   PluginSpec,

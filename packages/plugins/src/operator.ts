@@ -14,6 +14,7 @@ import {
 } from '@tensorwright/core';
 import { type FieldSchema, valuesOf } from './fields.js';
 import { byName, nameOf } from './names.js';
+import { pluginError } from './plugin-error.js';
 import { operatorNameOf, type PluginKey } from './plugin-key.js';
 import type { ByInput, ByOutput, CpuContext, CpuResult, Names, PluginSpec, Shaped } from './plugin.js';
 
@@ -39,16 +40,11 @@ export function operatorOfPlugin<I extends Names, O extends Names, F extends Fie
   };
 }
 
-/** What goes wrong in somebody's function, under the plugin's name. */
-export function pluginError(title: string, what: string, cause: unknown): TensorwrightError {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return new TensorwrightError('ERR_PLUGIN', `plugin ${title}: ${what}: ${message}`, { plugin: title }, { cause });
-}
-
 function infer<I extends Names, O extends Names, F extends FieldSchema>(
   { title, fields, spec }: Parts<I, O, F>,
   c: InferContext,
 ): readonly Type[] {
+  if (!spec.infer) return c.fail(`plugin ${title} is no operator but layers: add it by itself`);
   const inputs = spec.inputs.map((_, i) => (c.has(i) ? { dtype: c.tensor(i).dtype, dims: c.dims(i) } : undefined));
   let result: ByOutput<O, Shaped>;
   try {

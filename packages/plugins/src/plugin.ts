@@ -1,6 +1,16 @@
 /** What a plugin is: one object that says everything about an operator of a user's own. */
 
-import type { Dim, DType, Layout, LayerOptions, NetworkDefinition, NetworkTensor, Operator } from '@tensorwright/core';
+import type {
+  Dim,
+  DType,
+  Layout,
+  LayerOptions,
+  LoweredCall,
+  NetworkLayers,
+  NetworkTensor,
+  Operator,
+  Value,
+} from '@tensorwright/core';
 import type { Tensor, TensorData } from '@tensorwright/core';
 import type { FieldArguments, FieldSchema, FieldValues, NoFields } from './fields.js';
 import type { PluginKey } from './plugin-key.js';
@@ -30,6 +40,20 @@ export interface InferenceContext<I extends Names, F extends FieldSchema> {
   elements(input: string): readonly Dim[] | undefined;
   /** An extent that only the values decide, with its bounds. Default bounds: 0 and 2^31 - 1. */
   dataDependent(name: string, bounds?: { readonly min?: number; readonly max?: number }): Dim;
+  /** Refuses the call. */
+  fail(message: string): never;
+}
+
+/** A tensor of known rank in a network. */
+export type LayerTensor = NetworkTensor & { readonly dims: readonly Dim[] };
+
+export interface LoweringContext<I extends Names, F extends FieldSchema> {
+  readonly inputs: ByInput<I, LayerTensor>;
+  readonly fields: FieldValues<F>;
+  /** The elements of a small integer input, where they are known at build time. */
+  elements(input: string): readonly Dim[] | undefined;
+  /** An input's elements, where it is a constant. */
+  constant(input: string): Tensor | undefined;
   /** Refuses the call. */
   fail(message: string): never;
 }
@@ -114,8 +138,13 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
   readonly fields?: F;
   readonly inputs: I;
   readonly outputs: O;
-  /** Dtypes and shapes of the outputs. */
-  infer(context: InferenceContext<I, F>): ByOutput<O, Shaped>;
+  /** Dtypes and shapes of the outputs. Needed unless the plugin is lowered; then the layers tell. */
+  infer?(context: InferenceContext<I, F>): ByOutput<O, Shaped>;
+  /**
+   * Makes the outputs of other layers, in place of an operator of the plugin's own: no `infer`, `cuda` and `cpu` then.
+   * Plans know nothing of the plugin, and everything else is done to its layers that is done to layers.
+   */
+  lower?(context: LoweringContext<I, F>, network: NetworkLayers): ByOutput<O, NetworkTensor>;
   /** On a GPU. Default: it does not run there. */
   readonly cuda?: CudaImplementation<I, O, F>;
   /**
@@ -133,12 +162,14 @@ export interface Plugin<I extends Names = Names, O extends Names = Names, F exte
   readonly inputs: I;
   readonly outputs: O;
   readonly operator: Operator;
+  /** A call as layers, where the plugin is lowered. @throws ERR_INVALID_MODEL when the call is wrong, ERR_PLUGIN when the plugin is */
+  lower?(call: LoweredCall): readonly Value[];
   /**
    * A layer of it in a network made in code: its outputs by name.
    * @throws ERR_INVALID_ARGUMENT naming the layer, the field or the input
    */
   addTo(
-    network: NetworkDefinition,
+    network: NetworkLayers,
     inputs: ByInput<I, NetworkTensor>,
     ...rest: LayerArguments<F>
   ): ByOutput<O, NetworkTensor>;

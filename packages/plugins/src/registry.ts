@@ -128,7 +128,8 @@ function describe({ plugin, override }: Entry): CustomOperator {
   const fields = Object.fromEntries(
     Object.entries(plugin.fields).map(([name, { kind }]): [string, FieldKind] => [name, kind]),
   );
-  return { operator: plugin.operator, title: plugin.title, fields, overrides: override };
+  const { operator, title, lower } = plugin;
+  return { operator, title, fields, overrides: override, ...(lower && { lower }) };
 }
 
 setStandardOperatorSource(PluginRegistry.global);

@@ -19,10 +19,13 @@ export interface LayerOptions {
 export class LayerBuilder {
   readonly graph: GraphBuilder;
   readonly name: string;
+  readonly #origin: readonly string[];
 
-  constructor(graph: GraphBuilder, name: string) {
+  /** @param origin the user's layer or node that what is made comes from */
+  constructor(graph: GraphBuilder, name: string, origin: string = name) {
     this.graph = graph;
     this.name = name;
+    this.#origin = [origin];
   }
 
   /** @throws ERR_INVALID_ARGUMENT that names the layer */
@@ -37,7 +40,7 @@ export class LayerBuilder {
     regions: readonly Graph[] = [],
   ): readonly Value[] {
     const outer = this.graph.origin;
-    this.graph.origin = [this.name];
+    this.graph.origin = this.#origin;
     try {
       return this.graph.node(op, inputs, attributes, regions);
     } catch (error) {
