@@ -4,7 +4,9 @@
  * A library exports `tensorwright_plugins`, which gives its plugins as static records. An engine asks them two things:
  * at build time what their outputs are (`infer`), at run time to compute them (`enqueue`). All is a plain pointer,
  * a fixed-width integer or a function; a function that fails calls `fail` of what it was given, and returns non-zero.
- * Records begin with their size, so that later versions of this interface can add members at their end.
+ * Records begin with their size, so that later versions of this interface can add members at their end: members that a
+ * library's record is too short for count as zero, those that a host does not know are ignored. Lists of no elements
+ * may be NULL.
  */
 #ifndef TENSORWRIGHT_PLUGIN_H
 #define TENSORWRIGHT_PLUGIN_H
@@ -45,6 +47,12 @@ enum {
 /* Where a plugin runs. */
 enum { TW_CPU = 0, TW_CUDA = 1 };
 
+/*
+ * Flags of a plugin. TW_NOT_RECORDED: under TW_CUDA `enqueue` waits for its stream, or does not queue the same work each
+ * time. Without it, what it queues may be recorded once, and played again on the same memory from a CUDA graph.
+ */
+enum { TW_NOT_RECORDED = 1 };
+
 /* Kinds of fields, which are what a call of a plugin can be told. */
 enum {
   TW_FIELD_INT = 0,
@@ -83,9 +91,9 @@ typedef struct tw_shape {
 
 /* A dense row-major tensor at run time. */
 typedef struct tw_tensor {
-  void* data; /* in the device's memory under TW_CUDA; NULL: an omitted input, or an output of unknown shape */
-  int32_t dtype;
-  int32_t rank; /* -1: an output whose shape only the values decide */
+  void* data; /* in the device's memory under TW_CUDA; NULL: an omitted input, or an output that is to be allocated */
+  int32_t dtype; /* 0: an omitted input */
+  int32_t rank;  /* -1: an omitted input, or an output whose shape only the values decide. No output is omitted. */
   int64_t dims[TW_MAX_RANK];
 } tw_tensor;
 
@@ -131,7 +139,7 @@ typedef struct tw_run {
 
 typedef struct tw_plugin {
   uint32_t size; /* sizeof(tw_plugin) */
-  const char *name, *version, *name_space;
+  const char *name, *version, *name_space; /* name_space may be NULL: none */
   /* Names in order; an input whose name ends in '?' may be omitted. */
   const char* const* inputs;
   int32_t input_count;
@@ -152,6 +160,8 @@ typedef struct tw_plugin {
   void (*detach)(void* state);
   /* Computes the outputs. 0: done. Called from several threads at once, each with memory of its own. */
   int32_t (*enqueue)(const tw_run* run, const tw_tensor* inputs, tw_tensor* outputs);
+
+  uint32_t flags; /* of TW_NOT_RECORDED; default: 0 */
 } tw_plugin;
 
 /* What a library exports: its plugins, all of the same interface. NULL: it does not serve this host. */

@@ -142,6 +142,14 @@ constexpr void (*detach_of(long))(void*) {
   return nullptr;
 }
 template <typename P>
+constexpr auto flags_of(int) -> decltype(static_cast<std::uint32_t>(P::flags)) {
+  return P::flags;
+}
+template <typename P>
+constexpr std::uint32_t flags_of(long) {
+  return 0;
+}
+template <typename P>
 constexpr const tw_field* fields_of(decltype(&P::fields[0])) {
   return P::fields;
 }
@@ -164,7 +172,7 @@ constexpr std::int32_t length(const T (&)[N]) {
 }
 
 // The record of a class with the static members name, version, name_space, inputs, outputs, infer and enqueue, and
-// where it has them fields, supports, workspace_bytes, attach and detach.
+// where it has them fields, supports, workspace_bytes, attach, detach and flags.
 template <typename P>
 struct Record {
   static constexpr tw_plugin value = {
@@ -184,6 +192,7 @@ struct Record {
       attach_of<P>(0),
       detach_of<P>(0),
       &enqueue<P>,
+      flags_of<P>(0),
   };
 };
 

@@ -32,7 +32,7 @@ Napi::Value element(Napi::Env env, const tw_value& value, int32_t i) {
     case TW_FIELD_INTS: return Napi::Number::New(env, static_cast<double>(value.ints[i]));
     case TW_FIELD_FLOAT:
     case TW_FIELD_FLOATS: return Napi::Number::New(env, value.floats[i]);
-    default: return Napi::String::New(env, value.strings[i] ? value.strings[i] : "");
+    default: return Napi::String::New(env, value.strings[i]);
   }
 }
 
@@ -75,8 +75,8 @@ Napi::Value release(const Napi::CallbackInfo& info) {
 
 Napi::Value list(const Napi::CallbackInfo& info) {
   Napi::Array out = Napi::Array::New(info.Env());
-  for (const tw_plugin* plugin : handle<PluginLibrary>(info[0])->plugins())
-    out.Set(out.Length(), describe(info.Env(), *plugin));
+  for (const tw_plugin& plugin : handle<PluginLibrary>(info[0])->plugins())
+    out.Set(out.Length(), describe(info.Env(), plugin));
   return out;
 }
 
@@ -92,7 +92,7 @@ Call call(const Napi::CallbackInfo& info) {
   const Reader position = argument(info, 1, "plugin");
   const int64_t i = position.integer();
   if (i < 0 || static_cast<size_t>(i) >= library->plugins().size()) position.fail("the position of a plugin");
-  const tw_plugin* plugin = library->plugins()[static_cast<size_t>(i)];
+  const tw_plugin* plugin = &library->plugins()[static_cast<size_t>(i)];
   return {library, plugin, plugins::FieldValues(*plugin, argument(info, 2, "fields").attributes())};
 }
 

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "base/dynamic_library.h"
+
 namespace tw::cuda {
 
 class Library {
@@ -10,15 +12,15 @@ class Library {
   // Opens what `variable` names, where that environment variable is set, else the first candidate that opens.
   static Library open(const char* variable, const std::vector<std::string>& candidates);
 
-  bool loaded() const { return handle_ != nullptr; }
+  bool loaded() const { return file_.loaded(); }
   // What was opened; where nothing was: every name tried, with its reason.
   const std::string& description() const { return description_; }
-  void* symbol(const char* name) const;
+  void* symbol(const char* name) const { return file_.symbol(name); }
   // The folder of the file that has this symbol; empty where the system does not tell.
-  std::string folder(const char* symbol_name) const;
+  std::string folder(const char* symbol_name) const { return file_.folder(symbol_name); }
 
  private:
-  void* handle_ = nullptr;
+  DynamicLibrary file_;
   std::string description_;
 };
 

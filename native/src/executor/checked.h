@@ -19,4 +19,19 @@ inline std::optional<int64_t> checked_mul(int64_t a, int64_t b) {
   return a * b;
 }
 
+// Rounds to minus infinity. Nothing for a division by zero, too.
+inline std::optional<int64_t> checked_floor_div(int64_t a, int64_t b) {
+  if (b == 0) return {};
+  if (b == -1) return checked_mul(a, -1);
+  return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
+// Has the sign of b.
+inline std::optional<int64_t> checked_floor_mod(int64_t a, int64_t b) {
+  if (b == 0) return {};
+  if (b == -1) return 0;
+  const int64_t r = a % b;
+  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+
 }  // namespace tw

@@ -18,15 +18,12 @@ int64_t known(std::optional<int64_t> value) {
 
 int64_t floor_div(int64_t a, int64_t b) {
   if (b == 0) throw Error(Code::kInvalidArgument, "division of the dimension " + std::to_string(a) + " by zero");
-  if (b == -1) return known(checked_mul(a, -1));
-  return a / b - (a % b != 0 && (a < 0) != (b < 0));
+  return known(checked_floor_div(a, b));
 }
 
 int64_t floor_mod(int64_t a, int64_t b) {
   if (b == 0) throw Error(Code::kInvalidArgument, "remainder of the dimension " + std::to_string(a) + " by zero");
-  if (b == -1) return 0;
-  const int64_t r = a % b;
-  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+  return known(checked_floor_mod(a, b));
 }
 
 }  // namespace

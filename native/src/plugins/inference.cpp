@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "executor/checked.h"
 
 namespace tw::plugins {
 namespace {
@@ -29,13 +30,19 @@ constexpr std::array<Code32, 13> kCodes{{{DType::kFloat32, TW_FLOAT32},
 constexpr const char* kOperations[] = {"+", "-", "*", "floordiv", "mod", "min", "max"};
 constexpr size_t kMostExpressions = 1 << 16, kLongestCode = 1 << 12;
 
-int64_t compute(int32_t operation, int64_t a, int64_t b) {
+// Extents go through numbers of JavaScript.
+constexpr int64_t kLargestExtent = (int64_t{1} << 53) - 1;
+
+std::optional<int64_t> compute(int32_t operation, int64_t a, int64_t b) {
   switch (operation) {
-    case TW_ADD: return a + b;
-    case TW_SUBTRACT: return a - b;
-    case TW_MULTIPLY: return a * b;
-    case TW_FLOOR_DIVIDE: return b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0));
-    case TW_MODULO: return b == 0 ? 0 : a - b * (a / b - (a % b != 0 && (a < 0) != (b < 0)));
+    case TW_ADD: return checked_add(a, b);
+    case TW_SUBTRACT: {
+      const auto negative = checked_mul(b, -1);
+      return negative ? checked_add(a, *negative) : negative;
+    }
+    case TW_MULTIPLY: return checked_mul(a, b);
+    case TW_FLOOR_DIVIDE: return checked_floor_div(a, b);
+    case TW_MODULO: return checked_floor_mod(a, b);
     case TW_MINIMUM: return std::min(a, b);
     default: return std::max(a, b);
   }
@@ -52,35 +59,42 @@ struct Extents {
   std::vector<std::pair<int64_t, int64_t>> data_dependent;
   std::string failure;
 
-  // What goes wrong comes out at the end: no exception may cross the plugin's frames.
+  // What goes wrong comes out at the end, the first of it: no exception may cross the plugin's frames.
+  tw_extent refuse(const std::string& why) {
+    if (failure.empty()) failure = why;
+    return 0;
+  }
   tw_extent add(Extent extent) {
-    if (all.size() >= kMostExpressions || extent.code.size() > kLongestCode) {
-      failure = "its extents are too large as expressions";
-      return 0;
-    }
+    if (all.size() >= kMostExpressions || extent.code.size() > kLongestCode)
+      return refuse("its extents are too large as expressions");
     all.push_back(std::move(extent));
     return static_cast<tw_extent>(all.size() - 1);
   }
   const Extent& at(tw_extent handle) {
     static const Extent none{true, 0, {"0"}};
     if (handle >= 0 && static_cast<size_t>(handle) < all.size()) return all[static_cast<size_t>(handle)];
-    failure = "it used an extent that is none";
+    refuse("it used an extent that is none");
     return none;
   }
 };
 
 Extents& extents_of(void* host) { return *static_cast<Extents*>(host); }
 
-tw_extent number(void* host, int64_t value) { return extents_of(host).add({true, value, {std::to_string(value)}}); }
+tw_extent number(void* host, int64_t value) {
+  if (value < -kLargestExtent || value > kLargestExtent) return extents_of(host).refuse("an extent exceeds 2^53");
+  return extents_of(host).add({true, value, {std::to_string(value)}});
+}
 
 tw_extent combine(void* host, int32_t operation, tw_extent a, tw_extent b) {
   Extents& e = extents_of(host);
-  if (operation < TW_ADD || operation > TW_MAXIMUM) {
-    e.failure = "it used an operation that is none";
-    return 0;
-  }
+  if (operation < TW_ADD || operation > TW_MAXIMUM) return e.refuse("it used an operation that is none");
   const Extents::Extent left = e.at(a), right = e.at(b);
-  if (left.number && right.number) return number(host, compute(operation, left.value, right.value));
+  const bool divides = operation == TW_FLOOR_DIVIDE || operation == TW_MODULO;
+  if (divides && right.number && right.value == 0) return e.refuse("it divides an extent by zero");
+  if (left.number && right.number) {
+    const auto value = compute(operation, left.value, right.value);
+    return value ? number(host, *value) : e.refuse("an extent exceeds 64 bits");
+  }
   ExtentCode code = left.code;
   code.insert(code.end(), right.code.begin(), right.code.end());
   code.push_back(kOperations[operation]);
@@ -95,11 +109,13 @@ int32_t known(void* host, tw_extent extent, int64_t* value) {
 
 tw_extent data_dependent(void* host, int64_t min, int64_t max) {
   Extents& e = extents_of(host);
+  if (min < 0 || max < min || max > kLargestExtent)
+    return e.refuse("a data-dependent extent needs bounds with 0 <= min <= max < 2^53");
   e.data_dependent.emplace_back(min, max);
   return e.add({false, 0, {"f" + std::to_string(e.data_dependent.size() - 1)}});
 }
 
-void fail(void* host, const char* message) { extents_of(host).failure = message ? message : "it failed"; }
+void fail(void* host, const char* message) { extents_of(host).refuse(message ? message : "it failed"); }
 
 std::vector<tw_shape> shapes_of(Extents& extents, const std::vector<KnownShape>& shapes) {
   std::vector<tw_shape> out;
@@ -152,7 +168,12 @@ Inference infer(const tw_plugin& plugin, const FieldValues& fields, const std::v
     if (!dtype || found[i].rank < 0 || found[i].rank > TW_MAX_RANK)
       refuse(plugin, std::string("infer gives no type and rank of output '") + plugin.outputs[i] + "'");
     InferredShape shape{*dtype, {}};
-    for (int32_t a = 0; a < found[i].rank; ++a) shape.dims.push_back(extents.at(found[i].dims[a]).code);
+    for (int32_t a = 0; a < found[i].rank; ++a) {
+      const Extents::Extent& extent = extents.at(found[i].dims[a]);
+      if (extent.number && extent.value < 0)
+        refuse(plugin, std::string("infer gives output '") + plugin.outputs[i] + "' a negative extent");
+      shape.dims.push_back(extent.code);
+    }
     if (!extents.failure.empty()) refuse(plugin, "infer failed: " + extents.failure);
     inference.outputs.push_back(std::move(shape));
   }

@@ -1,5 +1,5 @@
 // Steps that a plugin of a library computes: `plugin` on the processor, `cuda.plugin` on a device.
-#include <cstring>
+#include <algorithm>
 
 #include "base/kernel.h"
 #include "cuda/queue.h"
@@ -13,17 +13,30 @@ namespace {
 tw_tensor tensor_of(const Tensor& t) {
   tw_tensor out{};
   out.data = t.data;
-  out.dtype = t.data || t.rank >= 0 ? code_of(t.dtype) : 0;
+  out.dtype = code_of(t.dtype);
   out.rank = t.rank;
   if (t.rank > 0) std::copy_n(t.dims, t.rank, out.dims);
   return out;
 }
 
-std::vector<tw_tensor> tensors_of(std::span<const Tensor> tensors) {
+// An omitted one has no type.
+std::vector<tw_tensor> inputs_of(std::span<const Tensor> tensors) {
   std::vector<tw_tensor> out;
-  for (const Tensor& t : tensors) out.push_back(tensor_of(t));
+  for (const Tensor& t : tensors) out.push_back(t.rank < 0 ? tw_tensor{nullptr, 0, -1, {}} : tensor_of(t));
   return out;
 }
+
+// One of unknown shape has a type, but no memory.
+std::vector<tw_tensor> outputs_of(std::span<const Tensor> tensors) {
+  std::vector<tw_tensor> out;
+  for (const Tensor& t : tensors) {
+    out.push_back(tensor_of(t));
+    if (t.rank < 0) out.back().data = nullptr;
+  }
+  return out;
+}
+
+bool is_data_dependent(const ExtentCode& code) { return code.size() != 1 || code[0][0] == 'f'; }
 
 KnownShape shape_of(const Tensor& t) {
   if (t.rank < 0) return {};
@@ -91,12 +104,11 @@ class PluginKernel : public Kernel {
     }
   }
 
-  // A plugin with data-dependent outputs waits for its stream.
-  bool recordable() const override { return Backend == TW_CUDA; }
+  bool recordable() const override { return Backend == TW_CUDA && !(plugin().flags & TW_NOT_RECORDED); }
 
   size_t workspace_bytes(std::span<const Tensor> inputs, std::span<const Tensor> outputs, int) const override {
     if (!plugin().workspace_bytes) return 0;
-    auto in = tensors_of(inputs), out = tensors_of(outputs);
+    auto in = inputs_of(inputs), out = outputs_of(outputs);
     for (auto* list : {&in, &out})
       for (tw_tensor& t : *list) t.data = nullptr;
     const int64_t bytes = guarded("workspace_bytes", [&] {
@@ -115,12 +127,17 @@ class PluginKernel : public Kernel {
     for (size_t i = 0; i < outputs.size(); ++i) {
       const InferredShape& expected = inference.outputs[i];
       if (outputs[i].dtype != expected.dtype) throw Error(Code::kDTypeMismatch, output(i) + " has another type");
-      if (outputs[i].rank < 0) continue;
+      if (outputs[i].rank < 0) {
+        const bool decides = std::any_of(expected.dims.begin(), expected.dims.end(), is_data_dependent);
+        if (!decides && Backend == TW_CUDA)
+          throw Error(Code::kInvalidPlan, output(i) + " has a shape, but no memory in the plan");
+        continue;
+      }
       if (static_cast<size_t>(outputs[i].rank) != expected.dims.size())
         throw Error(Code::kShapeMismatch, output(i) + " has another rank");
       for (size_t a = 0; a < expected.dims.size(); ++a) {
         const ExtentCode& code = expected.dims[a];
-        if (code.size() != 1 || code[0][0] == 'f') continue;
+        if (is_data_dependent(code)) continue;
         if (code[0] != std::to_string(outputs[i].dims[a]))
           throw Error(Code::kShapeMismatch, output(i) + " has " + std::to_string(outputs[i].dims[a]) + " at axis " +
                                                 std::to_string(a) + ", expected " + code[0]);
@@ -129,11 +146,10 @@ class PluginKernel : public Kernel {
   }
 
   void run(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const override {
+    give_memory(context, inputs, outputs);
     Host host{context, outputs, {}, {}};
-    const auto in = tensors_of(inputs);
-    auto out = tensors_of(outputs);
-    for (size_t i = 0; i < out.size(); ++i)
-      if (outputs[i].rank < 0) out[i].data = nullptr;
+    const auto in = inputs_of(inputs);
+    auto out = outputs_of(outputs);
     void* stream = nullptr;
     if constexpr (Backend == TW_CUDA) stream = static_cast<cuda::Queue&>(*context.queue).lend();
     const tw_run run{sizeof(tw_run), &host,          Backend,  stream,    context.workspace,
@@ -153,6 +169,19 @@ class PluginKernel : public Kernel {
       return f();
     } catch (...) {
       refuse(std::string(what) + " threw an exception across the C interface");
+    }
+  }
+  // An output that the plan leaves out has memory too where its shape is known: a plugin sees no omitted outputs, and
+  // what has no memory is for it to allocate.
+  void give_memory(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const {
+    if (std::none_of(outputs.begin(), outputs.end(), [](const Tensor& t) { return t.rank < 0; })) return;
+    const Inference inference = infer(plugin(), fields_, shapes_of(inputs));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const auto& extents = inference.outputs[i].dims;
+      if (outputs[i].rank >= 0 || std::any_of(extents.begin(), extents.end(), is_data_dependent)) continue;
+      std::vector<int64_t> dims;
+      for (const ExtentCode& code : extents) dims.push_back(std::stoll(code[0]));
+      context.outputs_of_unknown_shape.allocate(i, dims);
     }
   }
   const tw_plugin& plugin() const { return *loaded_.plugin; }

@@ -1,56 +1,58 @@
 #include "plugins/library.h"
 
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 
 #include "base/error.h"
-
-#if defined(_WIN32)
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
 
 namespace tw::plugins {
 namespace {
 
 constexpr int32_t kMostPlugins = 4096, kMostOperands = 64;
+// Of a record of the interface's first version, which ends before `flags`.
+constexpr size_t kFirstRecordBytes = offsetof(tw_plugin, flags);
 
-#if defined(_WIN32)
-void* open_file(const char* path) { return reinterpret_cast<void*>(LoadLibraryA(path)); }
-void close_file(void* handle) { FreeLibrary(static_cast<HMODULE>(handle)); }
-void* symbol(void* handle, const char* name) {
-  return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(handle), name));
+// The record as this host knows it: members that the library's version does not have are zero, which is their default;
+// those that this one does not know are left behind.
+tw_plugin current(const tw_plugin& record) {
+  tw_plugin out{};
+  std::memcpy(&out, &record, std::min<size_t>(record.size, sizeof(tw_plugin)));
+  out.size = sizeof(tw_plugin);
+  if (!out.name_space) out.name_space = "";
+  return out;
 }
-std::string reason() { return "error " + std::to_string(GetLastError()); }
-#else
-void* open_file(const char* path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
-void close_file(void* handle) { dlclose(handle); }
-void* symbol(void* handle, const char* name) { return dlsym(handle, name); }
-std::string reason() {
-  const char* text = dlerror();
-  return text ? text : "it cannot be opened";
+
+bool has_names(const char* const* list, int32_t count) {
+  if (count < 0 || count > kMostOperands || (count > 0 && !list)) return false;
+  return std::all_of(list, list + count, [](const char* name) { return name && *name; });
 }
-#endif
+
+// A default holds as many elements as it says; null lists are empty ones.
+bool is_default_of(const tw_value& value, int32_t kind) {
+  const bool ints = kind == TW_FIELD_INT || kind == TW_FIELD_BOOL || kind == TW_FIELD_INTS;
+  const bool floats = kind == TW_FIELD_FLOAT || kind == TW_FIELD_FLOATS;
+  const void* list = value.strings;
+  if (ints) list = value.ints;
+  if (floats) list = value.floats;
+  if (value.kind != kind || value.count < 0 || (value.count > 0 && !list)) return false;
+  if (kind < TW_FIELD_INTS && value.count != 1) return false;
+  return ints || floats ||
+         std::all_of(value.strings, value.strings + value.count, [](const char* text) { return text != nullptr; });
+}
 
 // What is wrong with a record; null when nothing is.
-const char* fault(const tw_plugin* p) {
-  if (!p) return "a record is missing";
-  if (p->size < sizeof(tw_plugin)) return "a record is too small";
-  if (!p->name || !*p->name || !p->version || !*p->version || !p->name_space) return "a plugin lacks a name or version";
-  if (p->input_count < 0 || p->input_count > kMostOperands || (p->input_count && !p->inputs)) return "bad inputs";
-  if (p->output_count < 1 || p->output_count > kMostOperands || !p->outputs) return "bad outputs";
-  if (p->field_count < 0 || p->field_count > kMostPlugins || (p->field_count && !p->fields)) return "bad fields";
-  if (std::any_of(p->inputs, p->inputs + p->input_count, [](const char* name) { return !name || !*name; }))
-    return "an input lacks a name";
-  if (std::any_of(p->outputs, p->outputs + p->output_count, [](const char* name) { return !name || !*name; }))
-    return "an output lacks a name";
-  for (const tw_field* f = p->fields; f != p->fields + p->field_count; ++f)
-    if (!f->name || f->kind < TW_FIELD_INT || f->kind > TW_FIELD_STRINGS ||
-        (f->fallback && f->fallback->kind != f->kind))
+const char* fault(const tw_plugin& p) {
+  if (!p.name || !*p.name || !p.version || !*p.version) return "it lacks a name or version";
+  if (!has_names(p.inputs, p.input_count)) return "bad inputs: at most 64, each with a name";
+  if (p.output_count < 1 || !has_names(p.outputs, p.output_count)) return "bad outputs: 1 to 64, each with a name";
+  if (p.field_count < 0 || p.field_count > kMostPlugins || (p.field_count > 0 && !p.fields)) return "bad fields";
+  for (const tw_field* f = p.fields; f != p.fields + p.field_count; ++f) {
+    if (!f->name || !*f->name || f->kind < TW_FIELD_INT || f->kind > TW_FIELD_STRINGS)
       return "a field lacks a name or a kind";
-  if (!p->infer || !p->enqueue) return "a plugin lacks infer or enqueue";
+    if (f->fallback && !is_default_of(*f->fallback, f->kind)) return "a field's default is not of its kind";
+  }
+  if (!p.infer || !p.enqueue) return "it lacks infer or enqueue";
   return nullptr;
 }
 
@@ -66,27 +68,30 @@ std::shared_ptr<PluginLibrary> PluginLibrary::open(const std::string& path) {
   const auto fail = [&](const std::string& why) -> Error { return {Code::kPlugin, path + ": " + why}; };
   std::shared_ptr<PluginLibrary> library(new PluginLibrary());
   library->path_ = path;
-  library->handle_ = open_file(path.c_str());
-  if (!library->handle_) throw fail("it is no library that can be loaded: " + reason());
-  const auto* interface_number =
-      static_cast<const uint32_t*>(symbol(library->handle_, "tensorwright_plugin_interface"));
-  const auto list = reinterpret_cast<tw_plugins_function>(symbol(library->handle_, "tensorwright_plugins"));
-  if (!interface_number || !list) throw fail("it is no plugin library: it does not export tensorwright_plugins");
+  library->file_ = DynamicLibrary(path);
+  if (!library->file_.loaded()) throw fail("it is no library that can be loaded: " + library->file_.reason());
+  const auto symbol = [&](const char* name) {
+    void* found = library->file_.symbol(name);
+    if (!found) throw fail(std::string("it is no plugin library: it does not export ") + name);
+    return found;
+  };
+  const auto* interface_number = static_cast<const uint32_t*>(symbol("tensorwright_plugin_interface"));
+  const auto list = reinterpret_cast<tw_plugins_function>(symbol("tensorwright_plugins"));
   if (*interface_number != TW_PLUGIN_INTERFACE)
     throw fail("it was built for plugin interface " + std::to_string(*interface_number) + ", this is " +
                std::to_string(TW_PLUGIN_INTERFACE));
   int32_t count = 0;
   const tw_plugin* const* plugins = list(TW_PLUGIN_INTERFACE, &count);
   if (!plugins || count < 1 || count > kMostPlugins) throw fail("it offers no plugins");
+  library->plugins_.reserve(static_cast<size_t>(count));
   for (int32_t i = 0; i < count; ++i) {
-    if (const char* what = fault(plugins[i])) throw fail(std::string("plugin ") + std::to_string(i) + ": " + what);
-    library->plugins_.push_back(plugins[i]);
+    const auto refuse = [&](const std::string& why) { return fail("plugin " + std::to_string(i) + ": " + why); };
+    if (!plugins[i]) throw refuse("its record is missing");
+    if (plugins[i]->size < kFirstRecordBytes) throw refuse("its record is too small");
+    const tw_plugin& plugin = library->plugins_.emplace_back(current(*plugins[i]));
+    if (const char* what = fault(plugin)) throw refuse(what);
   }
   return library;
-}
-
-PluginLibrary::~PluginLibrary() {
-  if (handle_) close_file(handle_);
 }
 
 std::string title(const tw_plugin& plugin) {
@@ -108,8 +113,8 @@ LoadedPlugin find_plugin(const std::string& name, const std::string& version, co
   const std::lock_guard lock(mutex);
   std::string places;
   for (const auto& library : loaded()) {
-    for (const tw_plugin* p : library->plugins())
-      if (name == p->name && version == p->version && name_space == p->name_space) return {library, p};
+    for (const tw_plugin& p : library->plugins())
+      if (name == p.name && version == p.version && name_space == p.name_space) return {library, &p};
     places += (places.empty() ? "" : ", ") + library->path();
   }
   const std::string wanted = (name_space.empty() ? "" : name_space + "::") + name + " " + version;

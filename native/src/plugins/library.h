@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/dynamic_library.h"
 #include "tensorwright/plugin.h"
 
 namespace tw::plugins {
@@ -13,19 +14,19 @@ class PluginLibrary {
  public:
   // Throws kPlugin saying what the file is not: a library, a library of plugins, or one for this interface.
   static std::shared_ptr<PluginLibrary> open(const std::string& path);
-  ~PluginLibrary();
   PluginLibrary(const PluginLibrary&) = delete;
   PluginLibrary& operator=(const PluginLibrary&) = delete;
 
   const std::string& path() const { return path_; }
-  const std::vector<const tw_plugin*>& plugins() const { return plugins_; }
+  // Their records as of this host's version of the interface.
+  const std::vector<tw_plugin>& plugins() const { return plugins_; }
 
  private:
   PluginLibrary() = default;
 
-  void* handle_ = nullptr;
+  DynamicLibrary file_;
   std::string path_;
-  std::vector<const tw_plugin*> plugins_;
+  std::vector<tw_plugin> plugins_;
 };
 
 // A plugin with the library that holds its code.

@@ -1,30 +1,26 @@
 /** Plugins out of shared libraries, compiled here. */
 
 import { Builder } from '@tensorwright/builder';
-import { NetworkDefinition, type NetworkTensor, Tensor } from '@tensorwright/core';
+import {
+  decodePlanPreamble,
+  encodePlanHead,
+  NetworkDefinition,
+  type NetworkTensor,
+  type PlanHeader,
+  planPreambleBytes,
+  Tensor,
+} from '@tensorwright/core';
 import { PluginLibrary, PluginRegistry } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasCompiler, LibraryFolder } from './support/compile-library.js';
 
-const compiler = process.env['CXX'] ?? 'c++';
-const hasCompiler = spawnSync(compiler, ['--version']).status === 0 && process.platform === 'linux';
-const folder = mkdtempSync(join(tmpdir(), 'tensorwright-library-'));
-const root = join(import.meta.dirname, '..', '..', '..');
-
-function compile(file: string, source: string, ...options: string[]): string {
-  const path = join(folder, file);
-  const include = `-I${join(root, 'native', 'include')}`;
-  const made = spawnSync(compiler, ['-std=c++17', '-O1', '-fPIC', '-shared', include, ...options, source, '-o', path]);
-  if (made.status !== 0) throw new Error(made.stderr.toString());
-  return path;
-}
+const folder = new LibraryFolder();
 
 afterAll(() => {
-  rmSync(folder, { recursive: true });
+  folder.remove();
 });
 
 const floats = (...values: number[]): Tensor => new Tensor('float32', Float32Array.from(values), [values.length]);
@@ -34,8 +30,8 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
   let first: string, second: string;
   beforeAll(() => {
     const source = join(import.meta.dirname, 'support', 'library.cpp');
-    first = compile('first.so', source);
-    second = compile('second.so', source, '-DVERSION="2"', '-DPOWER=2');
+    first = folder.compile('first.so', source);
+    second = folder.compile('second.so', source, '-DVERSION="2"', '-DPOWER=2');
   }, 120_000);
 
   /** The plan of a network whose outputs `layers` makes of one input. */
@@ -71,6 +67,26 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     const bytes = await plan((n, x) => positive.addTo(n, { x }), ['n']);
     const { y } = await run(bytes, floats(1, -2, 3, 0, 5));
     expect(numbers(y)).toEqual([1, 3, 5]);
+  });
+
+  it('has memory for outputs that a plan leaves out', async () => {
+    using library = PluginLibrary.load(first);
+    const bytes = await plan(
+      (n, x) => ({ y: library.plugins[0]!.addTo(n, { x }, { by: 3, labels: ['a', 'b'] })['y']! }),
+      [1, 2],
+    );
+    const { headerBytes, sectionsOffset } = decodePlanPreamble(bytes, bytes.length, 'plan');
+    const json = Buffer.from(bytes.buffer, bytes.byteOffset + planPreambleBytes, headerBytes).toString();
+    const { sections, ...header } = JSON.parse(json) as PlanHeader;
+    const steps = header.program.steps.map((s) =>
+      s.kernel === 'plugin' ? { ...s, outputs: [s.outputs[0]!, null] } : s,
+    );
+    const { head } = encodePlanHead({ ...header, program: { ...header.program, steps } }, sections);
+    const { y } = await run(
+      Buffer.concat([head, bytes.subarray(sectionsOffset)]),
+      new Tensor('float32', Float32Array.of(1, 2), [1, 2]),
+    );
+    expect(numbers(y)).toEqual([3, 6]);
   });
 
   it('has versions side by side, and goes when it is closed', async () => {
@@ -130,11 +146,11 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
   });
 
   it('is refused when it is none, or one for another interface', () => {
-    const text = join(folder, 'text.so');
+    const text = join(folder.path, 'text.so');
     writeFileSync(text, 'no library');
-    const other = join(folder, 'other.cpp');
+    const other = join(folder.path, 'other.cpp');
     writeFileSync(other, 'extern "C" int nothing() { return 0; }');
-    const old = join(folder, 'old.cpp');
+    const old = join(folder.path, 'old.cpp');
     writeFileSync(
       old,
       '#include <cstdint>\nextern "C" { extern const std::uint32_t tensorwright_plugin_interface = 77; void* tensorwright_plugins() { return nullptr; } }',
@@ -149,17 +165,21 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     const code = 'ERR_PLUGIN';
     const saying = (text: string): object => ({ code, message: expect.stringContaining(text) as string });
     expect(refusal(text)).toMatchObject(saying('it is no library that can be loaded'));
-    expect(refusal(compile('other.so', other))).toMatchObject(saying('it is no plugin library'));
-    expect(refusal(compile('old.so', old))).toMatchObject(saying('it was built for plugin interface 77, this is 1'));
-    expect(refusal(join(folder, 'missing.so'))).toMatchObject(saying('missing.so: the plugin library cannot be read'));
+    expect(refusal(folder.compile('other.so', other))).toMatchObject(saying('it is no plugin library'));
+    expect(refusal(folder.compile('old.so', old))).toMatchObject(
+      saying('it was built for plugin interface 77, this is 1'),
+    );
+    expect(refusal(join(folder.path, 'missing.so'))).toMatchObject(
+      saying('missing.so: the plugin library cannot be read'),
+    );
     expect(refusal('no-such-package')).toMatchObject(saying("package 'no-such-package': it is not installed"));
   });
 
   it('comes from an npm package', () => {
-    const home = join(folder, 'node_modules', 'some-plugins');
+    const home = join(folder.path, 'node_modules', 'some-plugins');
     mkdirSync(home, { recursive: true });
     writeFileSync(join(home, 'package.json'), JSON.stringify({ tensorwright: { plugins: '../../first.so' } }));
-    using library = PluginLibrary.load('some-plugins', join(folder, 'package.json'));
+    using library = PluginLibrary.load('some-plugins', join(folder.path, 'package.json'));
     expect(library.plugins).toHaveLength(3);
   });
 });
