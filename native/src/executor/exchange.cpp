@@ -47,7 +47,13 @@ void Frame::exchange(std::span<const Tensor> inputs) {
       std::rotate(seen, seen + 1, seen_exchanges_.end());
     }
   }
-  exchanged_ = std::move(wanted);
+  take_places(std::move(wanted));
+}
+
+// By exchange: the memory that takes the value's place; null: its own.
+void Frame::take_places(std::vector<std::byte*> memory) {
+  const auto exchanges = program_->exchanges();
+  exchanged_ = std::move(memory);
   for (size_t e = 0; e < exchanges.size(); ++e) {
     values_[exchanges[e].value].data = exchanged_[e] ? exchanged_[e] : homes_[e];
     skipped_[exchanges[e].step] = exchanged_[e] != nullptr;

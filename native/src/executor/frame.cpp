@@ -71,10 +71,7 @@ void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclo
       values_[static_cast<size_t>(v)].data = memory_for(static_cast<size_t>(v));
   }
   if (!p.exchanges().empty()) exchange(inputs);
-  for (const Patch& patch : patches_) {
-    tensors_[patch.tensor].data = values_[patch.value].as<std::byte>() + patch.offset;
-    tensors_[patch.tensor].on_device = values_[patch.value].on_device;
-  }
+  apply_patches();
   if (!again) {
     for (const ProgramStep& step : p.steps()) {
       if (step.dynamic) continue;
@@ -85,6 +82,13 @@ void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclo
       }
     }
     resolved_ = true;
+  }
+}
+
+void Frame::apply_patches() {
+  for (const Patch& patch : patches_) {
+    tensors_[patch.tensor].data = values_[patch.value].as<std::byte>() + patch.offset;
+    tensors_[patch.tensor].on_device = values_[patch.value].on_device;
   }
 }
 

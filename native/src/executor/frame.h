@@ -83,7 +83,8 @@ class Frame : private OutputAllocator {
 
   const Program& program() const { return *program_; }
   std::span<const int64_t> symbols() const { return symbols_; }
-  // Times all recordable steps, as one recording of them `repeats` times over, played `plays` times. After a run.
+  // Times all recordable steps, as one recording of them `repeats` times over, played `plays` times. After a run, with
+  // its dims; in memory of the frame's own, since the caller's may be gone. Nothing when there was no run.
   DeviceTimes device_times(int repeats, int plays, const RunOptions& options);
   // Fills all memory that steps compute in with NaN bytes, between runs.
   void poison_all();
@@ -141,6 +142,8 @@ class Frame : private OutputAllocator {
   // exchange.cpp
   void exchange(std::span<const Tensor> inputs);
   std::vector<std::byte*> wanted_exchanges(std::span<const Tensor> inputs) const;
+  void take_places(std::vector<std::byte*> memory);
+  void apply_patches();
 
   Recorded& recorded();
   bool run_recorded(size_t range, KernelContext& context);

@@ -1,10 +1,25 @@
 // How a frame records the steps of a device, and plays them again while nothing they touch has moved.
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "executor/frame.h"
 
 namespace tw {
+namespace {
+
+// A flag that has another value until the scope ends.
+class Restored {
+ public:
+  Restored(bool& flag, bool value) : flag_(flag), before_(std::exchange(flag, value)) {}
+  ~Restored() { flag_ = before_; }
+
+ private:
+  bool& flag_;
+  const bool before_;
+};
+
+}  // namespace
 
 // The record for the present dims and exchanges. Few are kept: each holds memory of the device.
 Frame::Recorded& Frame::recorded() {
@@ -41,7 +56,7 @@ bool Frame::run_recorded(size_t range, KernelContext& context) {
 DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& options) {
   DeviceTimes times;
   const auto ranges = program_->recordable();
-  if (ranges.empty()) return times;
+  if (ranges.empty() || !resolved_) return times;
   size_t covered = 0, transfers = 0;
   for (const auto& [begin, end] : ranges) covered += end - begin;
   for (const ProgramStep& step : program_->steps())
@@ -49,7 +64,11 @@ DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& option
   times.complete = covered + transfers == program_->steps().size();
   options_ = &options;
   queue_->enter();
+  take_places(std::vector<std::byte*>(exchanged_.size(), nullptr));
+  apply_patches();
   KernelContext context{pool_, *this, workspace_.data(), options.cancelled, queue_.get()};
+  // What is recorded cannot be waited for, which measuring its steps would.
+  const Restored unmeasured(profiling_, false);
   const auto recording = queue_->record([&] {
     for (int r = 0; r < repeats; ++r)
       for (const auto& [begin, end] : ranges)
