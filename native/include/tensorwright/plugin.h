@@ -48,8 +48,8 @@ enum {
 enum { TW_CPU = 0, TW_CUDA = 1 };
 
 /*
- * Flags of a plugin. TW_NOT_RECORDED: under TW_CUDA `enqueue` waits for its stream, or does not queue the same work each
- * time. Without it, what it queues may be recorded once, and played again on the same memory from a CUDA graph.
+ * Flags of a plugin. TW_NOT_RECORDED: under TW_CUDA `enqueue` waits for its stream, or does not queue the same work
+ * each time. Without it, what it queues may be recorded once, and played again on the same memory from a CUDA graph.
  */
 enum { TW_NOT_RECORDED = 1 };
 
@@ -120,6 +120,15 @@ typedef struct tw_builder {
   void (*fail)(void* host, const char* message);
 } tw_builder;
 
+/* A step of a plan that is loaded. Under TW_CUDA its device is current. */
+typedef struct tw_attachment {
+  uint32_t size;
+  void* host;
+  int32_t backend;
+  const tw_value* fields;
+  void (*fail)(void* host, const char* message);
+} tw_attachment;
+
 /* One run of a plugin. */
 typedef struct tw_run {
   uint32_t size;
@@ -156,7 +165,7 @@ typedef struct tw_plugin {
   int64_t (*workspace_bytes)(int32_t backend, const tw_value* fields, const tw_tensor* inputs,
                              const tw_tensor* outputs);
   /* What a step keeps from run to run: called when a plan is loaded. NULL: nothing. A state of NULL is a failure. */
-  void* (*attach)(int32_t backend, const tw_value* fields);
+  void* (*attach)(const tw_attachment* attachment);
   void (*detach)(void* state);
   /* Computes the outputs. 0: done. Called from several threads at once, each with memory of its own. */
   int32_t (*enqueue)(const tw_run* run, const tw_tensor* inputs, tw_tensor* outputs);

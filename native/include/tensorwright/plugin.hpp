@@ -105,6 +105,13 @@ std::int32_t infer(const tw_builder* builder, const tw_value* fields, const tw_s
 }
 
 template <typename P>
+void* attach(const tw_attachment* attachment) {
+  void* state = nullptr;
+  guarded(attachment, [&] { state = P::attach(attachment->backend, Fields(attachment->fields)); });
+  return state;
+}
+
+template <typename P>
 std::int32_t enqueue(const tw_run* run, const tw_tensor* inputs, tw_tensor* outputs) {
   return guarded(run, [&] { P::enqueue(*run, Fields(run->fields), inputs, outputs); });
 }
@@ -126,11 +133,11 @@ constexpr std::int64_t (*workspace_of(long))(std::int32_t, const tw_value*, cons
   return nullptr;
 }
 template <typename P>
-constexpr auto attach_of(int) -> decltype(&P::attach) {
-  return &P::attach;
+constexpr auto attach_of(decltype(&P::attach)) -> void* (*)(const tw_attachment*) {
+  return &attach<P>;
 }
 template <typename P>
-constexpr void* (*attach_of(long))(std::int32_t, const tw_value*) {
+constexpr void* (*attach_of(...))(const tw_attachment*) {
   return nullptr;
 }
 template <typename P>
@@ -189,7 +196,7 @@ struct Record {
       &infer<P>,
       supports_of<P>(0),
       workspace_of<P>(0),
-      attach_of<P>(0),
+      attach_of<P>(nullptr),
       detach_of<P>(0),
       &enqueue<P>,
       flags_of<P>(0),

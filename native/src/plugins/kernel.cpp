@@ -78,6 +78,10 @@ int32_t allocate(void* host, int32_t output, int32_t rank, const int64_t* dims, 
 int32_t cancelled(void* host) { return host_of(host).context.cancelled.load(std::memory_order_relaxed); }
 void fail(void* host, const char* message) { host_of(host).failure = message ? message : "it failed"; }
 
+void fail_attachment(void* host, const char* message) {
+  if (message) *static_cast<std::string*>(host) = message;
+}
+
 template <int32_t Backend>
 class PluginKernel : public Kernel {
  public:
@@ -91,8 +95,11 @@ class PluginKernel : public Kernel {
                                           std::to_string(outputs) + " outputs");
     // What it allocates belongs to the step's device.
     if (step.device) (queue_ = step.device->make_queue())->enter();
-    if (plugin().attach && !(state_ = guarded("attach", [&] { return plugin().attach(Backend, fields_.data()); })))
-      refuse("attach failed");
+    if (!plugin().attach) return;
+    std::string failure = "it gave no reason";
+    const tw_attachment attachment{sizeof(tw_attachment), &failure, Backend, fields_.data(), fail_attachment};
+    if (!(state_ = guarded("attach", [&] { return plugin().attach(&attachment); })))
+      refuse("attach failed: " + failure);
   }
   ~PluginKernel() override {
     if (!state_ || !plugin().detach) return;

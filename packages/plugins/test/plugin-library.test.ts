@@ -138,6 +138,11 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
       code: 'ERR_PLUGIN',
       message: expect.stringContaining('enqueue failed: labels must be two') as string,
     });
+    const none = await plan((n, x) => scale!.addTo(n, { x }, { by: 0, labels: ['a', 'b'] }), [1, 2]);
+    await expect(Runtime.load(none)).rejects.toMatchObject({
+      code: 'ERR_PLUGIN',
+      message: expect.stringContaining('plugin test::Scale 1: attach failed: by must not be 0') as string,
+    });
     const bytes = await plan((n, x) => throwing!.addTo(n, { x }), [1]);
     await expect(run(bytes, floats(1))).rejects.toMatchObject({
       code: 'ERR_PLUGIN',

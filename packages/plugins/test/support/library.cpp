@@ -41,7 +41,10 @@ struct Scale {
   static int64_t workspace_bytes(int32_t, const tw_value*, const tw_tensor* in, const tw_tensor*) {
     return 4 * in[0].dims[1];
   }
-  static void* attach(int32_t, const tw_value* fields) { return new double(Fields(fields).number(0)); }
+  static void* attach(int32_t, Fields fields) {
+    if (fields.number(0) == 0) throw std::runtime_error("by must not be 0");
+    return new double(fields.number(0));
+  }
   static void detach(void* state) { delete static_cast<double*>(state); }
 
   static void enqueue(const tw_run& run, Fields fields, const tw_tensor* in, tw_tensor* out) {
