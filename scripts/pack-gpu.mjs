@@ -17,6 +17,7 @@ const programs = {
   attention: 'harness/src/attention/main.ts',
   conformance: 'harness/src/conformance/main.ts',
   contractions: 'harness/src/contractions/main.ts',
+  plugins: 'harness/src/plugins/main.ts',
   zoo: 'harness/src/zoo/main.ts',
   soak: 'harness/src/soak/main.ts',
   tensorwright: 'cli/src/main.ts',

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance zoo latency pytorch streams soak sanitizer; default: all;
 # and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts; attention,
-# every kernel for attention against the formula, and its time (ATTENTION: names of problems).
+# every kernel for attention against the formula, and its time (ATTENTION: names of problems); plugins, the stock plugins
+# against their formulas, and their times beside standard layers (PLUGINS: names of cases).
 # In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
 #   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
 #   RESULTS  folder of the reports, JSON               (default: .cache/gpu)
@@ -90,6 +91,10 @@ contractions() {
 
 attention() {
   LINES_SHOWN=120 stage attention program attention --json "$RESULTS/attention.json" ${ATTENTION:-}
+}
+
+plugins() {
+  LINES_SHOWN=200 stage plugins program plugins --json "$RESULTS/plugins.json" ${PLUGINS:-}
 }
 
 soak() {

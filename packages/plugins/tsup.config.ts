@@ -1,4 +1,6 @@
 import { defineConfig } from 'tsup';
 import { library } from '../../scripts/tsup-library.ts';
 
-export default defineConfig(library({ entry: ['src/index.ts'] }));
+const entry: [string, string] = ['src/index.ts', 'src/stock/index.ts'];
+
+export default defineConfig({ ...library({ entry }), dts: { entry } });

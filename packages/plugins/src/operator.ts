@@ -1,6 +1,8 @@
 /** A plugin as an operator of the graph: inference, and evaluation where it has a function for the processor. */
 
 import {
+  type AttributeValue,
+  ConstantData,
   type Dim,
   type EvaluateContext,
   type InferContext,
@@ -34,10 +36,15 @@ export function operatorOfPlugin<I extends Names, O extends Names, F extends Fie
     kind: 'opaque',
     inputs: spec.inputs,
     outputs: spec.outputs,
-    attributes: Object.fromEntries(Object.entries(fields).map(([name, f]) => [name, f.default])),
+    attributes: Object.fromEntries(Object.entries(fields).map(([name, f]) => [name, attributeOf(f.default)])),
     infer: (c) => infer(parts, c),
     ...(spec.cpu && { evaluate: (c: EvaluateContext) => evaluate(parts, c) }),
   };
+}
+
+/** A field's default as a node's attribute. */
+function attributeOf(value: unknown): AttributeValue | undefined {
+  return value instanceof Tensor ? ConstantData.of(value as Tensor) : (value as AttributeValue | undefined);
 }
 
 function infer<I extends Names, O extends Names, F extends FieldSchema>(

@@ -1,0 +1,16 @@
+/** Plugins that come with Tensorwright, named and called like those of TensorRT. */
+
+import type { AnyPlugin } from '../plugin.js';
+import { PluginRegistry } from '../registry.js';
+import { skipLayerNormVersions } from './skip-layer-norm.js';
+
+export { skipLayerNorm, skipLayerNormVersions } from './skip-layer-norm.js';
+
+/** All of them, in all versions. */
+export const stockPlugins: readonly AnyPlugin[] = [...skipLayerNormVersions];
+
+/** Puts those that it does not know yet in the registry, so that ONNX models and plans can name them. */
+export function registerStockPlugins(registry: PluginRegistry = PluginRegistry.global): void {
+  const known = new Set(registry.list().map((plugin) => plugin.operator.name));
+  for (const plugin of stockPlugins) if (!known.has(plugin.operator.name)) registry.register(plugin);
+}

@@ -1,0 +1,191 @@
+/** Layer normalization of rows that a plugin sums up on the fly: the kernels' text, and how many threads share a row. */
+
+import { type Dim, dtypeInfo, type DType, type Tensor, tensorFromNumbers, readNumbers } from '@tensorwright/core';
+
+/**
+ * A plugin's source goes after it. `normalize_rows<V, N, Threads, Rows, E>` normalizes rows of E elements: `Threads`
+ * threads (a power of two up to 32, else whole warps, one row a block) hold a row in registers, N vectors of V elements
+ * each; N = 0 reads the row again instead. `source.load<V>(row, column)` gives V elements of a row as floats.
+ */
+export const layerNormRows = `
+template <int V, typename T>
+TW_DEVICE bool is_aligned(const T* pointer) {
+  return reinterpret_cast<u64>(pointer) % sizeof(Vec<T, V>) == 0;
+}
+
+template <int V, bool Aligned, typename T>
+TW_DEVICE Vec<float, V> load_floats(const T* from) {
+  Vec<T, V> x;
+  if constexpr (Aligned) {
+    x = load_vec<V>(from);
+  } else {
+#pragma unroll
+    for (int v = 0; v < V; ++v) x[v] = from[v];
+  }
+  return convert_vec<float>(x);
+}
+
+template <int V, bool Aligned, typename T>
+TW_DEVICE void store_floats(T* to, const Vec<float, V>& x) {
+  const Vec<T, V> y = convert_vec<T>(x);
+  if constexpr (Aligned) {
+    store_vec(to, y);
+  } else {
+#pragma unroll
+    for (int v = 0; v < V; ++v) to[v] = y[v];
+  }
+}
+
+template <int Threads>
+TW_DEVICE float sum_of_row(float x) {
+  if constexpr (Threads <= warp_size) return warp_reduce<Threads>(x, Sum());
+  else return block_reduce<Threads>(x, Sum());
+}
+
+template <int V, bool Aligned, typename T>
+TW_DEVICE void store_normalized(T* to, const Vec<float, V>& x, float inverse, const T* gamma, const T* beta) {
+  const Vec<float, V> scale = load_floats<V, true>(gamma), shift = load_floats<V, true>(beta);
+  Vec<float, V> y;
+#pragma unroll
+  for (int v = 0; v < V; ++v) y[v] = x[v] * inverse * scale[v] + shift[v];
+  store_floats<V, Aligned>(to, y);
+}
+
+// The row in registers.
+template <int V, int N, int Threads, int Rows, int E, bool Aligned, typename Source, typename T>
+TW_DEVICE void normalize_held(const Source& source, i64 rows, float epsilon, const T* gamma, const T* beta, T* output) {
+  const int lane = static_cast<int>(threadIdx.x) % Threads;
+  const i64 own = static_cast<i64>(blockIdx.x) * Rows + static_cast<int>(threadIdx.x) / Threads;
+  // Threads beyond the rows do as the last row's, but store nothing: all take part in the sums.
+  const i64 row = own < rows ? own : rows - 1;
+  Vec<float, V> x[N];
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+    const int column = (n * Threads + lane) * V;
+    x[n] = {};
+    if (column < E) x[n] = source.template load<V, Aligned>(row, column);
+  }
+  let_successor_start();
+  float sum = 0.0f;
+#pragma unroll
+  for (int n = 0; n < N; ++n)
+#pragma unroll
+    for (int v = 0; v < V; ++v) sum += x[n][v];
+  const float mean = sum_of_row<Threads>(sum) * (1.0f / E);
+  float squares = 0.0f;
+#pragma unroll
+  for (int n = 0; n < N; ++n)
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      x[n][v] -= mean;
+      squares += (n * Threads + lane) * V < E ? x[n][v] * x[n][v] : 0.0f;
+    }
+  const float inverse = rsqrtf(sum_of_row<Threads>(squares) * (1.0f / E) + epsilon);
+  if (own >= rows) return;
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+    const int column = (n * Threads + lane) * V;
+    if (column < E)
+      store_normalized<V, Aligned>(output + own * E + column, x[n], inverse, gamma + column, beta + column);
+  }
+}
+
+// A block for a row that is too long to hold.
+template <int V, int Threads, int E, bool Aligned, typename Source, typename T>
+TW_DEVICE void normalize_long(const Source& source, float epsilon, const T* gamma, const T* beta, T* output) {
+  const i64 row = static_cast<i64>(blockIdx.x);
+  const int first = static_cast<int>(threadIdx.x) * V;
+  float sum = 0.0f;
+#pragma unroll 4
+  for (int column = first; column < E; column += Threads * V) {
+    const Vec<float, V> x = source.template load<V, Aligned>(row, column);
+#pragma unroll
+    for (int v = 0; v < V; ++v) sum += x[v];
+  }
+  const float mean = block_reduce<Threads>(sum, Sum()) * (1.0f / E);
+  float squares = 0.0f;
+#pragma unroll 4
+  for (int column = first; column < E; column += Threads * V) {
+    const Vec<float, V> x = source.template load<V, Aligned>(row, column);
+#pragma unroll
+    for (int v = 0; v < V; ++v) squares += (x[v] - mean) * (x[v] - mean);
+  }
+  const float inverse = rsqrtf(block_reduce<Threads>(squares, Sum()) * (1.0f / E) + epsilon);
+  for (int column = first; column < E; column += Threads * V) {
+    Vec<float, V> x = source.template load<V, Aligned>(row, column);
+#pragma unroll
+    for (int v = 0; v < V; ++v) x[v] -= mean;
+    store_normalized<V, Aligned>(output + row * E + column, x, inverse, gamma + column, beta + column);
+  }
+}
+
+template <int V, int N, int Threads, int Rows, int E, bool Aligned, typename Source, typename T>
+TW_DEVICE void normalize_rows(const Source& source, i64 rows, float epsilon, const T* gamma, const T* beta, T* output) {
+  if constexpr (N == 0) normalize_long<V, Threads, E, Aligned>(source, epsilon, gamma, beta, output);
+  else normalize_held<V, N, Threads, Rows, E, Aligned>(source, rows, epsilon, gamma, beta, output);
+}
+`;
+
+/** Who shares the rows: how many threads a row, and whether these are lanes of a warp or a block. */
+export const rowTactics = ['warp', 'block'] as const;
+
+export interface RowShape {
+  /** Elements that are loaded as one. */
+  readonly vector: number;
+  /** Vectors that a thread holds; 0: it reads them again. */
+  readonly held: number;
+  /** Threads that share a row. */
+  readonly threads: number;
+  /** Rows of a block. */
+  readonly rows: number;
+}
+
+/** Floats that a thread can hold beside what it works with. */
+const mostHeld = 32;
+/** Below so many rows, a block for each keeps the whole device at work. */
+const manyRows = 1024;
+
+/** @param size elements of a row */
+export function rowShape(size: number, dtype: DType, rows: Dim, tactic: string): RowShape {
+  const vector = vectorWidth(size, dtype);
+  const vectors = size / vector;
+  const inWarp = (vectors / 32) * vector <= mostHeld;
+  if (inWarp && (tactic === 'warp' || vectors <= 32)) {
+    const threads = Math.min(32, powerOfTwoFrom(vectors));
+    const block = typeof rows === 'number' && rows < manyRows ? 32 : 128;
+    return { vector, held: Math.ceil(vectors / threads), threads, rows: block / threads };
+  }
+  const threads = Math.min(512, Math.ceil(vectors / 32) * 32);
+  const held = Math.ceil(vectors / threads);
+  return { vector, held: held * vector <= mostHeld ? held : 0, threads, rows: 1 };
+}
+
+/** Elements of the widest load that whole rows consist of. */
+function vectorWidth(size: number, dtype: DType): number {
+  let width = 128 / dtypeInfo(dtype).bits;
+  while (size % width !== 0) width /= 2;
+  return width;
+}
+
+function powerOfTwoFrom(n: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, n)));
+}
+
+/** Weights as the kernels read them: in the dtype of the rows. */
+export function weightsFor(dtype: DType, weights: Tensor): Tensor {
+  return weights.dtype === dtype ? weights : tensorFromNumbers(dtype, readNumbers(weights), weights.dims);
+}
+
+/** `values`, rows of as many elements as γ has, normalized in place. */
+export function normalizeRows(values: Float64Array, gamma: Float64Array, beta: Float64Array, epsilon: number): void {
+  const size = gamma.length;
+  for (let start = 0; start < values.length; start += size) {
+    let sum = 0;
+    for (let i = 0; i < size; i++) sum += values[start + i]!;
+    const mean = sum / size;
+    let squares = 0;
+    for (let i = 0; i < size; i++) squares += (values[start + i]! - mean) ** 2;
+    const inverse = 1 / Math.sqrt(squares / size + epsilon);
+    for (let i = 0; i < size; i++) values[start + i] = (values[start + i]! - mean) * inverse * gamma[i]! + beta[i]!;
+  }
+}
