@@ -215,8 +215,26 @@ function turnedBack(builder: GraphBuilder, v: Value, perm: readonly number[]): V
   if (own.every((d) => d === 1) || (own.length === 1 && perm[last] === last)) return v;
   const inverse = perm.map((_, axis) => perm.indexOf(axis));
   const sameTurn = v.node.op === 'transpose' && (v.node.attributes['perm'] as number[]).every((p, i) => p === perm[i]);
-  if (v.node.op !== 'constant' && !sameTurn) return undefined;
+  const isView = sameTurn || (bringsChannelsFirst(perm) && isImage(v, perm.length));
+  if (v.node.op !== 'constant' && !isView) return undefined;
   const lead: Dim[] = Array.from({ length: perm.length - own.length }, () => 1);
   const padded = lead.length > 0 ? builder.op('reshape', [v], { dims: [...lead, ...own] }) : v;
   return builder.op('transpose', [padded], { perm: inverse });
+}
+
+/** From channels last to the order in which images are named. */
+function bringsChannelsFirst(perm: readonly number[]): boolean {
+  const last = perm.length - 1;
+  return perm.length > 2 && perm.every((p, axis) => p === (axis === 0 ? 0 : axis === 1 ? last : axis - 1));
+}
+
+/** What a convolution computes, and maps make of it: memory may have its channels last, so that turning it is a view. */
+function isImage(v: Value, rank: number): boolean {
+  let at: Value | undefined = v;
+  for (let depth = 0; at && dimsOf(at)?.length === rank && depth < 32; depth++) {
+    if (at.node.op === 'conv') return true;
+    if (operatorOf(at.node.op).kind !== 'map') return false;
+    at = at.node.inputs.find((i) => i?.node.op !== 'input' && sameDims(dimsOf(i), dimsOf(at)));
+  }
+  return false;
 }
