@@ -2,12 +2,29 @@
 
 import type { AnyPlugin } from '../plugin.js';
 import { PluginRegistry } from '../registry.js';
+import { disentangledAttentionVersions } from './disentangled-attention.js';
+import { efficientNmsOnnx } from './efficient-nms-onnx.js';
+import { efficientNms } from './efficient-nms.js';
+import { multiscaleDeformableAttentionVersions } from './multiscale-deformable-attention.js';
 import { skipLayerNormVersions } from './skip-layer-norm.js';
 
+export { disentangledAttention, disentangledAttentionVersions } from './disentangled-attention.js';
+export { efficientNmsOnnx } from './efficient-nms-onnx.js';
+export { efficientNms } from './efficient-nms.js';
+export {
+  multiscaleDeformableAttention,
+  multiscaleDeformableAttentionVersions,
+} from './multiscale-deformable-attention.js';
 export { skipLayerNorm, skipLayerNormVersions } from './skip-layer-norm.js';
 
 /** All of them, in all versions. */
-export const stockPlugins: readonly AnyPlugin[] = [...skipLayerNormVersions];
+export const stockPlugins: readonly AnyPlugin[] = [
+  ...disentangledAttentionVersions,
+  efficientNms,
+  efficientNmsOnnx,
+  ...skipLayerNormVersions,
+  ...multiscaleDeformableAttentionVersions,
+];
 
 /** Puts those that it does not know yet in the registry, so that ONNX models and plans can name them. */
 export function registerStockPlugins(registry: PluginRegistry = PluginRegistry.global): void {

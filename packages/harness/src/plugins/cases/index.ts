@@ -1,6 +1,15 @@
 /** The stock plugins' cases. */
 
 import type { PluginCase } from '../case.js';
+import { disentangledAttentionCase } from './disentangled-attention.js';
+import { efficientNmsCase, efficientNmsOnnxCase } from './efficient-nms.js';
+import { multiscaleDeformableAttentionCase } from './multiscale-deformable-attention.js';
 import { skipLayerNormCase } from './skip-layer-norm.js';
 
-export const cases: readonly PluginCase[] = [skipLayerNormCase];
+export const cases: readonly PluginCase[] = [
+  disentangledAttentionCase,
+  efficientNmsCase,
+  efficientNmsOnnxCase,
+  skipLayerNormCase,
+  multiscaleDeformableAttentionCase,
+];
