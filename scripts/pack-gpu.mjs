@@ -6,6 +6,7 @@ import { cpSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path';
 import { argv, execPath, exit } from 'node:process';
 import { build } from 'esbuild';
+import { compilePluginLibraries } from './plugin-libraries.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const folder = resolve(argv[2] ?? join(root, '.carry'));
@@ -19,6 +20,7 @@ const programs = {
   contractions: 'harness/src/contractions/main.ts',
   plugins: 'harness/src/plugins/main.ts',
   zoo: 'harness/src/zoo/main.ts',
+  'plugin-library': 'harness/src/plugin-library/main.ts',
   soak: 'harness/src/soak/main.ts',
   tensorwright: 'cli/src/main.ts',
 };
@@ -41,6 +43,7 @@ await build({
 });
 cpSync(join(root, 'native/build/Release/tensorwright.node'), join(content, 'tensorwright.node'));
 cpSync(join(root, 'native/cuda/kernels'), join(content, 'kernels'), { recursive: true });
+compilePluginLibraries(join(content, 'libraries'));
 
 const ort = join(root, 'node_modules/onnxruntime-node');
 const peer = join(content, 'node_modules/onnxruntime-node');

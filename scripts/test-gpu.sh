@@ -2,7 +2,8 @@
 # The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance zoo latency pytorch streams soak sanitizer; default: all;
 # and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts; attention,
 # every kernel for attention against the formula, and its time (ATTENTION: names of problems); plugins, the stock plugins
-# against their formulas, and their times beside standard layers (PLUGINS: names of cases).
+# against their formulas, and their times beside standard layers (PLUGINS: names of cases); library, a plugin library on the
+# device, and what a plugin's step costs in a CUDA graph.
 # In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
 #   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
 #   RESULTS  folder of the reports, JSON               (default: .cache/gpu)
@@ -95,6 +96,16 @@ attention() {
 
 plugins() {
   LINES_SHOWN=200 stage plugins program plugins --json "$RESULTS/plugins.json" ${PLUGINS:-}
+}
+
+# A plugin library on the device, and what steps of plugins cost in a CUDA graph.
+library() {
+  libraries=
+  if [ ! -f "$here/content.tar.xz" ]; then
+    node "$here/plugin-libraries.mjs" "$RESULTS/libraries" || { failed="$failed library"; return; }
+    libraries="--libraries $RESULTS/libraries"
+  fi
+  LINES_SHOWN=11 COLUMNS_SHOWN=150 stage library program plugin-library $libraries --json "$RESULTS/plugin-library.json"
 }
 
 soak() {
