@@ -13,6 +13,7 @@ import {
   scalarArgs,
   type ScalarDomain,
 } from '@tensorwright/core';
+import { coarseOperations } from './coarse.js';
 import { storedType } from './types.js';
 
 export interface PrintedScalars {
@@ -27,8 +28,8 @@ export function printScalars(
   read: (arg: number, dtype: DType) => string,
   prefix = 't',
 ): PrintedScalars {
-  const printer = new Printer(read, prefix);
-  const results = expressions.map((e) => printer.print(e));
+  const printer = new Printer(read, prefix, coarseOperations(expressions));
+  const results = expressions.map((e) => printer.printRoot(e));
   return { statements: printer.lines.join('\n'), results };
 }
 
@@ -69,12 +70,14 @@ class Printer {
   readonly lines: string[] = [];
   readonly #read: (arg: number, dtype: DType) => string;
   readonly #prefix: string;
+  readonly #coarse: ReadonlySet<Scalar>;
   readonly #memo = new Map<Scalar, string>();
   readonly #byText = new Map<string, string>();
 
-  constructor(read: (arg: number, dtype: DType) => string, prefix: string) {
+  constructor(read: (arg: number, dtype: DType) => string, prefix: string, coarse: ReadonlySet<Scalar>) {
     this.#read = read;
     this.#prefix = prefix;
+    this.#coarse = coarse;
   }
 
   print(e: Scalar): string {
@@ -83,6 +86,12 @@ class Printer {
     const name = this.#compute(e);
     this.#memo.set(e, name);
     return name;
+  }
+
+  /** What is stored is rounded by storing it, so the cast at the end need not. */
+  printRoot(e: Scalar): string {
+    const rounds = e.op === 'cast' && (e.dtype === 'float16' || e.dtype === 'bfloat16');
+    return rounds && domainOf(e.args[0].dtype) === 'f32' ? this.print(e.args[0]) : this.print(e);
   }
 
   #emit(type: string, text: string): string {
@@ -112,7 +121,11 @@ class Printer {
       default: {
         const from = domainOf(e.args[0].dtype);
         const args = e.args.map((x) => this.#inDomain(this.print(x), domainOf(x.dtype), from));
-        const result = this.#emit(domain, `scalar_${e.op}(${args.join(', ')})`);
+        const divisor = e.op === 'div' && e.args[1].op === 'const' ? 1 / Number(e.args[1].value) : 0;
+        if (this.#coarse.has(e) && divisor !== 0 && Number.isFinite(divisor))
+          return this.#emit(domain, `${args[0]!} * ${constant(divisor, domain)}`);
+        const called = `${this.#coarse.has(e) ? 'coarse' : 'scalar'}_${e.op}`;
+        const result = this.#emit(domain, `${called}(${args.join(', ')})`);
         const narrows = isInteger(e.dtype) && dtypeInfo(e.dtype).bits < 64 && overflowing.has(e.op);
         return narrows ? this.#narrow(result, e.dtype) : result;
       }
