@@ -41,6 +41,8 @@ export interface Candidate {
   readonly producer: string;
   /** The library that its step calls. Default: none. */
   readonly source?: TacticSource;
+  /** The plugin whose code its step is: it is tried before it is used, even where it has no rivals. Default: none. */
+  readonly plugin?: string;
 }
 
 /** An operand of an emitted step: a group input, a group output, or a constant made at build time. */
@@ -51,7 +53,14 @@ export type EmittedOperand =
   | { readonly kind: 'constant'; readonly tensor: Tensor; readonly onHost?: boolean }
   /** An int64 vector of extents, evaluated when the shapes are known. */
   | { readonly kind: 'dims'; readonly values: readonly Dim[] }
+  | { readonly kind: 'scratch'; readonly memory: ScratchMemory }
   | { readonly kind: 'omitted' };
+
+/** What the steps of one node hand on to each other, in the backend's memory: a tensor known by its identity. */
+export interface ScratchMemory {
+  readonly dtype: DType;
+  readonly dims: readonly Dim[];
+}
 
 /** Operands that are group inputs of smaller rank arrive padded to the first output's rank where `broadcast` is set. */
 export interface EmittedStep {
@@ -59,6 +68,11 @@ export interface EmittedStep {
   readonly attributes: Readonly<Record<string, PlanAttribute>>;
   readonly inputs: readonly EmittedOperand[];
   readonly outputs: readonly EmittedOperand[];
+  /**
+   * Steps that run before it, in order: they write scratch memory, and may find out the extents of the outputs. Only of
+   * backends with a memory of their own. Default: none.
+   */
+  readonly before?: readonly EmittedStep[];
 }
 
 /** What `emit` may ask of the plan under construction. */
@@ -127,6 +141,8 @@ export interface Backend {
   /** Tactics for a supported node, best first by estimate. */
   candidates(node: Node): readonly Candidate[];
   emit(node: Node, candidate: Candidate, context: EmitContext): Promise<EmittedStep>;
+  /** Microseconds from one step to the next that depends on it, beside the steps' own time. Default: 0. */
+  readonly handover?: number;
   /** A copy between two views of the same extents in the backend's memory. Needed of backends with a memory of their own. */
   emitCopy?(dtype: DType, from: MemoryView, to: MemoryView): Promise<EmittedStep>;
   /** Sorted run times in nanoseconds. Absent, and without `trials`: the backend's candidates are never timed. */

@@ -58,5 +58,6 @@ async function microsecondsSaved(
     found.push(await fastest(node, backend, offeredBy(backend, node, context), context, timer, true));
   const measured = found.every((f) => f.nanoseconds !== undefined);
   const [fused, ...single] = found.map((f) => (measured ? f.nanoseconds! / 1000 : f.candidate.estimate));
-  return single.reduce((sum, t) => sum + t, 0) - fused!;
+  const handovers = (chain.members.length - 1) * (backend.handover ?? 0);
+  return single.reduce((sum, t) => sum + t, handovers) - fused!;
 }

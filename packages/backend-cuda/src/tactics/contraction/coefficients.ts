@@ -34,15 +34,15 @@ export interface Coefficients extends Readonly<Record<Family, FamilyCoefficients
 
 /** Compute capability 9.0: an H200. */
 const hopper: Coefficients = {
-  wgmma: { startMicroseconds: 1.9, efficiency: 0.88, loadBytes: 60, stepClocks: 150, storeClocks: 90 },
-  mma: { startMicroseconds: 2, efficiency: 0.6, loadBytes: 48, stepClocks: 240, storeClocks: 110 },
+  wgmma: { startMicroseconds: 1.48, efficiency: 0.97, loadBytes: 556, stepClocks: 23.7, storeClocks: 340 },
+  mma: { startMicroseconds: 1.65, efficiency: 0.282, loadBytes: 213, stepClocks: 95.4, storeClocks: 140 },
   simt: { startMicroseconds: 2, efficiency: 0.1, loadBytes: 48, stepClocks: 300, storeClocks: 110 },
-  loadClocks: 800,
-  cacheBytes: 29,
-  memoryBytes: 3.9e6,
-  clusterClocks: 900,
-  clusterBytes: 24,
-  launchMicroseconds: 1.2,
+  loadClocks: 68.2,
+  cacheBytes: 32,
+  memoryBytes: 2.42e6,
+  clusterClocks: 1670,
+  clusterBytes: 17.2,
+  launchMicroseconds: 0.8,
 };
 
 /** Before it, mma.sync reaches what the tensor cores have: half as much a clock as Hopper's. */
