@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
+#include <mutex>
+#include <string>
 
 #include "executor/context.h"
 #include "executor/layout.h"
@@ -51,6 +54,45 @@ RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector
   }
 }
 
+// Inputs on a device are kept for the next trial, which is mostly of another tactic for the same problem.
+class KeptInputs {
+ public:
+  static KeptInputs& instance() {
+    static KeptInputs& kept = *new KeptInputs;  // never destroyed: the driver may be gone by then
+    return kept;
+  }
+  std::shared_ptr<const RandomInputs> get(const Program& program, const std::vector<std::vector<int64_t>>& dims) {
+    if (!program.device()) return std::make_shared<RandomInputs>(program, dims);
+    const std::string problem = describe(program, dims);
+    const std::lock_guard lock(mutex_);
+    if (problem_ != problem || !inputs_) {
+      inputs_.reset();
+      inputs_ = std::make_shared<RandomInputs>(program, dims);
+      problem_ = problem;
+    }
+    return inputs_;
+  }
+
+ private:
+  static std::string describe(const Program& program, const std::vector<std::vector<int64_t>>& dims) {
+    std::string text = std::to_string(reinterpret_cast<uintptr_t>(&*program.device()));
+    for (size_t i = 0; i < dims.size(); ++i) {
+      text += i < program.inputs().size() ? '|' : '!';
+      if (i < program.inputs().size()) {
+        const ProgramValue& v = program.values()[static_cast<size_t>(program.inputs()[i])];
+        text += std::to_string(static_cast<int>(v.dtype)) + (v.on_device ? 'd' : 'h');
+        for (const auto axis : v.order) text += std::to_string(axis) + ',';
+      }
+      for (const int64_t d : dims[i]) text += ' ' + std::to_string(d);
+    }
+    return text;
+  }
+
+  std::mutex mutex_;
+  std::string problem_;
+  std::shared_ptr<const RandomInputs> inputs_;
+};
+
 // Every run writes to the same memory.
 class KeptSink : public OutputSink {
  public:
@@ -76,7 +118,38 @@ std::vector<double> device_times(Frame& frame, const TimingOptions& options, con
   return times;
 }
 
-// What the last step has written, row-major. Nothing else of a program of one step is of interest.
+// Of a large tensor, elements spread over all of it, one at a place of its own in each stretch; else all, row-major.
+void copy_sample(const Tensor& from, OutputSlot& slot) {
+  constexpr int64_t kMost = 1 << 20;
+  Tensor& to = slot.tensor;
+  to = from;
+  to.on_device = false;
+  const int64_t count = from.count();
+  const int bits = info(from.dtype).bits;
+  if (count <= kMost || bits < 8) {
+    to.set_row_major();
+    to.data = slot.block.reserve(dense_bytes(to));
+    return copy_elements(from, to);
+  }
+  to.rank = 1;
+  to.dims[0] = kMost;
+  to.set_row_major();
+  to.data = slot.block.reserve(dense_bytes(to));
+  const size_t size = static_cast<size_t>(bits) / 8;
+  Random random;
+  for (int64_t i = 0; i < kMost; ++i) {
+    const int64_t begin = i * (count / kMost), stretch = (i == kMost - 1 ? count : begin + count / kMost) - begin;
+    int64_t place = begin + static_cast<int64_t>(random.next() % static_cast<uint64_t>(stretch)), offset = 0;
+    for (int a = from.rank - 1; a >= 0; --a) {
+      offset += place % from.dims[a] * from.strides[a];
+      place /= from.dims[a];
+    }
+    std::memcpy(to.as<std::byte>() + static_cast<size_t>(i) * size,
+                from.as<std::byte>() + static_cast<size_t>(offset) * size, size);
+  }
+}
+
+// What the last step has written. Nothing else of a program of one step is of interest.
 std::vector<OutputSlot> last_outputs(Frame& frame) {
   const ProgramStep& step = frame.program().steps().back();
   std::vector<OutputSlot> outputs(step.outputs.size());
@@ -84,11 +157,6 @@ std::vector<OutputSlot> last_outputs(Frame& frame) {
     outputs[i].tensor.rank = -1;
     if (step.outputs[i].value < 0) continue;
     Tensor from = frame.view(step.outputs[i]);
-    Tensor& to = outputs[i].tensor;
-    to = from;
-    to.on_device = false;
-    to.set_row_major();
-    to.data = outputs[i].block.reserve(dense_bytes(to));
     Block staged;
     if (from.on_device) {
       int64_t last = from.count() > 0 ? 0 : -1;
@@ -97,7 +165,7 @@ std::vector<OutputSlot> last_outputs(Frame& frame) {
       frame.program().device()->download(staged.reserve(bytes), from.as<std::byte>(), bytes);
       from.data = staged.data();
     }
-    copy_elements(from, to);
+    copy_sample(from, outputs[i]);
   }
   return outputs;
 }
@@ -106,26 +174,26 @@ std::vector<OutputSlot> last_outputs(Frame& frame) {
 
 Trial try_program(std::shared_ptr<const Program> program, const std::vector<std::vector<int64_t>>& input_dims,
                   std::shared_ptr<ThreadPool> pool, const TimingOptions& options, const std::atomic<bool>& cancelled) {
-  const RandomInputs inputs(*program, input_dims);
+  const auto inputs = KeptInputs::instance().get(*program, input_dims);
   KeptSink sink(program->outputs().size());
   const RunOptions run{cancelled, kDefaultIterations};
   Frame frame(program, *pool, {});
   Trial trial;
-  frame.run(inputs.tensors, {}, sink, run);
+  frame.run(inputs->tensors, {}, sink, run);
   if (options.outputs && !program->steps().empty()) {
     frame.poison_all();
-    frame.run(inputs.tensors, {}, sink, run);
+    frame.run(inputs->tensors, {}, sink, run);
     trial.outputs = last_outputs(frame);
   }
   if (options.max_runs == 0) return trial;
-  frame.run(inputs.tensors, {}, sink, run);
+  frame.run(inputs->tensors, {}, sink, run);
   if (program->device()) trial.nanoseconds = device_times(frame, options, run);
   if (!trial.nanoseconds.empty()) return trial;
   int64_t total = 0;
   std::vector<double>& times = trial.nanoseconds;
   while (times.empty() || (total < options.min_nanoseconds && static_cast<int64_t>(times.size()) < options.max_runs)) {
     const auto started = std::chrono::steady_clock::now();
-    frame.run(inputs.tensors, {}, sink, run);
+    frame.run(inputs->tensors, {}, sink, run);
     const auto spent =
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started).count();
     times.push_back(static_cast<double>(spent));

@@ -99,7 +99,7 @@ export interface Measurable {
 export interface Trial {
   /** Nanoseconds of every run, ascending; empty when none was measured. */
   readonly nanoseconds: readonly number[];
-  /** What the last step computes, in memory that held NaNs before; empty unless asked for. */
+  /** What the last step computes, in memory that held NaNs before: of a large tensor a sample; empty unless asked for. */
   readonly outputs: readonly (Tensor | undefined)[];
 }
 
