@@ -1,5 +1,6 @@
 // Values carried from one memory to the other, dense on both sides.
 #include "base/kernel.h"
+#include "cuda/extents.h"
 #include "cuda/launch.h"
 #include "cuda/matrix_product.h"
 #include "cuda/queue.h"
@@ -32,6 +33,8 @@ std::unique_ptr<Kernel> make_transfer(const StepInfo& step) {
 
 std::unique_ptr<Kernel> make_launch(const StepInfo& step) { return std::make_unique<LaunchKernel>(step); }
 
+std::unique_ptr<Kernel> make_extents(const StepInfo& step) { return std::make_unique<ExtentsKernel>(step); }
+
 std::unique_ptr<Kernel> make_matrix_product(const StepInfo& step) { return std::make_unique<MatrixProduct>(step); }
 
 }  // namespace
@@ -39,6 +42,7 @@ std::unique_ptr<Kernel> make_matrix_product(const StepInfo& step) { return std::
 void register_kernels() {
   register_kernel("cuda.transfer", make_transfer);
   register_kernel("cuda.launch", make_launch);
+  register_kernel("cuda.extents", make_extents);
   register_kernel("cuda.cublaslt", make_matrix_product);
 }
 
