@@ -35,6 +35,7 @@ export function kernelProblem({ inputs, outputs, attributes }: Node): KernelProb
 export type CudaArgument =
   /** `const T*`, or a null pointer where the input is omitted. */
   | { readonly kind: 'input'; readonly index: number }
+  /** `T*`; where the kernels take an epilogue, an object whose `store(index, value)` writes the element. */
   | { readonly kind: 'output'; readonly index: number }
   /** A tensor made at build time, in device memory. */
   | { readonly kind: 'constant'; readonly tensor: Tensor }
@@ -78,10 +79,14 @@ export interface KernelVariant {
 }
 
 export interface OperatorKernels {
+  /** The plugin, for messages and names of tactics: 'acme::LeakyScale 1'. */
+  readonly plugin: string;
   /** Who provides them, and what changes whenever they do: part of a timing-cache entry. */
   readonly producer: string;
   /** Why they do not take this problem; undefined when they do. */
   refuses(problem: KernelProblem): string | undefined;
+  /** Whether map nodes that follow the operator's one output may be computed where its elements are stored. Default: no. */
+  readonly epilogue?: boolean;
   /** Best first. */
   variants(problem: KernelProblem): readonly KernelVariant[];
 }

@@ -93,6 +93,8 @@ export interface Operator {
   evaluate?(context: EvaluateContext): readonly RuntimeValue[];
   /** Map operators: the value of one output element from the elements of the inputs. `dtypes` are the inputs'. */
   scalar?(args: readonly Scalar[], attributes: Attributes, outputDType: DType): Scalar;
+  /** Brought by a plugin: only what the plugin brings along runs it. Default: no. */
+  readonly custom?: boolean;
   /** Same inputs, different results: random generators. Never merged or folded. */
   readonly stateful?: boolean;
   /** Relative tolerance against exact arithmetic by dtype of the output, and whether 16-bit evaluation is safe. */

@@ -17,9 +17,11 @@ import {
 import { createHash } from 'node:crypto';
 import { type FieldSchema, valuesOf } from './fields.js';
 import { byName, nameOf } from './names.js';
+import { pluginError } from './plugin-error.js';
 import type {
   ByInput,
   ByOutput,
+  CallContext,
   CudaImplementation,
   KernelTensor,
   Launch,
@@ -43,10 +45,14 @@ export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldS
   const { title, cuda } = parts;
   const dtypes = cuda.dtypes ?? ['float32'];
   return {
+    plugin: title,
     producer: `${title} ${identity(cuda)}`,
-    refuses({ inputs, outputs }: KernelProblem): string | undefined {
-      const other = [...inputs, ...outputs].find((o) => o && !dtypes.includes(o.dtype));
-      return other && `plugin ${title} has no CUDA kernel for ${other.dtype}; it has some for ${dtypes.join(', ')}`;
+    ...(cuda.epilogue === true && { epilogue: true }),
+    refuses(problem: KernelProblem): string | undefined {
+      const other = [...problem.inputs, ...problem.outputs].find((o) => o && !dtypes.includes(o.dtype));
+      if (other) return `plugin ${title} has no CUDA kernel for ${other.dtype}; it has some for ${dtypes.join(', ')}`;
+      const reason = cuda.refuses && named(title, 'cuda.refuses', () => cuda.refuses!(callOf(parts, problem).call));
+      return reason === undefined ? undefined : `plugin ${title}: ${reason}`;
     },
     variants: (problem) => variantsOf(parts, problem),
   };
@@ -54,7 +60,12 @@ export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldS
 
 /** Changes whenever the kernels do, so that times of old ones are not taken for theirs. */
 function identity(cuda: CudaImplementation<never, never, never>): string {
-  const text = [cuda.source, cuda.launches.toString(), cuda.workspaceBytes?.toString() ?? ''].join('\0');
+  const text = [
+    cuda.source,
+    cuda.launches.toString(),
+    cuda.workspaceBytes?.toString() ?? '',
+    cuda.epilogue === true,
+  ].join('\0');
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
@@ -84,6 +95,20 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
   tactic: string,
 ): ReturnType<KernelVariant['kernels']> {
   const { cuda, title } = parts;
+  const { call, places } = callOf(parts, problem);
+  const context: LaunchContext<I, O, F> = { ...call, tactic };
+  const list = named(title, 'cuda.launches', () => cuda.launches(context));
+  const launches = list.map((launch) => describeLaunch(launch, title, places));
+  const workspaceBytes =
+    cuda.workspaceBytes && named(title, 'cuda.workspaceBytes', () => cuda.workspaceBytes!(context));
+  return { source: cuda.source, launches, ...(workspaceBytes !== undefined && { workspaceBytes }) };
+}
+
+/** The operands as somebody's functions see them, and which argument each one is. */
+function callOf<I extends Names, O extends Names, F extends FieldSchema>(
+  { inputs, outputs, fields }: Parts<I, O, F>,
+  problem: KernelProblem,
+): { call: CallContext<I, O, F>; places: ReadonlyMap<KernelTensor, CudaArgument> } {
   const places = new Map<KernelTensor, CudaArgument>();
   const operands = (
     kind: 'input' | 'output',
@@ -95,15 +120,21 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
       places.set(tensor, { kind, index });
       return tensor;
     });
-  const context: LaunchContext<I, O, F> = {
-    inputs: byName(parts.inputs, operands('input', problem.inputs)) as ByInput<I, KernelTensor>,
-    outputs: byName(parts.outputs, operands('output', problem.outputs)) as ByOutput<O, KernelTensor>,
-    fields: valuesOf(parts.fields, problem.attributes),
-    tactic,
+  const call: CallContext<I, O, F> = {
+    inputs: byName(inputs, operands('input', problem.inputs)) as ByInput<I, KernelTensor>,
+    outputs: byName(outputs, operands('output', problem.outputs)) as ByOutput<O, KernelTensor>,
+    fields: valuesOf(fields, problem.attributes),
   };
-  const launches = cuda.launches(context).map((launch) => describeLaunch(launch, title, places));
-  const workspaceBytes = cuda.workspaceBytes?.(context);
-  return { source: cuda.source, launches, ...(workspaceBytes !== undefined && { workspaceBytes }) };
+  return { call, places };
+}
+
+/** @throws ERR_PLUGIN naming the plugin and the function, where that throws */
+function named<T>(title: string, what: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw TensorwrightError.is(error) ? error : pluginError(title, `${what} threw`, error);
+  }
 }
 
 function kernelTensor({ dtype, dims }: KernelOperand): KernelTensor {

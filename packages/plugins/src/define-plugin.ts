@@ -3,16 +3,16 @@
 import {
   type LoweredCall,
   type NetworkTensor,
+  type OperatorKernels,
   provideCudaKernels,
   registerOperator,
-  TensorwrightError,
 } from '@tensorwright/core';
 import { addLayer } from './add-layer.js';
+import { builtInOperator, checkSpec } from './check-spec.js';
 import { cudaKernelsOf } from './cuda-kernels.js';
 import { rememberPlugin } from './defined.js';
-import { checkField, type FieldSchema, type NoFields } from './fields.js';
+import type { FieldSchema, NoFields } from './fields.js';
 import { lowerCall } from './lowering.js';
-import { nameOf } from './names.js';
 import { operatorOfPlugin } from './operator.js';
 import { checkKey, type PluginKey, titleOf } from './plugin-key.js';
 import type { ByOutput, LayerArguments, Names, Plugin, PluginSpec } from './plugin.js';
@@ -28,11 +28,13 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
   const key: PluginKey = { name: spec.name, version: spec.version ?? '1', namespace: spec.namespace ?? '' };
   checkKey(key);
   const title = titleOf(key);
-  checkSpec(title, spec);
+  checkSpec(key, title, spec);
   const fields = spec.fields ?? ({} as F);
-  const operator = registerOperator(operatorOfPlugin({ key, title, fields, spec }));
   const { inputs, outputs, cuda } = spec;
-  if (cuda) provideCudaKernels(operator.name, cudaKernelsOf({ title, inputs, outputs, fields, cuda }));
+  const builtIn = spec.implements === undefined ? undefined : builtInOperator(title, spec.implements);
+  const operator = builtIn ?? registerOperator(operatorOfPlugin({ key, title, fields, spec }));
+  const kernels = cuda && cudaKernelsOf({ title, inputs, outputs, fields, cuda });
+  if (kernels && !builtIn) provideCudaKernels(operator.name, kernels);
   const plugin: Plugin<I, O, F> = {
     key,
     title,
@@ -40,6 +42,7 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
     inputs,
     outputs,
     operator,
+    ...(kernels && builtIn && { offer: offering(operator.name, kernels) }),
     ...(spec.lower && { lower: (call: LoweredCall) => lowerCall({ title, fields, spec }, call) }),
     addTo: (network, given, ...rest: LayerArguments<F>) =>
       addLayer(plugin, network, given, rest) as ByOutput<O, NetworkTensor>,
@@ -48,26 +51,19 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
   return plugin;
 }
 
-function checkSpec(title: string, spec: PluginSpec<Names, Names, FieldSchema>): void {
-  const fail = (message: string): never => {
-    throw new TensorwrightError('ERR_INVALID_ARGUMENT', `plugin ${title}: ${message}`, { plugin: title });
+/** Offers the kernels as long as somebody holds the offer: several registries may. */
+function offering(operator: string, kernels: OperatorKernels): () => () => void {
+  const holders = new Set<symbol>();
+  let withdraw: (() => void) | undefined;
+  return () => {
+    const holder = Symbol();
+    holders.add(holder);
+    withdraw ??= provideCudaKernels(operator, kernels);
+    return () => {
+      holders.delete(holder);
+      if (holders.size > 0) return;
+      withdraw?.();
+      withdraw = undefined;
+    };
   };
-  for (const part of ['inputs', 'outputs'] as const) {
-    const names = spec[part] as unknown;
-    if (!Array.isArray(names) || !names.every((n) => typeof n === 'string' && n !== ''))
-      return fail(`${part} must be a list of names`);
-    const bare = (names as string[]).map(nameOf);
-    if (new Set(bare).size < bare.length) fail(`two of its ${part} have the same name`);
-  }
-  if (spec.outputs.length === 0) fail('it needs an output');
-  if (spec.lower !== undefined && typeof spec.lower !== 'function') fail('lower must be a function');
-  if (spec.lower && (spec.infer ?? spec.cuda ?? spec.cpu))
-    fail('what is lowered to layers has no infer, cuda and cpu of its own');
-  if (!spec.lower && typeof spec.infer !== 'function') fail('infer must be a function');
-  if (!spec.lower && !spec.cuda && !spec.cpu) fail('it has no implementation: give lower, cuda or cpu');
-  if (spec.cpu !== undefined && typeof spec.cpu !== 'function') fail('cpu must be a function');
-  if (spec.cuda && typeof spec.cuda.source !== 'string') fail('cuda.source must be CUDA C++ text');
-  if (spec.cuda && typeof spec.cuda.launches !== 'function') fail('cuda.launches must be a function');
-  for (const [name, field] of Object.entries(spec.fields ?? {}))
-    if (field.default !== undefined) checkField(title, name, field.kind, field.default);
 }

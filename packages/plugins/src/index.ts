@@ -20,6 +20,7 @@ export type {
   AnyPlugin,
   ByInput,
   ByOutput,
+  CallContext,
   CpuContext,
   CpuResult,
   CudaImplementation,

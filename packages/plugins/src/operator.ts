@@ -34,6 +34,7 @@ export function operatorOfPlugin<I extends Names, O extends Names, F extends Fie
   return {
     name: operatorNameOf(key),
     kind: 'opaque',
+    custom: true,
     inputs: spec.inputs,
     outputs: spec.outputs,
     attributes: Object.fromEntries(Object.entries(fields).map(([name, f]) => [name, attributeOf(f.default)])),

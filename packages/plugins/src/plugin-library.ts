@@ -201,6 +201,7 @@ function operatorOf(record: PluginRecord): LibraryOperator {
   const operator = registerOperator({
     name,
     kind: 'opaque',
+    custom: true,
     inputs,
     outputs,
     attributes: Object.fromEntries(fields.map((f) => [f.name, f.default])),

@@ -90,10 +90,13 @@ export interface Launch {
   readonly arguments: readonly LaunchArgument[];
 }
 
-export interface LaunchContext<I extends Names, O extends Names, F extends FieldSchema> {
+export interface CallContext<I extends Names, O extends Names, F extends FieldSchema> {
   readonly inputs: ByInput<I, KernelTensor>;
   readonly outputs: ByOutput<O, KernelTensor>;
   readonly fields: FieldValues<F>;
+}
+
+export interface LaunchContext<I extends Names, O extends Names, F extends FieldSchema> extends CallContext<I, O, F> {
   /** One of `tactics`, or '' where there are none. */
   readonly tactic: string;
 }
@@ -110,6 +113,15 @@ export interface CudaImplementation<I extends Names, O extends Names, F extends 
   readonly source: string;
   /** Dtypes that the kernels take as operands. Default: float32. */
   readonly dtypes?: readonly DType[];
+  /** Why a call of these dtypes is not for the kernels; undefined when it is. Default: all are. */
+  refuses?(context: CallContext<I, O, F>): string | undefined;
+  /**
+   * Whether elementwise layers that follow are computed where the kernels store an element, for plugins with one output:
+   * as an argument, the output is then an object instead of a pointer, of a type that the kernel leaves to its template.
+   * `y.store(index, value)` writes an element, and with a `Vec<T, W>` W of them, at an index that is a multiple of W; values
+   * are of any float type, not rounded yet. Every element has to be written so, and none read back. Default: no.
+   */
+  readonly epilogue?: boolean;
   /** Layouts that may be offered besides each other: the builder picks. Default: all row-major. */
   readonly formats?: readonly Format[];
   /** Ways to launch, of which the builder takes the fastest. Default: one. */
@@ -138,7 +150,13 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
   readonly fields?: F;
   readonly inputs: I;
   readonly outputs: O;
-  /** Dtypes and shapes of the outputs. Needed unless the plugin is lowered; then the layers tell. */
+  /**
+   * A built-in operator ('softmax', 'layerNorm' …) that `cuda` computes, instead of an operator of the plugin's own: while
+   * a registry has the plugin, builds time its kernels beside ours for every call that they do not refuse. Inputs and
+   * outputs are the operator's in order, fields those of its attributes that the plugin wants to see.
+   */
+  readonly implements?: string;
+  /** Dtypes and shapes of the outputs. Needed of plugins with an operator of their own. */
   infer?(context: InferenceContext<I, F>): ByOutput<O, Shaped>;
   /**
    * Makes the outputs of other layers, in place of an operator of the plugin's own: no `infer`, `cuda` and `cpu` then.
@@ -164,6 +182,8 @@ export interface Plugin<I extends Names = Names, O extends Names = Names, F exte
   readonly operator: Operator;
   /** A call as layers, where the plugin is lowered. @throws ERR_INVALID_MODEL when the call is wrong, ERR_PLUGIN when the plugin is */
   lower?(call: LoweredCall): readonly Value[];
+  /** Offers its kernels to builds, where it implements a built-in operator. The result withdraws them. */
+  offer?(): () => void;
   /**
    * A layer of it in a network made in code: its outputs by name.
    * @throws ERR_INVALID_ARGUMENT naming the layer, the field or the input

@@ -20,6 +20,8 @@ export interface RegisterOptions {
 interface Entry {
   readonly plugin: AnyPlugin;
   readonly override: boolean;
+  /** Where it offers kernels for a built-in operator. */
+  readonly withdraw?: () => void;
 }
 
 export class PluginRegistry implements OperatorSource {
@@ -40,15 +42,17 @@ export class PluginRegistry implements OperatorSource {
       throw new TensorwrightError('ERR_PLUGIN', `plugin ${plugin.title} is already in this registry`, {
         plugin: plugin.title,
       });
-    this.#entries.push({ plugin, override });
+    const withdraw = plugin.offer?.();
+    this.#entries.push({ plugin, override, ...(withdraw && { withdraw }) });
     return this;
   }
 
   /** Whether it was there. */
   unregister(key: PluginKey): boolean {
     const at = this.#entries.findIndex((e) => sameKey(e.plugin.key, key));
-    if (at >= 0) this.#entries.splice(at, 1);
-    return at >= 0;
+    const [entry] = at >= 0 ? this.#entries.splice(at, 1) : [];
+    entry?.withdraw?.();
+    return entry !== undefined;
   }
 
   /**

@@ -2,6 +2,8 @@
 
 import {
   type Backend,
+  type Candidate,
+  type DroppedTactic,
   type Graph,
   type Node,
   operatorOf,
@@ -48,14 +50,31 @@ async function choose(
     const labelled = all.filter((c) => c.outputs.length === 0 || c.outputs[0] === labels.get(node));
     const candidates = labelled.length > 0 ? labelled : all;
     const found = await fastest(node, backend, candidates, context, timer);
-    if (found.nanoseconds === Infinity)
-      throw new TensorwrightError(
-        'ERR_DEVICE',
-        `no tactic of backend '${backend.name}' for ${node.op} works on this device`,
-        { operator: node.op, dropped: timer.dropped },
-      );
+    if (found.nanoseconds === Infinity) throw noneWorks(node, backend, found.candidate, timer.dropped, context);
     chosen.set(node, { backend, ...found });
     progress.report('choose', ++done, nodes.length);
     await context.breathe();
   });
+}
+
+function noneWorks(
+  node: Node,
+  backend: Backend,
+  { plugin }: Candidate,
+  dropped: readonly DroppedTactic[],
+  context: PassContext,
+): TensorwrightError {
+  const name = context.builder.provenance.of(node)[0] ?? node.op;
+  const why = dropped.find((d) => d.node === name && d.tactic.startsWith(backend.name))?.reason ?? 'all were dropped';
+  if (plugin !== undefined)
+    return new TensorwrightError('ERR_PLUGIN', `plugin ${plugin}: none of its kernels works for '${name}': ${why}`, {
+      plugin,
+      node: name,
+      dropped,
+    });
+  return new TensorwrightError(
+    'ERR_DEVICE',
+    `no tactic of backend '${backend.name}' for ${node.op} works on this device`,
+    { operator: node.op, dropped },
+  );
 }

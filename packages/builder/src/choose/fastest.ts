@@ -39,7 +39,9 @@ export async function fastest(
     );
   const ranked = [...candidates].sort((a, b) => a.estimate - b.estimate);
   const limit = timedCandidates[context.options.optimizationLevel ?? 3]!;
-  if ((ranked.length > 1 || evenAlone) && limit > 0) {
+  // Nobody but their author knows what a plugin's kernels do.
+  const unknown = ranked[0]!.plugin !== undefined;
+  if ((ranked.length > 1 || evenAlone || unknown) && limit > 0) {
     const measured = await timer.fastest(node, backend, shortlist(ranked, limit));
     if (measured) return measured;
   }

@@ -88,6 +88,8 @@ async function assign(
         break;
       }
       reasons.push(`${backend.name}: ${reason}`);
+      // Nobody asked for those that stand in every order.
+      if (backend.implicit === true) continue;
       fallbacks.push({
         node: context.builder.provenance.of(node)[0] ?? node.op,
         operator: node.op,

@@ -4,12 +4,14 @@
  */
 
 import {
+  cudaKernelsFor,
   dimsKey,
   type DType,
   dtypeInfo,
   finish,
   type Graph,
   isFloat,
+  kernelProblem,
   type Node,
   operatorOf,
   type Steps,
@@ -35,9 +37,14 @@ function* fuse(graph: Graph, context: PassContext): Steps<Graph> {
   const clustering = new Clustering(graph);
   const onDevice = context.backends.some((b) => b.memory !== undefined);
   for (const node of clustering.order) {
-    const kind = seedKind(node);
+    const kind = seedKind(node) ?? (onDevice && takesEpilogue(node) ? 'opaque' : undefined);
     if (!kind || clustering.clusterOf(node)) continue;
     const cluster = clustering.create(kind, node);
+    if (kind === 'opaque') {
+      absorbEpilogue(clustering, cluster, node, onDevice);
+      // Backends know the operator itself, not a group of nothing else.
+      if (cluster.nodes.size === 1) clustering.remove(cluster, node);
+    }
     if (kind === 'contraction' || node.op === 'reduce') absorbEpilogue(clustering, cluster, node, onDevice);
     else if (kind === 'reduce') absorbCast(clustering, cluster, node);
     yield;
@@ -49,6 +56,14 @@ function* fuse(graph: Graph, context: PassContext): Steps<Graph> {
 function seedKind(node: Node): string | undefined {
   const { kind } = operatorOf(node.op);
   return kind === 'contraction' || kind === 'reduce' || kind === 'window' ? kind : undefined;
+}
+
+/** Whether it is a plugin's operator with kernels that compute map nodes where they store its result. */
+function takesEpilogue(node: Node): boolean {
+  if (operatorOf(node.op).custom !== true) return false;
+  const kernels = cudaKernelsFor(node.op).filter((k) => k.epilogue === true);
+  const ranked = [...node.inputs, ...node.outputs].every((v) => !v || (v.type.kind === 'tensor' && v.type.dims));
+  return kernels.length > 0 && ranked && kernels.some((k) => k.refuses(kernelProblem(node)) === undefined);
 }
 
 /**
@@ -66,6 +81,7 @@ function absorbEpilogue(clustering: Clustering, cluster: Cluster, anchor: Node, 
   const { dtype } = start.type;
   const narrow =
     ofBytes ||
+    cluster.kind === 'opaque' ||
     anchor.inputs.some((v) => v?.type.kind === 'tensor' && isFloat(v.type.dtype) && dtypeInfo(v.type.dtype).bits < 32);
   const mayEndIn = (v: Value): boolean => v.type.kind === 'tensor' && (v.type.dtype === dtype || narrow);
   const added: Node[] = [];

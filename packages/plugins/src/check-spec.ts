@@ -1,0 +1,76 @@
+/** Whether a plugin's specification makes sense, before anything is made of it. */
+
+import { type Operator, operatorOf, TensorwrightError } from '@tensorwright/core';
+import { pluginOfOperator } from './defined.js';
+import { checkField, type FieldSchema } from './fields.js';
+import { nameOf } from './names.js';
+import { operatorNameOf, type PluginKey } from './plugin-key.js';
+import type { Names, PluginSpec } from './plugin.js';
+
+type AnySpec = PluginSpec<Names, Names, FieldSchema>;
+
+function failing(title: string): (message: string) => never {
+  return (message) => {
+    throw new TensorwrightError('ERR_INVALID_ARGUMENT', `plugin ${title}: ${message}`, { plugin: title });
+  };
+}
+
+/** @throws ERR_INVALID_ARGUMENT naming what is wrong */
+export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
+  const fail = failing(title);
+  if (pluginOfOperator(operatorNameOf(key))) fail('it is defined already');
+  for (const part of ['inputs', 'outputs'] as const) {
+    const names = spec[part] as unknown;
+    if (!Array.isArray(names) || !names.every((n) => typeof n === 'string' && n !== ''))
+      return fail(`${part} must be a list of names`);
+    const bare = (names as string[]).map(nameOf);
+    if (new Set(bare).size < bare.length) fail(`two of its ${part} have the same name`);
+  }
+  if (spec.outputs.length === 0) fail('it needs an output');
+  if (spec.lower !== undefined && typeof spec.lower !== 'function') fail('lower must be a function');
+  if (spec.cpu !== undefined && typeof spec.cpu !== 'function') fail('cpu must be a function');
+  if (spec.lower) {
+    if (spec.infer ?? spec.cuda ?? spec.cpu) fail('what is lowered to layers has no infer, cuda and cpu of its own');
+    if (spec.implements !== undefined) fail('what is lowered to layers implements no operator');
+  } else if (spec.implements !== undefined) checkImplementation(title, spec);
+  else {
+    if (typeof spec.infer !== 'function') fail('infer must be a function');
+    if (!spec.cuda && !spec.cpu) fail('it has no implementation: give lower, cuda or cpu');
+  }
+  checkCuda(title, spec);
+  for (const [name, field] of Object.entries(spec.fields ?? {}))
+    if (field.default !== undefined) checkField(title, name, field.kind, field.default);
+}
+
+function checkImplementation(title: string, spec: AnySpec): void {
+  const fail = failing(title);
+  const { name, inputs, outputs = [''], attributes = {} } = builtInOperator(title, spec.implements!);
+  if (spec.infer ?? spec.cpu) fail(`${name} has types and a function of its own: give cuda alone`);
+  if (!spec.cuda) fail('it has no implementation: give cuda');
+  if (inputs.at(-1)?.endsWith('…') !== true && spec.inputs.length !== inputs.length)
+    fail(`${name} has the inputs ${inputs.join(', ')}`);
+  if (spec.outputs.length !== outputs.length) fail(`${name} has ${String(outputs.length)} outputs`);
+  for (const field of Object.keys(spec.fields ?? {}))
+    if (!Object.hasOwn(attributes, field))
+      fail(`${name} has no attribute '${field}'; known: ${Object.keys(attributes).join(', ') || 'none'}`);
+}
+
+function checkCuda(title: string, { cuda, outputs }: AnySpec): void {
+  if (!cuda) return;
+  const fail = failing(title);
+  if (typeof cuda.source !== 'string') fail('cuda.source must be CUDA C++ text');
+  if (typeof cuda.launches !== 'function') fail('cuda.launches must be a function');
+  if (cuda.refuses !== undefined && typeof cuda.refuses !== 'function') fail('cuda.refuses must be a function');
+  if (cuda.epilogue === true && outputs.length > 1) fail('cuda.epilogue is for plugins with one output');
+}
+
+/** @throws ERR_INVALID_ARGUMENT when there is none of the name */
+export function builtInOperator(title: string, name: string): Operator {
+  try {
+    const operator = operatorOf(name);
+    if (operator.custom !== true) return operator;
+  } catch (error) {
+    if (!TensorwrightError.is(error)) throw error;
+  }
+  return failing(title)(`implements: there is no built-in operator '${name}'`);
+}

@@ -1,0 +1,269 @@
+/** Kernels of plugins for operators that are built in, and layers that follow a plugin computed in its kernels. */
+
+import { cudaBackend } from '@tensorwright/backend-cuda';
+import { Builder } from '@tensorwright/builder';
+import {
+  ceilDivDims,
+  type DType,
+  GraphBuilder,
+  NetworkDefinition,
+  readNumbers,
+  tensorFromNumbers,
+  tensorType,
+} from '@tensorwright/core';
+import { arg, definePlugin, field, PluginRegistry } from '@tensorwright/plugins';
+import { Runtime } from '@tensorwright/runtime';
+import { describe, expect, it } from 'vitest';
+import { compare, hasDevice } from '../../backend-cuda/test/compare.js';
+
+/** One thread a row: for a race it need not win. */
+const rowSoftmax = definePlugin({
+  name: 'RowSoftmax',
+  namespace: 'acme',
+  implements: 'softmax',
+  fields: { axis: field.int() },
+  inputs: ['x'],
+  outputs: ['y'],
+  cuda: {
+    dtypes: ['float32', 'float16'],
+    refuses: ({ inputs: { x }, fields: { axis } }) =>
+      axis === -1 || axis === x.dims.length - 1 ? undefined : 'the axis must be the last one',
+    tactics: ['32', '64'],
+    epilogue: true,
+    source: `
+template <typename T, typename Y>
+__global__ void row_softmax(const T* x, Y y, int rows, int columns) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= rows) return;
+  x += (long long)row * columns;
+  float largest = x[0], sum = 0;
+  for (int i = 1; i < columns; ++i) largest = fmaxf(largest, x[i]);
+  for (int i = 0; i < columns; ++i) sum += expf(float(x[i]) - largest);
+  for (int i = 0; i < columns; ++i) y.store(row * columns + i, expf(float(x[i]) - largest) / sum);
+}`,
+    launches: ({ inputs: { x }, outputs: { y }, tactic }) => {
+      const rows = x.dims
+        .slice(0, -1)
+        .reduce<typeof x.size>((n, d) => (n === 1 ? d : d === 1 ? n : Number(n) * Number(d)), 1);
+      return [
+        {
+          kernel: `row_softmax<${x.type}>`,
+          grid: ceilDivDims(rows, Number(tactic)),
+          block: Number(tactic),
+          arguments: [x, y, rows, x.dims.at(-1)!],
+        },
+      ];
+    },
+  },
+});
+
+const softmaxTactics = (axis: number): string[] => {
+  const b = new GraphBuilder();
+  const y = b.op('softmax', [b.input('x', tensorType('float32', [4, 6]))], { axis });
+  return cudaBackend.candidates(y.node).map((c) => c.tactic);
+};
+const own = ['cuda.provided.acme::RowSoftmax@1.32', 'cuda.provided.acme::RowSoftmax@1.64'];
+
+describe('a plugin that implements a built-in operator', () => {
+  it.skipIf(!hasDevice)('races while a registry has it, where it does not refuse', () => {
+    expect(softmaxTactics(-1)).not.toEqual(expect.arrayContaining(own));
+    const [registry, other] = [new PluginRegistry().register(rowSoftmax), new PluginRegistry().register(rowSoftmax)];
+    expect(softmaxTactics(-1)).toEqual(expect.arrayContaining(own));
+    expect(softmaxTactics(0)).not.toEqual(expect.arrayContaining(own));
+    registry.unregister(rowSoftmax.key);
+    expect(softmaxTactics(-1).filter((t) => t.includes('RowSoftmax'))).toEqual(own);
+    other.unregister(rowSoftmax.key);
+    expect(softmaxTactics(-1)).not.toEqual(expect.arrayContaining(own));
+  });
+
+  it.skipIf(!hasDevice).each(['float32', 'float16'] as const)('computes it in %s', async (dtype: DType) => {
+    const registry = new PluginRegistry().register(rowSoftmax);
+    try {
+      await compare({
+        inputs: [{ dtype, dims: [5, 7] }],
+        graph: (b, x) => b.op('softmax', [x], { axis: -1 }),
+        force: { tactic: own[0]!, parameters: {} },
+      });
+      // 16-bit results are rounded where they are stored.
+      await compare({
+        inputs: [{ dtype: 'float32', dims: [5, 7] }],
+        graph: (b, x) => b.op('cast', [b.op('softmax', [x], { axis: 1 })], { to: 'float16' }),
+        force: { tactic: own[1]!, parameters: {} },
+        steps: [own[1]!],
+      });
+    } finally {
+      registry.unregister(rowSoftmax.key);
+    }
+  });
+
+  it.skipIf(!hasDevice)('is timed beside our own', async () => {
+    const registry = new PluginRegistry().register(rowSoftmax);
+    try {
+      const n = new NetworkDefinition();
+      n.markOutput(n.addSoftMax(n.addInput('x', 'float32', [3, 4]), 1), 'y');
+      const lines: string[] = [];
+      const plan = await new Builder().build(n.toNetwork(), {
+        backends: ['cuda', 'cpu'],
+        logger: ({ message }) => lines.push(message),
+      });
+      expect(plan.header.program.steps.some((s) => s.layer.microseconds !== undefined)).toBe(true);
+      expect(lines.filter((l) => l.includes('RowSoftmax'))).toEqual([]);
+    } finally {
+      registry.unregister(rowSoftmax.key);
+    }
+  });
+
+  it('is checked against the operator', () => {
+    const base = { inputs: ['x'], outputs: ['y'], cuda: { source: '', launches: () => [] } } as const;
+    expect(() => definePlugin({ ...base, name: 'RaceA', implements: 'softmaks' })).toThrow(/no built-in operator/);
+    expect(() => definePlugin({ ...base, name: 'RaceB', implements: 'matmul' })).toThrow(/no built-in operator/);
+    expect(() => definePlugin({ ...base, name: 'RaceC', implements: 'where' })).toThrow(/has the inputs/);
+    expect(() =>
+      definePlugin({ ...base, name: 'RaceD', implements: 'softmax', fields: { axes: field.int() } }),
+    ).toThrow(/no attribute 'axes'; known: axis/);
+    expect(() => definePlugin({ ...base, name: 'RaceE', implements: 'softmax', infer: () => ({}) as never })).toThrow(
+      /types and a function of its own/,
+    );
+    definePlugin({ ...base, name: 'RaceF', implements: 'softmax' });
+    expect(() => definePlugin({ ...base, name: 'RaceF', implements: 'softmax' })).toThrow(/already/);
+  });
+});
+
+/** y = 2x + 1, a vector of four a thread. */
+const affine = definePlugin({
+  name: 'EpilogueAffine',
+  fields: { width: field.int(4) },
+  inputs: ['x'],
+  outputs: ['y'],
+  infer: ({ inputs: { x } }) => ({ y: x }),
+  cuda: {
+    dtypes: ['float32', 'float16'],
+    epilogue: true,
+    formats: [{}, { x: 'channelsLast', y: 'channelsLast' }],
+    source: `
+template <int W, typename T, typename Y>
+__global__ void affine(const T* x, Y y, int size) {
+  const int i = (blockIdx.x * blockDim.x + threadIdx.x) * W;
+  if (i >= size) return;
+  if constexpr (W == 1) {
+    y.store(i, 2 * float(x[i]) + 1);
+  } else {
+    Vec<f32, W> v;
+    for (int k = 0; k < W; ++k) v.v[k] = 2 * float(x[i + k]) + 1;
+    y.store(i, v);
+  }
+}`,
+    launches: ({ inputs: { x }, outputs: { y }, fields: { width } }) => [
+      {
+        kernel: `affine<${String(width)}, ${x.type}>`,
+        grid: ceilDivDims(x.size, 64 * width),
+        block: 64,
+        arguments: [x, y, x.size],
+      },
+    ],
+  },
+  cpu: ({ x }) => ({ y: (x.data as Float32Array).map((v) => 2 * v + 1) }),
+});
+PluginRegistry.global.register(affine);
+const operator = affine.operator.name;
+const step = 'cuda.provided.EpilogueAffine@1.format0';
+
+describe.skipIf(!hasDevice)('a plugin whose kernels take an epilogue', () => {
+  it.each([
+    ['float32', 4, [2, 3, 8]],
+    ['float16', 4, [2, 3, 8]],
+    ['float32', 1, [3, 5, 7]],
+  ] as const)('computes what follows in %s, %i at once', async (dtype: DType, width, dims) => {
+    await compare({
+      inputs: [
+        { dtype, dims },
+        { dtype, dims: dims.slice(-1) },
+        { dtype, dims },
+      ],
+      graph: (b, x, bias, other) => {
+        const sum = b.op('add', [b.op(operator, [x], { width }), bias]);
+        return b.op('sub', [b.op('mul', [b.op('sigmoid', [sum]), other]), x]);
+      },
+      steps: [step],
+    });
+  });
+
+  it('stores in the dtype of what is left', async () => {
+    await compare({
+      inputs: [{ dtype: 'float16', dims: [4, 4] }],
+      graph: (b, x) => b.op('exp', [b.op('cast', [b.op(operator, [x])], { to: 'float32' })]),
+      tolerance: 2e-3,
+      steps: [step],
+    });
+  });
+
+  it('computes with extents that only the run knows, and in other layouts', async () => {
+    await compare({
+      inputs: [
+        { dtype: 'float32', dims: [2, 3, 4, 5], symbols: [undefined, undefined, 'h', undefined] },
+        { dtype: 'float32', dims: [3, 1, 1] },
+      ],
+      graph: (b, x, bias) => b.op('relu', [b.op('add', [b.op(operator, [x], { width: 1 }), bias])]),
+      force: { tactic: 'cuda.provided.EpilogueAffine@1.format1', parameters: {} },
+    });
+  });
+
+  it('stays alone where its result is read besides', async () => {
+    await compare({
+      inputs: [{ dtype: 'float32', dims: [8] }],
+      graph: (b, x) => {
+        const y = b.op(operator, [x]);
+        return [b.op('exp', [y]), y];
+      },
+      steps: [step, 'cuda.map'],
+    });
+  });
+
+  it('is told when it cannot have one', () => {
+    expect(() =>
+      definePlugin({
+        name: 'EpilogueTwo',
+        inputs: ['x'],
+        outputs: ['y', 'z'],
+        infer: ({ inputs: { x } }) => ({ y: x, z: x }),
+        cuda: { source: '', epilogue: true, launches: () => [] },
+      }),
+    ).toThrow(/one output/);
+  });
+});
+
+describe('what a plugin refuses', () => {
+  it.skipIf(!hasDevice)('goes to its function for the processor', async () => {
+    const picky = definePlugin({
+      name: 'Picky',
+      inputs: ['x'],
+      outputs: ['y'],
+      infer: ({ inputs: { x } }) => ({ y: x }),
+      cuda: {
+        source: '__global__ void copy(const float* x, float* y, float by) { y[threadIdx.x] = by * x[threadIdx.x]; }',
+        refuses: ({ inputs: { x } }) => (x.size === 4 ? undefined : 'only four elements'),
+        launches: ({ inputs: { x }, outputs: { y } }) => [
+          { kernel: 'copy', grid: 1, block: 4, arguments: [x, y, arg.float(1)] },
+        ],
+      },
+      cpu: ({ x }) => ({ y: x }),
+    });
+    for (const [size, tactic] of [
+      [4, 'cuda.provided.Picky@1'],
+      [5, 'plugins'],
+    ] as const) {
+      const n = new NetworkDefinition();
+      n.markOutput(picky.addTo(n, { x: n.addInput('x', 'float32', [size]) }).y, 'y');
+      const plan = await new Builder().build(n.toNetwork(), { backends: ['cuda', 'cpu'] });
+      await using engine = await Runtime.load(await plan.toBytes(), {
+        backends: [(await import('@tensorwright/plugins')).pluginBackend(new PluginRegistry().register(picky))],
+      });
+      expect(engine.inspect().layers.map((l) => l.tactic)).toContain(tactic);
+      await using context = engine.createContext();
+      const values = Array.from({ length: size }, (_, i) => i);
+      const { y } = await context.run({ x: tensorFromNumbers('float32', values, [size]) });
+      expect([...readNumbers(y!)]).toEqual(values);
+      if (size === 5) expect(plan.header.report.fallbacks[0]!.reason).toContain('plugin Picky 1: only four elements');
+    }
+  });
+});
