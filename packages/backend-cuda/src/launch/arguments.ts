@@ -3,13 +3,14 @@
  * operand or a dim adds a member, once, and gives the C++ expression to read it by; kernels call the struct `a`.
  */
 
-import { type Dim, dimBounds, dimKey, type Tensor } from '@tensorwright/core';
+import { type Dim, dimBounds, dimKey, type ScratchMemory, type Tensor } from '@tensorwright/core';
 import { type TensorMap, tensorMapBytes } from './tensor-map.js';
 
 export type Source =
   | { readonly kind: 'input'; readonly index: number }
   | { readonly kind: 'output'; readonly index: number }
-  | { readonly kind: 'constant'; readonly tensor: Tensor };
+  | { readonly kind: 'constant'; readonly tensor: Tensor }
+  | { readonly kind: 'scratch'; readonly memory: ScratchMemory };
 
 /** What a member is filled with when the step runs. */
 export type Member =
@@ -46,6 +47,13 @@ export class Arguments {
     const known = [...this.#entries.values()].find((e) => e.member.kind === 'constant' && e.member.tensor === tensor);
     const name = known?.name ?? `constant${String(this.#entries.size)}`;
     return this.#pointer(name, `const ${type}*`, { kind: 'constant', tensor });
+  }
+
+  /** `T*` to memory that the steps of the node share. */
+  scratch(memory: ScratchMemory, type: string): string {
+    const known = [...this.#entries.values()].find((e) => e.member.kind === 'scratch' && e.member.memory === memory);
+    const name = known?.name ?? `scratch${String(this.#entries.size)}`;
+    return this.#pointer(name, `${type}*`, { kind: 'scratch', memory });
   }
 
   /** An extent or stride: a literal where it is known, else a number of the kernel's index type. */

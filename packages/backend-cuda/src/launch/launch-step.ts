@@ -1,6 +1,6 @@
 /** One step of the device: a compiled kernel text and the launches of its functions, in order. */
 
-import { type Dim, type EmittedOperand, type EmittedStep, Tensor } from '@tensorwright/core';
+import { type Dim, type EmittedOperand, type EmittedStep, type ScratchMemory, Tensor } from '@tensorwright/core';
 import { compile } from '../compile/compile.js';
 import { kernelText } from '../compile/kernel-text.js';
 import type { Arguments, Member, Source } from './arguments.js';
@@ -30,10 +30,12 @@ export interface LaunchStep {
   readonly workspaceBytes?: Dim;
   /** Outputs of the group that the step writes. Default: the first. */
   readonly outputs?: number;
+  /** Memory that steps of the node share and that this one is the first to write. Default: none. */
+  readonly writes?: readonly ScratchMemory[];
 }
 
 export async function launchStep(step: LaunchStep): Promise<EmittedStep> {
-  const { launches, workspaceBytes } = step;
+  const { launches, workspaceBytes, writes = [] } = step;
   const text = [
     ...['prelude', 'scalar'].map(kernelText),
     step.arguments.declaration(),
@@ -43,7 +45,11 @@ export async function launchStep(step: LaunchStep): Promise<EmittedStep> {
   ].join('\n');
   const cubin = await compile(text);
   const dims = new DimTable();
-  const operands = new OperandTable();
+  const written: EmittedOperand[] = Array.from({ length: step.outputs ?? 1 }, (_, index) => ({
+    kind: 'output',
+    index,
+  }));
+  const operands = new OperandTable(written.length, writes);
   for (const { grid } of launches) for (const d of grid) dims.push(d);
   const members = step.arguments.members.map((m) => describe(m, dims, operands));
   const workspace = workspaceBytes === undefined ? -1 : dims.push(workspaceBytes);
@@ -62,7 +68,7 @@ export async function launchStep(step: LaunchStep): Promise<EmittedStep> {
       { kind: 'dims', values: dims.values },
       ...operands.operands,
     ],
-    outputs: Array.from({ length: step.outputs ?? 1 }, (_, index) => ({ kind: 'output', index })),
+    outputs: [...written, ...writes.map((memory) => ({ kind: 'scratch', memory }) as const)],
   };
 }
 
@@ -79,10 +85,20 @@ class DimTable {
 class OperandTable {
   readonly operands: EmittedOperand[] = [];
   readonly #sources: Source[] = [];
+  readonly #outputs: number;
+  readonly #writes: readonly ScratchMemory[];
+
+  /** @param writes outputs of the step after those of the group */
+  constructor(outputs: number, writes: readonly ScratchMemory[]) {
+    this.#outputs = outputs;
+    this.#writes = writes;
+  }
 
   /** 'i2': the step's third input; 'o0': its first output. */
   token(source: Source): string {
     if (source.kind === 'output') return `o${String(source.index)}`;
+    const written = source.kind === 'scratch' ? this.#writes.indexOf(source.memory) : -1;
+    if (written >= 0) return `o${String(this.#outputs + written)}`;
     let at = this.#sources.findIndex((s) => same(s, source));
     if (at < 0) {
       at = this.#sources.push(source) - 1;
@@ -94,6 +110,7 @@ class OperandTable {
 
 function same(a: Source, b: Source): boolean {
   if (a.kind === 'constant') return b.kind === 'constant' && a.tensor === b.tensor;
+  if (a.kind === 'scratch') return b.kind === 'scratch' && a.memory === b.memory;
   return a.kind === b.kind && a.index === b.index;
 }
 

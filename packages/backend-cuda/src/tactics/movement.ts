@@ -13,6 +13,7 @@ import { cxxType } from '../print/types.js';
 import { index } from '../print/views.js';
 import { launchStep } from '../launch/launch-step.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
+import { padSource } from './pad-source.js';
 import { bytesOf, dtypeOf, layoutsFor, memoryMicroseconds, refuseOperands } from './operands.js';
 
 const views = new Set(['reshape', 'transpose', 'expand', 'slice']);
@@ -66,7 +67,7 @@ export const movement: Tactic = {
     const count = to.dims.map((d) => `i64(${args.dim(d)})`).join(' * ') || '1';
     const fill = value === undefined ? `convert<${type}>(0)` : `*${args.input(value, type)}`;
     const text = `
-${sourceFunction(mode)}
+${padSource(mode)}
 extern "C" __global__ void __launch_bounds__(${String(threads)}) pad(const __grid_constant__ Arguments a) {
   wait_for_predecessor();
   let_successor_start();
@@ -89,23 +90,3 @@ extern "C" __global__ void __launch_bounds__(${String(threads)}) pad(const __gri
 
 /** Enough to fill any device several times over; the kernel walks in strides of the grid. */
 const padBlocks = 2048;
-
-/** Where an element of the padded axis comes from. */
-function sourceFunction(mode: string): string {
-  switch (mode) {
-    case 'edge':
-      return 'TW_DEVICE i64 pad_source(i64 c, i64 n) { return c < 0 ? 0 : c >= n ? n - 1 : c; }';
-    case 'wrap':
-      return 'TW_DEVICE i64 pad_source(i64 c, i64 n) { const i64 r = c % n; return r < 0 ? r + n : r; }';
-    case 'reflect':
-      return `TW_DEVICE i64 pad_source(i64 c, i64 n) {
-  if (n == 1) return 0;
-  const i64 period = 2 * (n - 1);
-  i64 r = c % period;
-  if (r < 0) r += period;
-  return r < n ? r : period - r;
-}`;
-    default:
-      return 'TW_DEVICE i64 pad_source(i64 c, i64) { return c; }';
-  }
-}

@@ -115,7 +115,11 @@ class Lowering {
   #addPendingStep(node: Node, assignment: Assignment, emitted: Promise<EmittedStep>): void {
     node.inputs.forEach((_, i) => this.#readInput(node, i, assignment));
     const all = node.outputs.map((_, index) => ({ kind: 'output', index }) as const);
-    this.#steps.pend(emitted, (operand) => this.#inputOperand(node, operand, assignment));
+    this.#steps.pend(emitted, (operand) =>
+      operand.kind === 'output'
+        ? this.#operands.of(this.#allocateOutput(node, operand.index, assignment), 0)
+        : this.#inputOperand(node, operand, assignment),
+    );
     const outputs = this.#outputOperands(node, all, assignment);
     this.#steps.add(node, assignment, { kernel: '', attributes: {}, inputs: [], outputs: all }, [], outputs, []);
   }

@@ -1,8 +1,8 @@
 /** Operands of steps: plan values, and views of them where a step sees less than the whole or sees it turned. */
 
-import type { EmittedOperand, PlanOperand } from '@tensorwright/core';
+import type { EmittedOperand, PlanOperand, ScratchMemory } from '@tensorwright/core';
 import type { ExpressionTable } from './expressions.js';
-import type { Memory, Placement, ValueTable } from './value-table.js';
+import { type Memory, type Placement, storageOfDims, type ValueTable } from './value-table.js';
 import { padRank } from './view.js';
 import type { WeightSection } from './weights.js';
 
@@ -10,6 +10,7 @@ export class Operands {
   readonly #table: ExpressionTable;
   readonly #values: ValueTable;
   readonly #weights: WeightSection;
+  readonly #scratch = new Map<ScratchMemory, number>();
 
   constructor(table: ExpressionTable, values: ValueTable, weights: WeightSection) {
     this.#table = table;
@@ -48,8 +49,24 @@ export class Operands {
         const dims = [this.#table.index(elements.length)];
         return { value: this.#values.push({ dtype: 'int64', dims, storage: { kind: 'dims', elements } }) };
       }
+      case 'scratch':
+        return { value: this.#scratchValue(operand.memory, memory) };
       default:
         return null;
     }
+  }
+
+  #scratchValue(scratch: ScratchMemory, memory: Memory): number {
+    const known = this.#scratch.get(scratch);
+    if (known !== undefined) return known;
+    const { dtype, dims } = scratch;
+    const value = this.#values.push({
+      dtype,
+      dims: dims.map((d) => this.#table.index(d)),
+      storage: storageOfDims(dims),
+      ...(memory && { memory }),
+    });
+    this.#scratch.set(scratch, value);
+    return value;
   }
 }

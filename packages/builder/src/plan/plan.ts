@@ -1,10 +1,12 @@
 /** A finished plan in memory: the header and the weights it refers to. */
 
 import {
+  alignUp,
   Breather,
   encodePlanHead,
   formatChecksum,
   type PlanHeader,
+  planSectionAlignment,
   TensorwrightError,
   updateChecksum,
 } from '@tensorwright/core';
@@ -18,38 +20,58 @@ export class Plan {
   readonly header: PlanHeader;
   readonly #head: Uint8Array;
   readonly #weights: WeightSection;
+  readonly #libraries: Uint8Array | undefined;
 
-  private constructor(header: PlanHeader, head: Uint8Array, weights: WeightSection) {
+  private constructor(header: PlanHeader, head: Uint8Array, weights: WeightSection, libraries: Uint8Array | undefined) {
     this.header = header;
     this.#head = head;
     this.#weights = weights;
+    this.#libraries = libraries;
   }
 
   /** @internal Used by the builder. */
-  static async create(header: Omit<PlanHeader, 'sections'>, weights: WeightSection, breather: Breather): Promise<Plan> {
+  static async create(
+    header: Omit<PlanHeader, 'sections'>,
+    weights: WeightSection,
+    libraries: Uint8Array | undefined,
+    breather: Breather,
+  ): Promise<Plan> {
     let checksum = 0;
     for await (const slice of slices(weights, breather)) checksum = updateChecksum(slice, checksum);
     const encoded = encodePlanHead(header, [
       { name: 'weights', bytes: weights.length, digest: formatChecksum(checksum) },
+      ...(libraries
+        ? [{ name: 'libraries' as const, bytes: libraries.length, digest: formatChecksum(updateChecksum(libraries)) }]
+        : []),
     ]);
-    return new Plan(encoded.header, encoded.head, weights);
+    return new Plan(encoded.header, encoded.head, weights, libraries);
   }
 
   /** Size of the file in bytes. */
   get byteLength(): number {
-    return this.#head.length + this.#weights.length;
+    if (!this.#libraries) return this.#head.length + this.#weights.length;
+    return this.#head.length + alignUp(this.#weights.length, planSectionAlignment) + this.#libraries.length;
   }
 
   /** The whole file. The same build gives the same bytes. */
   async toBytes(): Promise<Uint8Array> {
     const out = new Uint8Array(this.byteLength);
-    out.set(this.#head, 0);
-    let at = this.#head.length;
-    for await (const slice of slices(this.#weights, new Breather(undefined))) {
+    let at = 0;
+    for await (const slice of this.#slices()) {
       out.set(slice, at);
       at += slice.length;
     }
     return out;
+  }
+
+  /** The file's bytes in order. */
+  async *#slices(): AsyncGenerator<Uint8Array> {
+    yield this.#head;
+    yield* slices(this.#weights, new Breather(undefined));
+    if (!this.#libraries) return;
+    const { length } = this.#weights;
+    yield new Uint8Array(alignUp(length, planSectionAlignment) - length);
+    yield this.#libraries;
   }
 
   /** Writes the file; an existing one is replaced only when the new one is complete. */
@@ -58,8 +80,7 @@ export class Plan {
     try {
       const file = await open(temporary, 'w');
       try {
-        await file.write(this.#head);
-        for await (const slice of slices(this.#weights, new Breather(undefined))) await file.write(slice);
+        for await (const slice of this.#slices()) await file.write(slice);
       } finally {
         await file.close();
       }

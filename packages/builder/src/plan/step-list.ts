@@ -24,6 +24,8 @@ interface PendingStep {
   operandOf(operand: EmittedOperand): PlanOperand | null;
 }
 
+type Placed = readonly [step: PlanStep, backend: string];
+
 export class StepList {
   readonly steps: PlanStep[] = [];
   readonly #backendOfStep: string[] = [];
@@ -64,7 +66,7 @@ export class StepList {
     this.#backendOfStep.push(backend.name);
   }
 
-  /** The code of the step that is added next comes later, and so do its inputs. */
+  /** The code of the step that is added next comes later, and so do its inputs and the steps that it needs before it. */
   pend(emitted: Promise<EmittedStep>, operandOf: PendingStep['operandOf']): void {
     this.#pending.push({ step: this.steps.length, emitted, operandOf });
     // Rejections are seen when the steps are finished, which may be much later.
@@ -99,19 +101,33 @@ export class StepList {
 
   /** Waits for the code of all steps, and puts them into their final order. */
   async finish(): Promise<void> {
+    const before = new Map<number, readonly PlanStep[]>();
     for (const { step, emitted, operandOf } of this.#pending) {
-      const { kernel, attributes, inputs } = await emitted;
-      this.steps[step] = { ...this.steps[step]!, kernel, attributes, inputs: inputs.map(operandOf) };
+      const { kernel, attributes, inputs, before: earlier } = await emitted;
+      const own = this.steps[step]!;
+      const made = earlier?.map((e) => ({
+        kernel: e.kernel,
+        attributes: e.attributes,
+        inputs: e.inputs.map(operandOf),
+        outputs: e.outputs.map(operandOf),
+        layer: own.layer,
+      }));
+      if (made) before.set(step, made);
+      this.steps[step] = { ...own, kernel, attributes, inputs: inputs.map(operandOf) };
       await this.#context.breathe();
     }
-    this.#carryInputsFirst();
+    this.#arrange(
+      this.steps.flatMap((step, i) => {
+        const backend = this.#backendOfStep[i]!;
+        return [...(before.get(i) ?? []), step].map((s): Placed => [s, backend]);
+      }),
+    );
   }
 
-  /** Then nothing of the host's comes between the steps of the device, which can be recorded as one. */
-  #carryInputsFirst(): void {
+  /** Inputs are carried first: then nothing of the host's comes between the steps of the device, which can be recorded as one. */
+  #arrange(order: readonly Placed[]): void {
     const carries = ({ kernel, inputs }: PlanStep): boolean =>
       kernel === 'transfer' && this.#values.values[inputs[0]!.value]!.storage.kind === 'input';
-    const order = this.steps.map((step, i) => [step, this.#backendOfStep[i]!] as const);
     const sorted = [...order.filter(([s]) => carries(s)), ...order.filter(([s]) => !carries(s))];
     sorted.forEach(([step, backend], i) => ([this.steps[i], this.#backendOfStep[i]] = [step, backend]));
   }

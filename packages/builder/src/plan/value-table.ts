@@ -137,7 +137,11 @@ export function isFact(v: Value): boolean {
 function storageFor(v: Value): PlanStorage {
   if (v.type.kind !== 'tensor' || v.type.dtype === 'string') return { kind: 'object' };
   const { dims } = v.type;
-  if (!dims) return { kind: 'heap' };
+  return dims ? storageOfDims(dims) : { kind: 'heap' };
+}
+
+/** Of a tensor with these dims. */
+export function storageOfDims(dims: readonly Dim[]): PlanStorage {
   const symbols = [...dimSymbols(productOf(dims))];
   const planned = symbols.every((s) => definerOf(s) === undefined && s.max < unboundedExtent);
   return planned ? { kind: 'arena', offset: 0, bytes: 0 } : { kind: 'heap' };

@@ -4,6 +4,7 @@ import type { Tactic } from '../../tactic.js';
 import { bitCast } from './bit-cast.js';
 import { col2im } from './col2im.js';
 import { deformConv } from './deform-conv.js';
+import { dynamicMovement } from './dynamic-movement.js';
 import { fourier } from './fourier.js';
 import { gather } from './gather.js';
 import { gridSample } from './grid-sample.js';
@@ -17,6 +18,7 @@ import { range } from './range.js';
 import { recurrent } from './recurrent.js';
 import { resize } from './resize.js';
 import { maxRoiPool, roiAlign } from './roi.js';
+import { compress, nonZero } from './selection.js';
 import { scatter, tensorScatter } from './scatter.js';
 import { topK } from './top-k.js';
 
@@ -43,4 +45,7 @@ export const operatorTactics: readonly Tactic[] = [
   col2im,
   deformConv,
   maxUnpool,
+  nonZero,
+  compress,
+  dynamicMovement,
 ];

@@ -3,11 +3,13 @@
 import {
   type Dim,
   definerOf,
+  type DimSymbol,
   dimSymbols,
   type EmitContext,
   type EmittedStep,
   type GroupView,
   type Layout,
+  symbolDim,
   type Value,
 } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../../tactic.js';
@@ -24,6 +26,8 @@ export interface OperatorTactic {
   readonly dense?: boolean;
   /** Whether the first output may be a slot of a larger tensor. Default: yes. */
   readonly stridedOutput?: boolean;
+  /** Whether its launches count what comes out where values decide that. Default: no. */
+  readonly counts?: boolean;
   /** Microseconds. Default: the time to move the operands. */
   readonly estimate?: (group: GroupView, layout: Layout) => number;
   readonly emit: (group: GroupView, context: EmitContext, layout: Layout) => Promise<EmittedStep>;
@@ -35,14 +39,15 @@ export function operatorTactic(o: OperatorTactic): Tactic {
     refuses(group: GroupView): string | undefined {
       const op = group.anchor?.op;
       if (op === undefined || !o.operators.includes(op)) return `no ${o.name}`;
-      return onlyItself(group) ?? refuseOperands(group) ?? refuseLateSizes(group) ?? o.refuses?.(group);
+      const late = o.counts === true ? undefined : refuseLateSizes(group);
+      return onlyItself(group) ?? refuseOperands(group) ?? late ?? o.refuses?.(group);
     },
     candidates(group: GroupView): readonly CandidateOutline[] {
       return (o.layouts?.(group) ?? ['rows']).map((layout) => ({
         parameters: { layout },
         inputs: group.node.inputs.map((_, i) => (o.dense === true && i === group.anchorInputs[0] ? layout : 'strided')),
         outputs: group.outputs.map(() => layout),
-        stridedOutput: o.stridedOutput ?? true,
+        stridedOutput: o.stridedOutput ?? ownExtents(group).length === 0,
         estimate: o.estimate?.(group, layout) ?? memoryMicroseconds(bytesOf(group)),
       }));
     },
@@ -60,11 +65,18 @@ export function onlyItself(group: GroupView): string | undefined {
 
 /** Launches and buffers are sized before anything runs, so sizes must not come out of the kernel. */
 export function refuseLateSizes(group: GroupView): string | undefined {
+  return ownExtents(group).length > 0
+    ? `the size of ${group.anchor!.op}'s result depends on values that only the run knows`
+    : undefined;
+}
+
+/** Symbols in the outputs' extents that the values of this very node decide, in the order of their first use. */
+export function ownExtents(group: GroupView): readonly Dim[] {
   const own = (v: Value | undefined): boolean => v?.node === group.node || v?.node === group.anchor;
-  const late = (d: Dim): boolean => [...dimSymbols(d)].some((s) => own(definerOf(s)));
+  const symbols = new Set<DimSymbol>();
   for (const { type } of group.outputs) {
-    if (type.kind === 'tensor' && type.dims?.some(late) === true)
-      return `the size of ${group.anchor!.op}'s result depends on values that only the run knows`;
+    if (type.kind !== 'tensor') continue;
+    for (const d of type.dims ?? []) for (const s of dimSymbols(d)) if (own(definerOf(s))) symbols.add(s);
   }
-  return undefined;
+  return [...symbols].map(symbolDim);
 }

@@ -1,0 +1,162 @@
+/** Operators whose values decide how much comes out: counted on the device, sized by the host, written on the device. */
+
+import type { DType } from '@tensorwright/core';
+import { describe, it } from 'vitest';
+import { compare, hasDevice } from './compare.js';
+
+/** Every so many is not 0. */
+const sparse =
+  (step: number, offset = 0) =>
+  (i: number): number =>
+    (i + offset) % step === 0 ? (i % 5) + 1 : 0;
+const vector = (...values: number[]) => ({
+  dtype: 'int64' as const,
+  dims: [values.length],
+  fill: (i: number) => values[i]!,
+});
+const scalar = (dtype: DType, value: number) => ({ dtype, dims: [], fill: () => value });
+const iota = (dims: readonly number[], dtype: DType = 'float32') => ({ dtype, dims, fill: (i: number) => i % 100 });
+
+describe.skipIf(!hasDevice)('nonZero', () => {
+  it.each([
+    ['float32', [7, 300], 3],
+    ['float16', [2, 3, 5], 2],
+    ['int8', [40], 1],
+    ['int64', [3, 3], 4],
+    ['bool', [5, 100], 7],
+    ['float64', [6], 1000],
+    ['float32', [0, 4], 1],
+    ['float32', [], 1],
+    ['uint8', [3, 70, 60], 11],
+  ] as [DType, number[], number][])('%s %j', (dtype, dims, step) =>
+    compare({
+      inputs: [{ dtype, dims, fill: sparse(step) }],
+      graph: (b, x) => b.op('nonZero', [x]),
+    }),
+  );
+  it('extents that only the run knows, through any strides', () =>
+    compare({
+      inputs: [{ dtype: 'float32', dims: [4, 90], fill: sparse(3, 1), symbols: ['rows', 'columns'] }],
+      graph: (b, x) => b.op('nonZero', [b.op('transpose', [x], { perm: [1, 0] })]),
+    }));
+  it('NaN is something, -0 is nothing', () =>
+    compare({
+      inputs: [{ dtype: 'float32', dims: [6], fill: (i) => [NaN, -0, 0, 1, -1, Infinity][i]! }],
+      graph: (b, x) => b.op('nonZero', [x]),
+    }));
+  it('what follows works with the count', () =>
+    compare({
+      inputs: [{ dtype: 'float32', dims: [6, 50], fill: sparse(4) }],
+      graph: (b, x) => {
+        const places = b.op('transpose', [b.op('nonZero', [x])], { perm: [1, 0] });
+        const picked = b.op('gatherND', [x, places]);
+        return [b.op('add', [picked, picked]), b.op('reduce', [picked], { monoid: 'sum', axes: [0], keepdims: true })];
+      },
+    }));
+});
+
+describe.skipIf(!hasDevice)('compress', () => {
+  const condition = (length: number) => ({
+    dtype: 'bool' as const,
+    dims: [length],
+    fill: (i: number) => Number(i % 3 === 1),
+  });
+  it.each([
+    ['float32', [4, 9, 5], 1, 9],
+    ['int64', [12, 2], 0, 7],
+    ['float16', [3, 8], -1, 8],
+    ['bool', [3, 8], undefined, 20],
+    ['float32', [5, 5], 0, 0],
+  ] as [DType, number[], number | undefined, number][])('%s %j along %s', (dtype, dims, axis, length) =>
+    compare({
+      inputs: [{ dtype, dims }, condition(length)],
+      graph: (b, x, c) => b.op('compress', [x, c], { axis }),
+    }),
+  );
+});
+
+describe.skipIf(!hasDevice)('shapes that are values', () => {
+  it.each([
+    [[2, 3, 4], [4, 6], 0],
+    [[2, 3, 4], [-1, 3], 0],
+    [[2, 3, 4], [0, -1, 2], 0],
+    [[0, 3], [0, 7], 1],
+    [[1, 1], [], 0],
+  ] as [number[], number[], number][])('reshape %j to %j', (dims, target, allowzero) =>
+    compare({
+      inputs: [iota(dims), vector(...target)],
+      graph: (b, x, t) => b.op('reshapeDynamic', [x, t], { allowzero }),
+    }),
+  );
+  it.each([
+    [
+      [3, 1],
+      [2, 1, 6],
+    ],
+    [[4], [1]],
+    [
+      [1, 5],
+      [3, 1],
+    ],
+    [[1], [0]],
+  ] as [number[], number[]][])('expand %j to %j', (dims, target) =>
+    compare({ inputs: [iota(dims, 'float16'), vector(...target)], graph: (b, x, t) => b.op('expandDynamic', [x, t]) }),
+  );
+  it.each([
+    [
+      [20, 10, 5],
+      [0, 0],
+      [3, 10],
+      [0, 1],
+      [1, 1],
+    ],
+    [[20, 10, 5], [-1], [-1000], [1], [-2]],
+    [
+      [20, 10],
+      [5, 9],
+      [2, 100],
+      [0, 1],
+      [1, 1],
+    ],
+    [[7], [1], [2 ** 60], [0], [3]],
+  ] as number[][][])('slice %j from %j to %j of %j by %j', (dims, starts, ends, axes, steps) =>
+    compare({
+      inputs: [iota(dims), ...[starts, ends, axes, steps].map((v) => vector(...v))],
+      graph: (b, ...inputs) => b.op('sliceDynamic', inputs),
+    }),
+  );
+  it('slice by two vectors alone, of a turned operand', () =>
+    compare({
+      inputs: [iota([4, 6]), vector(1), vector(-1)],
+      graph: (b, x, starts, ends) => b.op('sliceDynamic', [b.op('transpose', [x], { perm: [1, 0] }), starts, ends]),
+    }));
+  it.each(['constant', 'reflect', 'edge', 'wrap'])('pad: %s', (mode) =>
+    compare({
+      inputs: [iota([3, 5]), vector(1, 2, 2, -1)],
+      graph: (b, x, pads) => b.op('padDynamic', [x, pads], { mode }),
+    }),
+  );
+  it('pad some axes with a value', () =>
+    compare({
+      inputs: [iota([2, 3, 4], 'int32'), vector(2, 1), scalar('int32', 7), vector(-1)],
+      graph: (b, x, pads, value, axes) => b.op('padDynamic', [x, pads, value, axes]),
+    }));
+  it('tile', () => compare({ inputs: [iota([2, 3]), vector(3, 2)], graph: (b, x, r) => b.op('tileDynamic', [x, r]) }));
+  it('squeeze and unsqueeze', () =>
+    compare({
+      inputs: [iota([1, 3, 1]), vector(-1), vector(0, 2)],
+      graph: (b, x, out, into) => [b.op('squeezeDynamic', [x, out]), b.op('unsqueezeDynamic', [x, into])],
+    }));
+  it.each([
+    ['int64', 3, 17, 4],
+    ['int32', 10, -5, -3],
+    ['float32', 0, 1, 0.3],
+    ['int64', 5, 5, 1],
+    ['float32', 2, 1, 1],
+  ] as [DType, number, number, number][])('range of %s from %i to %i by %f', (dtype, start, limit, delta) =>
+    compare({
+      inputs: [scalar(dtype, start), scalar(dtype, limit), scalar(dtype, delta)],
+      graph: (b, ...inputs) => b.op('range', inputs),
+    }),
+  );
+});
