@@ -3,6 +3,8 @@
 import type { AnyPlugin } from '../plugin.js';
 import { PluginRegistry } from '../registry.js';
 import { disentangledAttentionVersions } from './disentangled-attention.js';
+import { efficientNmsOnnx } from './efficient-nms-onnx.js';
+import { efficientNms } from './efficient-nms.js';
 import { multiscaleDeformableAttentionVersions } from './multiscale-deformable-attention.js';
 import { pillarScatter } from './pillar-scatter.js';
 import { skipLayerNormVersions } from './skip-layer-norm.js';
@@ -11,6 +13,8 @@ import { voxelGenerator } from './voxel-generator.js';
 export { voxelGenerator } from './voxel-generator.js';
 export { pillarScatter } from './pillar-scatter.js';
 export { disentangledAttention, disentangledAttentionVersions } from './disentangled-attention.js';
+export { efficientNmsOnnx } from './efficient-nms-onnx.js';
+export { efficientNms } from './efficient-nms.js';
 export {
   multiscaleDeformableAttention,
   multiscaleDeformableAttentionVersions,
@@ -22,6 +26,8 @@ export const stockPlugins: readonly AnyPlugin[] = [
   voxelGenerator,
   pillarScatter,
   ...disentangledAttentionVersions,
+  efficientNms,
+  efficientNmsOnnx,
   ...skipLayerNormVersions,
   ...multiscaleDeformableAttentionVersions,
 ];

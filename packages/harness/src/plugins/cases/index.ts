@@ -4,6 +4,7 @@ import type { PluginCase } from '../case.js';
 import { voxelGeneratorCase } from './voxel-generator.js';
 import { pillarScatterCase } from './pillar-scatter.js';
 import { disentangledAttentionCase } from './disentangled-attention.js';
+import { efficientNmsCase, efficientNmsOnnxCase } from './efficient-nms.js';
 import { multiscaleDeformableAttentionCase } from './multiscale-deformable-attention.js';
 import { skipLayerNormCase } from './skip-layer-norm.js';
 
@@ -11,6 +12,8 @@ export const cases: readonly PluginCase[] = [
   voxelGeneratorCase,
   pillarScatterCase,
   disentangledAttentionCase,
+  efficientNmsCase,
+  efficientNmsOnnxCase,
   skipLayerNormCase,
   multiscaleDeformableAttentionCase,
 ];
