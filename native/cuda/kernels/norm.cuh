@@ -180,12 +180,13 @@ TW_DEVICE void row_apply(const P& p, Index row, Index begin, Index end, C mean, 
 template <bool Rms, int Block, typename P>
 TW_DEVICE void norm_twice(const P& p) {
   using C = typename P::C;
-  const typename P::Index row = static_cast<typename P::Index>(blockIdx.x);
+  using Index = typename P::Index;
+  const Index row = static_cast<Index>(blockIdx.x);
   wait_for_predecessor();
   let_successor_start();
-  const auto acc = row_moments<Rms, Block>(p, row, 0, p.columns());
+  const auto acc = row_moments<Rms, Block>(p, row, Index(0), p.columns());
   const C inverse = norm_inverse(acc.squares / acc.count, p.epsilon());
-  row_apply<Block>(p, row, 0, p.columns(), acc.mean, inverse);
+  row_apply<Block>(p, row, Index(0), p.columns(), acc.mean, inverse);
   if (threadIdx.x == 0) p.statistics(row, acc.mean, inverse);
 }
 

@@ -24,6 +24,8 @@ export interface Problem {
   /** By the names of the plugin's inputs; those that are missing are omitted. */
   readonly inputs: Readonly<Record<string, Operand>>;
   readonly fields: Readonly<Record<string, unknown>>;
+  /** Fields besides that say which float the run is in. Default: none. */
+  readonly floatFields?: Readonly<Record<FloatType, Readonly<Record<string, unknown>>>>;
   /** Of realistic size: timed, and left out where there is no device. Default: false. */
   readonly timed?: boolean;
 }

@@ -14,10 +14,11 @@ type Layers = Readonly<Record<string, NetworkTensor>>;
 
 export function networkOf(
   { plugin, standard }: PluginCase,
-  problem: Problem,
+  given: Problem,
   float: FloatType,
   part: 'plugin' | 'standard' = 'plugin',
 ): NetworkDefinition {
+  const problem = { ...given, fields: fieldsOf(given, float) };
   const network = new NetworkDefinition(problem.name);
   const inputs = Object.fromEntries(
     Object.entries(problem.inputs).map(([name, o]): [string, NetworkTensor] => [
@@ -50,7 +51,11 @@ export function rounded(problem: Problem, float: FloatType): Problem {
     name,
     { ...o, values: readNumbers(tensorOf(o, float)) },
   ]);
-  return { ...problem, inputs: Object.fromEntries(inputs) as Problem['inputs'] };
+  return { ...problem, fields: fieldsOf(problem, float), inputs: Object.fromEntries(inputs) as Problem['inputs'] };
+}
+
+function fieldsOf({ fields, floatFields }: Problem, float: FloatType): Problem['fields'] {
+  return { ...fields, ...floatFields?.[float] };
 }
 
 function dtypeOf({ dtype }: Operand, float: FloatType): DType {

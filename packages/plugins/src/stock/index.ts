@@ -5,6 +5,9 @@ import { PluginRegistry } from '../registry.js';
 import { disentangledAttentionVersions } from './disentangled-attention.js';
 import { efficientNmsOnnx } from './efficient-nms-onnx.js';
 import { efficientNms } from './efficient-nms.js';
+import { embLayerNormVersions } from './emb-layer-norm.js';
+import { groupNorm } from './group-norm.js';
+import { instanceNormVersions } from './instance-norm.js';
 import { multiscaleDeformableAttentionVersions } from './multiscale-deformable-attention.js';
 import { pillarScatter } from './pillar-scatter.js';
 import { skipLayerNormVersions } from './skip-layer-norm.js';
@@ -15,6 +18,9 @@ export { pillarScatter } from './pillar-scatter.js';
 export { disentangledAttention, disentangledAttentionVersions } from './disentangled-attention.js';
 export { efficientNmsOnnx } from './efficient-nms-onnx.js';
 export { efficientNms } from './efficient-nms.js';
+export { embLayerNorm, embLayerNormVersions } from './emb-layer-norm.js';
+export { groupNorm } from './group-norm.js';
+export { instanceNorm, instanceNormVersions } from './instance-norm.js';
 export {
   multiscaleDeformableAttention,
   multiscaleDeformableAttentionVersions,
@@ -28,6 +34,9 @@ export const stockPlugins: readonly AnyPlugin[] = [
   ...disentangledAttentionVersions,
   efficientNms,
   efficientNmsOnnx,
+  ...embLayerNormVersions,
+  groupNorm,
+  ...instanceNormVersions,
   ...skipLayerNormVersions,
   ...multiscaleDeformableAttentionVersions,
 ];

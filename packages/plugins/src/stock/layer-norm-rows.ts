@@ -5,7 +5,8 @@ import { type Dim, dtypeInfo, type DType, type Tensor, tensorFromNumbers, readNu
 /**
  * A plugin's source goes after it. `normalize_rows<V, N, Threads, Rows, E>` normalizes rows of E elements: `Threads`
  * threads (a power of two up to 32, else whole warps, one row a block) hold a row in registers, N vectors of V elements
- * each; N = 0 reads the row again instead. `source.load<V>(row, column)` gives V elements of a row as floats.
+ * each; N = 0 reads the row again instead. `source.row(i).load<V, Aligned>(column)` gives V elements of a row as floats.
+ * `block` counts the blocks of rows, γ and β are aligned to vectors; with `Aligned` the source and the output are.
  */
 export const layerNormRows = `
 template <int V, typename T>
@@ -43,27 +44,36 @@ TW_DEVICE float sum_of_row(float x) {
 }
 
 template <int V, bool Aligned, typename T>
-TW_DEVICE void store_normalized(T* to, const Vec<float, V>& x, float inverse, const T* gamma, const T* beta) {
-  const Vec<float, V> scale = load_floats<V, true>(gamma), shift = load_floats<V, true>(beta);
+TW_DEVICE void store_normalized(T* to, const Vec<float, V>& x, float inverse, const Vec<T, V>& gamma,
+                                const Vec<T, V>& beta) {
   Vec<float, V> y;
 #pragma unroll
-  for (int v = 0; v < V; ++v) y[v] = x[v] * inverse * scale[v] + shift[v];
+  for (int v = 0; v < V; ++v) y[v] = x[v] * inverse * float(gamma[v]) + float(beta[v]);
   store_floats<V, Aligned>(to, y);
 }
 
 // The row in registers.
 template <int V, int N, int Threads, int Rows, int E, bool Aligned, typename Source, typename T>
-TW_DEVICE void normalize_held(const Source& source, i64 rows, float epsilon, const T* gamma, const T* beta, T* output) {
+TW_DEVICE void normalize_held(const Source& source, i64 block, i64 rows, float epsilon, const T* gamma, const T* beta,
+                              T* output) {
   const int lane = static_cast<int>(threadIdx.x) % Threads;
-  const i64 own = static_cast<i64>(blockIdx.x) * Rows + static_cast<int>(threadIdx.x) / Threads;
+  const i64 own = block * Rows + static_cast<int>(threadIdx.x) / Threads;
   // Threads beyond the rows do as the last row's, but store nothing: all take part in the sums.
-  const i64 row = own < rows ? own : rows - 1;
+  const auto row = source.row(own < rows ? own : rows - 1);
+  // Weights that fit are on their way with the row: rows are short, and one wait is most of the kernel's time.
+  constexpr bool is_early = N * V * sizeof(T) <= 64;
   Vec<float, V> x[N];
+  Vec<T, V> scale[N], shift[N];
 #pragma unroll
   for (int n = 0; n < N; ++n) {
     const int column = (n * Threads + lane) * V;
     x[n] = {};
-    if (column < E) x[n] = source.template load<V, Aligned>(row, column);
+    if (column >= E) continue;
+    x[n] = row.template load<V, Aligned>(column);
+    if constexpr (is_early) {
+      scale[n] = load_vec<V>(gamma + column);
+      shift[n] = load_vec<V>(beta + column);
+    }
   }
   let_successor_start();
   float sum = 0.0f;
@@ -85,20 +95,25 @@ TW_DEVICE void normalize_held(const Source& source, i64 rows, float epsilon, con
 #pragma unroll
   for (int n = 0; n < N; ++n) {
     const int column = (n * Threads + lane) * V;
-    if (column < E)
-      store_normalized<V, Aligned>(output + own * E + column, x[n], inverse, gamma + column, beta + column);
+    if (column >= E) continue;
+    if constexpr (!is_early) {
+      scale[n] = load_vec<V>(gamma + column);
+      shift[n] = load_vec<V>(beta + column);
+    }
+    store_normalized<V, Aligned>(output + own * E + column, x[n], inverse, scale[n], shift[n]);
   }
 }
 
 // A block for a row that is too long to hold.
 template <int V, int Threads, int E, bool Aligned, typename Source, typename T>
-TW_DEVICE void normalize_long(const Source& source, float epsilon, const T* gamma, const T* beta, T* output) {
-  const i64 row = static_cast<i64>(blockIdx.x);
+TW_DEVICE void normalize_long(const Source& source, i64 block, float epsilon, const T* gamma, const T* beta,
+                              T* output) {
+  const auto row = source.row(block);
   const int first = static_cast<int>(threadIdx.x) * V;
   float sum = 0.0f;
 #pragma unroll 4
   for (int column = first; column < E; column += Threads * V) {
-    const Vec<float, V> x = source.template load<V, Aligned>(row, column);
+    const Vec<float, V> x = row.template load<V, Aligned>(column);
 #pragma unroll
     for (int v = 0; v < V; ++v) sum += x[v];
   }
@@ -106,23 +121,25 @@ TW_DEVICE void normalize_long(const Source& source, float epsilon, const T* gamm
   float squares = 0.0f;
 #pragma unroll 4
   for (int column = first; column < E; column += Threads * V) {
-    const Vec<float, V> x = source.template load<V, Aligned>(row, column);
+    const Vec<float, V> x = row.template load<V, Aligned>(column);
 #pragma unroll
     for (int v = 0; v < V; ++v) squares += (x[v] - mean) * (x[v] - mean);
   }
   const float inverse = rsqrtf(block_reduce<Threads>(squares, Sum()) * (1.0f / E) + epsilon);
   for (int column = first; column < E; column += Threads * V) {
-    Vec<float, V> x = source.template load<V, Aligned>(row, column);
+    Vec<float, V> x = row.template load<V, Aligned>(column);
 #pragma unroll
     for (int v = 0; v < V; ++v) x[v] -= mean;
-    store_normalized<V, Aligned>(output + row * E + column, x, inverse, gamma + column, beta + column);
+    store_normalized<V, Aligned>(output + block * E + column, x, inverse, load_vec<V>(gamma + column),
+                                 load_vec<V>(beta + column));
   }
 }
 
 template <int V, int N, int Threads, int Rows, int E, bool Aligned, typename Source, typename T>
-TW_DEVICE void normalize_rows(const Source& source, i64 rows, float epsilon, const T* gamma, const T* beta, T* output) {
-  if constexpr (N == 0) normalize_long<V, Threads, E, Aligned>(source, epsilon, gamma, beta, output);
-  else normalize_held<V, N, Threads, Rows, E, Aligned>(source, rows, epsilon, gamma, beta, output);
+TW_DEVICE void normalize_rows(const Source& source, i64 block, i64 rows, float epsilon, const T* gamma, const T* beta,
+                              T* output) {
+  if constexpr (N == 0) normalize_long<V, Threads, E, Aligned>(source, block, epsilon, gamma, beta, output);
+  else normalize_held<V, N, Threads, Rows, E, Aligned>(source, block, rows, epsilon, gamma, beta, output);
 }
 `;
 

@@ -11,14 +11,14 @@ import { layerNormRows, normalizeRows, rowShape, rowTactics, weightsFor } from '
 const epsilon = 1e-5;
 
 const source = `${layerNormRows}
-template <typename T, int E>
+template <typename T>
 struct SkipSum {
   const T *input, *skip, *bias;
 
   template <int V, bool Aligned>
-  TW_DEVICE Vec<float, V> load(i64 row, int column) const {
-    Vec<float, V> x = load_floats<V, Aligned>(input + row * E + column);
-    const Vec<float, V> y = load_floats<V, Aligned>(skip + row * E + column);
+  TW_DEVICE Vec<float, V> load(int column) const {
+    Vec<float, V> x = load_floats<V, Aligned>(input + column);
+    const Vec<float, V> y = load_floats<V, Aligned>(skip + column);
 #pragma unroll
     for (int v = 0; v < V; ++v) x[v] += y[v];
     if (bias) {
@@ -30,14 +30,21 @@ struct SkipSum {
   }
 };
 
+template <typename T, int E>
+struct SkipSums {
+  const T *input, *skip, *bias;
+  TW_DEVICE SkipSum<T> row(i64 i) const { return {input + i * E, skip + i * E, bias}; }
+};
+
 template <typename T, int V, int N, int Threads, int Rows, int E>
 __global__ void skip_layer_norm(const T* input, const T* skip, const T* bias, const T* gamma, const T* beta, T* output,
                                 i64 rows, float epsilon) {
-  const SkipSum<T, E> source{input, skip, bias};
+  const SkipSums<T, E> source{input, skip, bias};
+  const i64 block = static_cast<i64>(blockIdx.x);
   if (is_aligned<V>(input) && is_aligned<V>(skip) && is_aligned<V>(output))
-    normalize_rows<V, N, Threads, Rows, E, true>(source, rows, epsilon, gamma, beta, output);
+    normalize_rows<V, N, Threads, Rows, E, true>(source, block, rows, epsilon, gamma, beta, output);
   else
-    normalize_rows<V, N, Threads, Rows, E, false>(source, rows, epsilon, gamma, beta, output);
+    normalize_rows<V, N, Threads, Rows, E, false>(source, block, rows, epsilon, gamma, beta, output);
 }`;
 
 /** The axis that rows lie along: the last of γ's size with nothing but extents of 1 behind. */

@@ -5,6 +5,8 @@ import { voxelGeneratorCase } from './voxel-generator.js';
 import { pillarScatterCase } from './pillar-scatter.js';
 import { disentangledAttentionCase } from './disentangled-attention.js';
 import { efficientNmsCase, efficientNmsOnnxCase } from './efficient-nms.js';
+import { groupNormCase, instanceNormCase } from './channel-norms.js';
+import { embLayerNormCase } from './emb-layer-norm.js';
 import { multiscaleDeformableAttentionCase } from './multiscale-deformable-attention.js';
 import { skipLayerNormCase } from './skip-layer-norm.js';
 
@@ -14,6 +16,9 @@ export const cases: readonly PluginCase[] = [
   disentangledAttentionCase,
   efficientNmsCase,
   efficientNmsOnnxCase,
+  embLayerNormCase,
+  groupNormCase,
+  instanceNormCase,
   skipLayerNormCase,
   multiscaleDeformableAttentionCase,
 ];
