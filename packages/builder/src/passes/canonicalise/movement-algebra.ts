@@ -18,6 +18,7 @@ import {
 import { dimsOf, type RulePass, rulePass, sameDims, through, typeOf, unaryExample } from '../rules.js';
 import { booleanMask, causalMask, sharedKeyHeads } from '../numbers/attention-operands.js';
 import { rotatedHalves } from '../numbers/rotary.js';
+import { gatheredRows } from './gathered-rows.js';
 import { shorterChain } from './movement-chain.js';
 import {
   castBeforeMovement,
@@ -26,6 +27,7 @@ import {
   movedProduct,
   rowsAsTheyLie,
   transposeAfterMap,
+  windowedProduct,
 } from './product-rows.js';
 import { sliceEarly } from './slice-early.js';
 
@@ -221,7 +223,8 @@ const reshapeAfterMap: Rule = {
   apply(node, { builder, uses }) {
     if (operatorOf(node.op).kind !== 'map') return undefined;
     const out = dimsOf(node.outputs[0]);
-    const at = movedProduct('reshape', node, uses);
+    const product = movedProduct('reshape', node, uses);
+    const at = product < 0 ? windowedProduct(node, uses) : product;
     const x = at < 0 ? undefined : node.inputs[at]!.node.inputs[0]!;
     // Where a product already stands without a reshape the map joins that one.
     if (
@@ -373,6 +376,7 @@ export const movementAlgebra: RulePass = rulePass('movement-algebra', 'canonical
   mapBeforeConcat,
   sliceEarly,
   gatherOfRun,
+  gatheredRows,
   rotatedHalves,
   sharedKeyHeads,
   booleanMask,

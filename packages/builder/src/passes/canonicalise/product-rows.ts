@@ -13,7 +13,8 @@ import {
   tensorType,
   type Value,
 } from '@tensorwright/core';
-import { dimsOf, ramp, sameDims } from '../rules.js';
+import { axisOrder, denseView, moveView } from '../../plan/view.js';
+import { dimsOf, ramp, sameDims, through } from '../rules.js';
 import { chainOf, isSliced, type MovementChain } from './movement-chain.js';
 import { broadcastSlice } from './slices.js';
 
@@ -128,6 +129,21 @@ export function movedProduct(movement: string, map: Node, uses: (v: Value) => nu
       leadsFromProduct(v.node.inputs[0]!, uses) &&
       sameDims(dimsOf(v), dimsOf(map.outputs[0])),
   );
+}
+
+/** The same of a product whose axes were cut, turned and merged, which no view can say: windows of an image, say. */
+export function windowedProduct(map: Node, uses: (v: Value) => number): number {
+  return map.inputs.findIndex((v) => {
+    const turned = through(v, 'reshape');
+    const cut = through(turned, 'transpose');
+    const product = through(cut, 'reshape');
+    if (!v || !turned || !cut || !product || ![v, turned, cut, product].every((u) => uses(u) === 1)) return false;
+    const [dims, merged] = [dimsOf(cut)!, dimsOf(v)!];
+    const dense = denseView(dims, axisOrder('rows', dims.length));
+    const view = moveView('transpose', turned.node.attributes, dense, dimsOf(turned)!);
+    const copied = view && moveView('reshape', {}, view, merged) === undefined;
+    return copied === true && leadsFromProduct(product, uses) && sameDims(merged, dimsOf(map.outputs[0]));
+  });
 }
 
 export const transposeAfterMap: Rule = {
