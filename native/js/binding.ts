@@ -90,6 +90,7 @@ export interface Binding {
   /** Loads a plugin library, whose plugins plans may call until it is released. */
   openPlugins(path: string): Handle;
   releasePlugins(library: Handle): void;
+  hasPlugin(name: string, version: string, namespace: string): boolean;
   listPlugins(library: Handle): PluginRecord[];
   inferPlugin(
     library: Handle,

@@ -4,7 +4,7 @@ import type { Binding } from './binding.js';
 import { Cuda } from './cuda.js';
 import { type LoadedBinding, loadBinding } from './load.js';
 import type { PlanAttribute, PlanProgram } from './plan.js';
-import { PluginLibraryHandle } from './plugin-library.js';
+import { PluginLibraryHandle, type PluginRecord } from './plugin-library.js';
 import { CancelToken, Program, Weights } from './program.js';
 import { type NativeTensor, readable } from './tensor.js';
 import { type Trial, type TrialOptions, TrialProcess, type TrialProcessOptions } from './trial-process.js';
@@ -90,6 +90,11 @@ export class Native {
   ): Promise<Uint8Array> {
     const { dtype, dims, bytes } = weights;
     return this.#binding.pack(tactic, attributes, [readable({ dtype, dims, data: bytes })]);
+  }
+
+  /** Whether a loaded library has the plugin. */
+  hasPlugin({ name, version, namespace }: Pick<PluginRecord, 'name' | 'version' | 'namespace'>): boolean {
+    return this.#binding.hasPlugin(name, version, namespace);
   }
 
   /**

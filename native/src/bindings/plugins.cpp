@@ -73,6 +73,12 @@ Napi::Value release(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value has(const Napi::CallbackInfo& info) {
+  const auto text = [&](size_t i, const char* name) { return argument(info, i, name).string(); };
+  const bool found = plugins::has_plugin(text(0, "name"), text(1, "version"), text(2, "namespace"));
+  return Napi::Boolean::New(info.Env(), found);
+}
+
 Napi::Value list(const Napi::CallbackInfo& info) {
   Napi::Array out = Napi::Array::New(info.Env());
   for (const tw_plugin& plugin : handle<PluginLibrary>(info[0])->plugins())
@@ -160,6 +166,7 @@ void export_plugins(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
   add("openPlugins", guarded<open>);
+  add("hasPlugin", guarded<has>);
   add("releasePlugins", guarded<release>);
   add("listPlugins", guarded<list>);
   add("inferPlugin", guarded<infer>);

@@ -56,6 +56,10 @@ const char* fault(const tw_plugin& p) {
   return nullptr;
 }
 
+bool is(const tw_plugin& p, const std::string& name, const std::string& version, const std::string& name_space) {
+  return name == p.name && version == p.version && name_space == p.name_space;
+}
+
 std::mutex mutex;
 std::vector<std::shared_ptr<PluginLibrary>>& loaded() {
   static auto* list = new std::vector<std::shared_ptr<PluginLibrary>>();
@@ -109,12 +113,20 @@ void remove_library(const PluginLibrary& library) {
   std::erase_if(loaded(), [&](const auto& l) { return l.get() == &library; });
 }
 
+bool has_plugin(const std::string& name, const std::string& version, const std::string& name_space) {
+  const std::lock_guard lock(mutex);
+  return std::any_of(loaded().begin(), loaded().end(), [&](const auto& library) {
+    const auto is_it = [&](const tw_plugin& p) { return is(p, name, version, name_space); };
+    return std::any_of(library->plugins().begin(), library->plugins().end(), is_it);
+  });
+}
+
 LoadedPlugin find_plugin(const std::string& name, const std::string& version, const std::string& name_space) {
   const std::lock_guard lock(mutex);
   std::string places;
   for (const auto& library : loaded()) {
     for (const tw_plugin& p : library->plugins())
-      if (name == p.name && version == p.version && name_space == p.name_space) return {library, &p};
+      if (is(p, name, version, name_space)) return {library, &p};
     places += (places.empty() ? "" : ", ") + library->path();
   }
   const std::string wanted = (name_space.empty() ? "" : name_space + "::") + name + " " + version;

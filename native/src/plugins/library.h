@@ -41,6 +41,7 @@ std::string title(const tw_plugin& plugin);
 // The libraries that plans of this process may call, newest first.
 void add_library(std::shared_ptr<PluginLibrary> library);
 void remove_library(const PluginLibrary& library);
+bool has_plugin(const std::string& name, const std::string& version, const std::string& name_space);
 // Throws kPlugin naming the plugin and the libraries that were looked through.
 LoadedPlugin find_plugin(const std::string& name, const std::string& version, const std::string& name_space);
 

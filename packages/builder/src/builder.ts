@@ -27,6 +27,7 @@ import { pipeline } from './pipeline.js';
 import { checkMemory } from './plan/check-memory.js';
 import { lowerProgram } from './plan/lower.js';
 import { Plan } from './plan/plan.js';
+import { librarySection } from './plan/library-section.js';
 import { WeightSection } from './plan/weights.js';
 import { assignBackends, type PlacedGraph } from './place/assign-backends.js';
 import { ProgressReporter } from './progress.js';
@@ -91,7 +92,8 @@ export class Builder {
     const header: Omit<PlanHeader, 'sections'> = {
       name: network.name,
       producer,
-      requires: [],
+      requires: embedded ? ['embedded-libraries'] : [],
+    const embedded = options.embedLibraries === true ? librarySection(lowered.program) : undefined;
       backends: backends
         .filter((b) => lowered.program.segments.some((s) => s.backend === b.name))
         .map((b) => ({
@@ -119,10 +121,11 @@ export class Builder {
         ...(dropped.length > 0 && { dropped }),
       },
     };
-    const plan = await Plan.create(header, weights, breather);
+    const plan = await Plan.create(header, weights, embedded?.bytes, breather);
     progress.finish();
     return plan;
   }
+      ...(embedded && { libraries: embedded.libraries }),
 }
 
 /** Backends and tactics, by trying them. */

@@ -62,6 +62,11 @@ export interface BuildOptions {
   readonly signal?: AbortSignal;
   readonly logger?: (record: LogRecord) => void;
 }
+  /**
+   * Put the plugin libraries that the plan calls into it, for this platform. It then runs without them on hosts that
+   * allow code from plans (`Runtime.load(plan, { allowCodeFromPlan: true })`). Default: false; the host loads them itself.
+   */
+  readonly embedLibraries?: boolean;
 
 const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | undefined>> = {
   backends: (v) => (isStrings(v) && v.length > 0 ? undefined : 'a non-empty list of backend names'),
@@ -89,6 +94,7 @@ const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | un
 };
 
 function isStrings(v: unknown): v is string[] {
+  embedLibraries: (v) => (typeof v === 'boolean' ? undefined : 'true or false'),
   return Array.isArray(v) && v.every((s) => typeof s === 'string');
 }
 

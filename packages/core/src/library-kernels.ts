@@ -17,6 +17,21 @@ export interface LibraryKernels {
   refuses(problem: KernelProblem): string | undefined;
   /** Of the step: the plugin's name, version and namespace, and its fields. */
   attributes(problem: KernelProblem): Readonly<Record<string, PlanAttribute>>;
+  readonly key: LibraryPluginKey;
+  readonly library: LibraryFile;
+}
+
+export interface LibraryPluginKey {
+  readonly name: string;
+  readonly version: string;
+  readonly namespace: string;
+}
+
+/** The shared library that plugins come from. */
+export interface LibraryFile {
+  readonly path: string;
+  /** @throws ERR_PLUGIN where it is no longer the file that was loaded */
+  read(): Uint8Array;
 }
 
 /** Several libraries may have the plugin: the one loaded last is asked. */
@@ -33,6 +48,17 @@ export function provideLibraryKernels(backend: LibraryBackend, operator: string,
       provided.get(key)!.filter((k) => k !== kernels),
     );
   };
+}
+
+/** The library of a plugin that a step calls, the one loaded last; undefined: none is loaded. */
+export function libraryOf({ name, version, namespace }: LibraryPluginKey): LibraryFile | undefined {
+  const has = ({ key }: LibraryKernels): boolean =>
+    key.name === name && key.version === version && key.namespace === namespace;
+  for (const kernels of provided.values()) {
+    const found = kernels.findLast(has);
+    if (found) return found.library;
+  }
+  return undefined;
 }
 
 export interface LibraryTactic {

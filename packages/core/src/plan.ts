@@ -110,7 +110,7 @@ export interface PlanProgram {
 }
 
 export interface PlanSection {
-  readonly name: 'weights' | 'kernels' | 'debug';
+  readonly name: 'weights' | 'kernels' | 'libraries' | 'debug';
   /** From the end of the header, a multiple of the section alignment. */
   readonly offset: number;
   readonly bytes: number;
@@ -135,6 +135,21 @@ export interface PlanProfile {
   >;
 }
 
+/** A shared library of plugins that the plan carries: code, which a runtime runs only where it is told to. */
+export interface PlanLibrary {
+  /** File name, for messages. */
+  readonly name: string;
+  /** 'linux-x64': what it was built for, as Node.js calls it. */
+  readonly platform: string;
+  /** In the section 'libraries'. */
+  readonly offset: number;
+  readonly bytes: number;
+  /** 'sha256:…' of these bytes. */
+  readonly digest: string;
+  /** Plugins of it that the plan's steps call. */
+  readonly plugins: readonly { readonly name: string; readonly version: string; readonly namespace: string }[];
+}
+
 /** The plan's header: all but the bytes of the sections. */
 export interface PlanHeader {
   readonly name: string;
@@ -149,6 +164,8 @@ export interface PlanHeader {
   readonly profiles: readonly PlanProfile[];
   readonly program: PlanProgram;
   readonly report: PlanReport;
+  /** Absent: none. A plan with libraries requires the feature 'embedded-libraries'. */
+  readonly libraries?: readonly PlanLibrary[];
   readonly sections: readonly PlanSection[];
 }
 

@@ -9,6 +9,8 @@ import {
   type InferContext,
   type KernelProblem,
   type LibraryBackend,
+  type LibraryFile,
+  type LibraryKernels,
   mulDims,
   type Operator,
   type PlanAttribute,
@@ -52,6 +54,7 @@ export class PluginLibrary {
   private constructor(path: string) {
     this.path = path;
     const digest = digestOf(path);
+    const file: LibraryFile = { path, read: () => readUnchanged(path, digest) };
     this.#handle = loadNative().openPlugins(path);
     const withdraw: (() => void)[] = [];
     try {
@@ -62,7 +65,13 @@ export class PluginLibrary {
         withdraw.push(() => shared.inferences.splice(shared.inferences.indexOf(infer), 1));
         const plugin = pluginOf(record, shared.operator);
         for (const backend of ['cpu', 'cuda'] as const)
-          withdraw.push(this.#provide(plugin, record, position, backend, `${plugin.title} ${digest}`));
+          withdraw.push(
+            provideLibraryKernels(backend, plugin.operator.name, {
+              ...this.#kernels(plugin, record, position, backend),
+              producer: `${plugin.title} ${digest.slice(0, 16)}`,
+              library: file,
+            }),
+          );
         return plugin;
       });
     } catch (error) {
@@ -114,33 +123,44 @@ export class PluginLibrary {
     this.close();
   }
 
-  #provide(
-    plugin: Plugin,
+  #kernels(
+    { key, title }: Plugin,
     record: PluginRecord,
     position: number,
     backend: LibraryBackend,
-    producer: string,
-  ): () => void {
-    return provideLibraryKernels(backend, plugin.operator.name, {
-      producer,
+  ): Pick<LibraryKernels, 'key' | 'refuses' | 'attributes'> {
+    return {
+      key,
       refuses: (problem) => {
         const { inputs, outputs } = shapesOf(problem);
         const fields = fieldAttributes(record, problem.attributes);
         return this.#handle.supports(position, fields, inputs, outputs, backend)
           ? undefined
-          : `plugin ${plugin.title} does not run on ${backend} with operands of these types`;
+          : `plugin ${title} does not run on ${backend} with operands of these types`;
       },
-      attributes: ({ attributes }) => ({ ...plugin.key, ...fieldAttributes(record, attributes) }),
-    });
+      attributes: ({ attributes }) => ({ ...key, ...fieldAttributes(record, attributes) }),
+    };
+  }
+}
+
+/** @throws ERR_PLUGIN when there is no such file */
+function read(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new TensorwrightError('ERR_PLUGIN', `${path}: the plugin library cannot be read`, { path }, { cause });
   }
 }
 
 function digestOf(path: string): string {
-  try {
-    return createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 16);
-  } catch (cause) {
-    throw new TensorwrightError('ERR_PLUGIN', `${path}: the plugin library cannot be read`, { path }, { cause });
-  }
+  return createHash('sha256').update(read(path)).digest('hex');
+}
+
+/** The bytes that were loaded: what a plan carries must be what its build asked. */
+function readUnchanged(path: string, digest: string): Uint8Array {
+  const bytes = read(path);
+  if (createHash('sha256').update(bytes).digest('hex') === digest) return bytes;
+  throw new TensorwrightError('ERR_PLUGIN', `${path}: the plugin library has changed since it was loaded`, { path });
 }
 
 function inPackage(name: string, from: string): string {

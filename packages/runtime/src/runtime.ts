@@ -17,6 +17,7 @@ import { openPlan, type PlanLike, type PlanSource } from './plan/plan-source.js'
 import { readPlan, type ReadPlan, verifyWeights } from './plan/read-plan.js';
 import { WeightsReader } from './plan/weights-reader.js';
 import type { Driver } from './run/driver.js';
+import { EmbeddedLibraries } from './run/embedded-libraries.js';
 import { nativeBackends, type NativePlan, openNativePlan } from './run/native-plan.js';
 import { ProgramFacts } from './run/program-facts.js';
 import { StepDriver } from './run/step-driver.js';
@@ -30,6 +31,11 @@ export interface LoadOptions {
   readonly backends?: readonly Backend[];
   /** 'checksum' reads the weights once and compares their checksum; 'none' trusts them. Default: 'checksum'. */
   readonly verify?: 'checksum' | 'none';
+  /**
+   * Run the code of plugin libraries that the plan carries. It can do all that this process can: allow it only for plans
+   * whose origin you trust. Default: false.
+   */
+  readonly allowCodeFromPlan?: boolean;
   readonly logger?: Logger;
 }
 
@@ -40,7 +46,8 @@ export class Runtime {
 
   /**
    * Loads a plan from a file, from its bytes, or straight from the builder. Only the header is read; weights are mapped.
-   * @throws ERR_INVALID_ARGUMENT when there is no such file, ERR_INVALID_PLAN naming the field, ERR_BACKEND_UNAVAILABLE
+   * @throws ERR_INVALID_ARGUMENT when there is no such file, ERR_INVALID_PLAN naming the field, ERR_BACKEND_UNAVAILABLE,
+   * ERR_PLUGIN naming a plugin that is not loaded, or a library whose code is not allowed
    */
   static async load(plan: string | URL | Uint8Array | PlanLike, options: LoadOptions = {}): Promise<Engine> {
     checkOptions<LoadOptions>('Runtime.load', options, {
@@ -48,19 +55,27 @@ export class Runtime {
       device: is.integer(0, 1024),
       backends: (v) => (Array.isArray(v) ? undefined : 'a list of backends'),
       verify: (v) => (v === 'checksum' || v === 'none' ? undefined : "'checksum' or 'none'"),
+      allowCodeFromPlan: is.flag,
       logger: is.function,
     });
     const started = performance.now();
     const logger = options.logger ?? silentLogger;
     const source = await openPlan(plan);
     let native: NativePlan | undefined;
+    const libraries = new EmbeddedLibraries();
+    const release = async (): Promise<void> => {
+      native?.close();
+      libraries.remove();
+      await source.close();
+    };
     try {
       const read = await readPlan(source);
       const executors = await openBackends(read.header, options.backends ?? [], source.place);
       if (read.weights && options.verify !== 'none') await verifyWeights(source, read.weights);
+      await libraries.write(read, source, options.allowCodeFromPlan === true);
       if (read.header.program.segments.some((s) => nativeBackends.has(s.backend)))
-        native = openNativePlan(read, source, options);
-      const engine = assemble(read, source, executors, native);
+        native = libraries.during(() => openNativePlan(read, source, options));
+      const engine = assemble(read, source, executors, native, release);
       // A plan that runs natively alone has its weights mapped by now.
       if (executors.size === 0) await source.close();
       logger({
@@ -71,8 +86,7 @@ export class Runtime {
       });
       return engine;
     } catch (error) {
-      native?.close();
-      await source.close();
+      await release();
       throw error;
     }
   }
@@ -122,7 +136,13 @@ async function importBackend(name: string): Promise<Backend> {
   return loadBackend(name);
 }
 
-function assemble(read: ReadPlan, source: PlanSource, backends: BackendsInUse, native: NativePlan | undefined): Engine {
+function assemble(
+  read: ReadPlan,
+  source: PlanSource,
+  backends: BackendsInUse,
+  native: NativePlan | undefined,
+  release: () => Promise<void>,
+): Engine {
   const { header } = read;
   const { program } = header;
   const weights = new WeightsReader(source, read.weights);
@@ -146,9 +166,6 @@ function assemble(read: ReadPlan, source: PlanSource, backends: BackendsInUse, n
     weights,
     deviceBytes: native?.deviceBytes ?? 0,
     createDriver,
-    release: async () => {
-      native?.close();
-      await source.close();
-    },
+    release,
   });
 }

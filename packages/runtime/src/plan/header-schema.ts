@@ -7,6 +7,7 @@ import type {
   PlanExpression,
   PlanHeader,
   PlanLayer,
+  PlanLibrary,
   PlanOperand,
   PlanProfile,
   PlanProgram,
@@ -114,7 +115,7 @@ const program: Check<PlanProgram> = object<PlanProgram>(
 );
 
 const section: Check<PlanSection> = object<PlanSection>({
-  name: oneOf(['weights', 'kernels', 'debug']),
+  name: oneOf(['weights', 'kernels', 'libraries', 'debug']),
   offset: size,
   bytes: size,
   digest: text,
@@ -143,20 +144,34 @@ const report: Check<PlanReport> = object<PlanReport>(
     lowerBoundBytes: size,
     weightBytes: size,
     fallbacks: list(object({ node: text, operator: text, backend: text, reason: text })),
+    patterns: list(object({ plugin: text, pattern: text, matches: size })),
     dropped: list(dropped),
   },
-  ['dropped'],
+  ['patterns', 'dropped'],
 );
 
-export const headerSchema: Check<PlanHeader> = object<PlanHeader>({
+const library: Check<PlanLibrary> = object<PlanLibrary>({
   name: text,
-  producer: text,
-  requires: list(text),
-  backends: list(object({ name: text, version: text, needs: list(text) })),
-  inputs: list(binding),
-  outputs: list(binding),
-  profiles: list(profile),
-  program,
-  report,
-  sections: list(section),
+  platform: text,
+  offset: size,
+  bytes: size,
+  digest: text,
+  plugins: list(object({ name: text, version: text, namespace: text })),
 });
+
+export const headerSchema: Check<PlanHeader> = object<PlanHeader>(
+  {
+    name: text,
+    producer: text,
+    requires: list(text),
+    backends: list(object({ name: text, version: text, needs: list(text) })),
+    inputs: list(binding),
+    outputs: list(binding),
+    profiles: list(profile),
+    program,
+    report,
+    libraries: list(library),
+    sections: list(section),
+  },
+  ['libraries'],
+);

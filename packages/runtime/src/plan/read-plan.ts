@@ -17,7 +17,7 @@ import { headerSchema } from './header-schema.js';
 import type { PlanSource } from './plan-source.js';
 
 /** Features of plans that this runtime knows. */
-const knownFeatures: ReadonlySet<string> = new Set<string>();
+const knownFeatures: ReadonlySet<string> = new Set(['embedded-libraries']);
 
 /** Read from the disk at once, which holds most headers whole. */
 const firstReadBytes = 256 * 1024;
@@ -35,6 +35,8 @@ export interface ReadPlan {
   readonly header: PlanHeader;
   /** undefined: the plan has no weights. */
   readonly weights: WeightsSection | undefined;
+  /** Where the section of plugin libraries begins in the file; meaningless where the header names none. */
+  readonly librariesOffset: number;
 }
 
 /** @throws ERR_INVALID_PLAN naming the field, ERR_UNSUPPORTED for features this runtime does not know */
@@ -49,7 +51,9 @@ export async function readPlan(source: PlanSource): Promise<ReadPlan> {
   refuse(place, checkFeatures(header) ?? headerSchema(header));
   refuse(place, checkHeader(header));
   const section = header.sections.find((s) => s.name === 'weights');
+  const libraries = header.sections.find((s) => s.name === 'libraries');
   return {
+    librariesOffset: sectionsOffset + (libraries?.offset ?? 0),
     header,
     weights:
       section && section.bytes > 0
@@ -120,7 +124,8 @@ function checkHeader(header: PlanHeader): Problem | undefined {
     checkBindings('.inputs', header.inputs, program.inputs, program) ??
     checkBindings('.outputs', header.outputs, program.outputs, program) ??
     checkBackends(header) ??
-    checkProfiles(header)
+    checkProfiles(header) ??
+    checkLibraries(header)
   );
 }
 
@@ -152,6 +157,18 @@ function checkBackends({ backends, program }: PlanHeader): Problem | undefined {
       return {
         path: `.program.segments[${String(i)}].backend`,
         message: `'${s.backend}' is not among the plan's backends`,
+      };
+  }
+  return undefined;
+}
+
+function checkLibraries({ libraries = [], sections }: PlanHeader): Problem | undefined {
+  const section = sections.find((s) => s.name === 'libraries')?.bytes ?? 0;
+  for (const [i, { offset, bytes }] of libraries.entries()) {
+    if (offset + bytes > section)
+      return {
+        path: `.libraries[${String(i)}]`,
+        message: `ends at byte ${String(offset + bytes)} of a section of ${String(section)}`,
       };
   }
   return undefined;
