@@ -2,6 +2,7 @@
 
 import type { MemoryUse } from './context.js';
 import type { CudaLibraryStatus, CudaStatus, DeviceMemoryState } from './cuda.js';
+import type { CudnnConfiguration, CudnnConvolution } from './cudnn.js';
 import type { NativeErrorCode } from './errors.js';
 import type { PlanAttribute, PlanOperand, PlanProgram } from './plan.js';
 import type { PluginInference, PluginRecord, PluginShape } from './plugin-library.js';
@@ -106,8 +107,11 @@ export interface Binding {
     outputs: readonly PluginShape[],
     backend: 'cpu' | 'cuda',
   ): boolean;
-  cudaStatus(): Omit<CudaStatus, 'cublasLt'>;
+  cudaStatus(): Omit<CudaStatus, 'cublasLt' | 'cudnn'>;
   cudaCublasLtStatus(): CudaLibraryStatus;
+  cudaCudnnStatus(): CudaLibraryStatus;
+  cudaCudnnConfigurations(convolution: CudnnConvolution, most: number): CudnnConfiguration[];
+  cudaCudnnPlan(convolution: CudnnConvolution, configuration: CudnnConfiguration): Promise<number>;
   cudaCompile(text: string, options: readonly string[]): Promise<Uint8Array>;
   /** Whether the next run leaves the event loop a core of its own. */
   leavesCore(context: Handle): boolean;

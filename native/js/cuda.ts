@@ -1,6 +1,7 @@
 /** NVIDIA devices: what is there, and the compiler. Libraries are opened at run time, on first use. */
 
 import type { Binding } from './binding.js';
+import type { CudnnConfiguration, CudnnConvolution } from './cudnn.js';
 import { DeviceMemory } from './device-memory.js';
 
 export interface CudaDevice {
@@ -41,6 +42,8 @@ export type CudaStatus =
       readonly compilerReason?: string;
       /** Opened when this is first read. */
       readonly cublasLt: CudaLibraryStatus;
+      /** Likewise. */
+      readonly cudnn: CudaLibraryStatus;
     }
   | { readonly available: false; readonly reason: string };
 
@@ -71,10 +74,32 @@ export class Cuda {
 
   /** Libraries are large: a plan that uses none does without opening them. */
   #describe(): CudaStatus {
-    let cublasLt: CudaLibraryStatus | undefined;
-    const get = (): CudaLibraryStatus => (cublasLt ??= this.#binding.cudaCublasLtStatus());
     const status = this.#binding.cudaStatus() as CudaStatus;
-    return status.available ? Object.defineProperty(status, 'cublasLt', { enumerable: true, get }) : status;
+    if (!status.available) return status;
+    const opened = (open: () => CudaLibraryStatus): PropertyDescriptor => {
+      let library: CudaLibraryStatus | undefined;
+      return { enumerable: true, get: () => (library ??= open()) };
+    };
+    return Object.defineProperties(status, {
+      cublasLt: opened(() => this.#binding.cudaCublasLtStatus()),
+      cudnn: opened(() => this.#binding.cudaCudnnStatus()),
+    });
+  }
+
+  /**
+   * How cuDNN would compute a convolution on the first device, best first by its own judgement; empty where it has no engine.
+   * @throws ERR_BACKEND_UNAVAILABLE where there is no cuDNN, ERR_UNSUPPORTED for what its graphs cannot say
+   */
+  cudnnConfigurations(convolution: CudnnConvolution, most: number): readonly CudnnConfiguration[] {
+    return this.#binding.cudaCudnnConfigurations(convolution, most);
+  }
+
+  /**
+   * Bytes of scratch memory of the convolution in that configuration, off the JavaScript thread: engines may compile.
+   * @throws ERR_UNSUPPORTED where the engine does not take it; ERR_BACKEND_UNAVAILABLE where there is no cuDNN
+   */
+  cudnnPlan(convolution: CudnnConvolution, configuration: CudnnConfiguration): Promise<number> {
+    return this.#binding.cudaCudnnPlan(convolution, configuration);
   }
 
   /**

@@ -8,6 +8,7 @@ export {
   type StepTiming,
 } from './context.js';
 export { Cuda, type CudaDevice, type CudaLibraryStatus, type CudaStatus, type DeviceMemoryState } from './cuda.js';
+export type { CudnnConfiguration, CudnnConvolution, CudnnMap, CudnnTensor } from './cudnn.js';
 export { DeviceMemory } from './device-memory.js';
 export { cudaKernelFile } from './kernel-files.js';
 export { NativeError, type NativeErrorCode, NativeLoadError } from './errors.js';

@@ -1,10 +1,14 @@
 #include "bindings/cuda.h"
 
+#include <algorithm>
+
 #include "bindings/environment.h"
 #include "bindings/reader.h"
 #include "bindings/tensors.h"
 #include "cuda/compiler.h"
+#include "cuda/convolution_graph.h"
 #include "cuda/cublaslt.h"
+#include "cuda/cudnn.h"
 #include "cuda/device.h"
 
 namespace tw {
@@ -60,6 +64,86 @@ Napi::Value cublaslt_status(const Napi::CallbackInfo& info) {
   return o;
 }
 
+Napi::Value cudnn_status(const Napi::CallbackInfo& info) {
+  Napi::Object o = Napi::Object::New(info.Env());
+  try {
+    o.Set("version", cuda::cudnn::library().version);
+  } catch (const Error& e) {
+    o.Set("reason", e.what());
+  }
+  return o;
+}
+
+cuda::cudnn::Convolution read_convolution(const Reader& from) {
+  const auto place = [](const Reader& r) {
+    return cuda::cudnn::Place{dtype_from_name(r.field("dtype").string()), r.field("dims").integers(),
+                              r.field("strides").integers(), r.field("alignment").integer()};
+  };
+  cuda::cudnn::Convolution c;
+  c.x = place(from.field("image"));
+  c.w = place(from.field("filters"));
+  c.y = place(from.field("result"));
+  c.sides = from.field("sides").list(place);
+  c.scalars = from.field("scalars").list([](const Reader& r) { return static_cast<float>(r.number()); });
+  c.pads_before = from.field("padsBefore").integers();
+  c.pads_after = from.field("padsAfter").integers();
+  c.strides = from.field("strides").integers();
+  c.dilations = from.field("dilations").integers();
+  c.maps = from.field("maps").list([](const Reader& r) {
+    bool binary = false;
+    cuda::cudnn::Map map{cuda::cudnn::mode_of(r.field("name").string(), binary), r.field("left").integer(), {}};
+    if (binary) map.right = r.field("right").integer();
+    return map;
+  });
+  c.tf32 = from.field("tf32").value().ToBoolean();
+  return c;
+}
+
+constexpr int kDevice = 0;
+
+Napi::Value cudnn_configurations(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto convolution = read_convolution(Reader(info[0], "convolution", Code::kInvalidArgument));
+  const int64_t most = Reader(info[1], "most", Code::kInvalidArgument).integer();
+  const auto device = cuda::CudaDevice::open(kDevice);
+  device->make_current();
+  Napi::Array list = Napi::Array::New(env);
+  for (const auto& found : cuda::cudnn::configurations(*device, convolution, static_cast<size_t>(std::max<int64_t>(0, most)))) {
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("engine", Napi::Number::New(env, static_cast<double>(found.engine)));
+    Napi::Array knobs = Napi::Array::New(env);
+    for (const int64_t knob : found.knobs) knobs.Set(knobs.Length(), Napi::Number::New(env, static_cast<double>(knob)));
+    o.Set("knobs", knobs);
+    list.Set(list.Length(), o);
+  }
+  return list;
+}
+
+class ConvolutionPlanJob : public Job {
+ public:
+  ConvolutionPlanJob(cuda::cudnn::Convolution convolution, cuda::cudnn::Configuration configuration)
+      : convolution_(std::move(convolution)), configuration_(std::move(configuration)) {}
+  void execute() override {
+    const auto device = cuda::CudaDevice::open(kDevice);
+    device->make_current();
+    bytes_ = cuda::cudnn::ConvolutionPlan(*device, convolution_, configuration_).workspace_bytes();
+  }
+  Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(bytes_)); }
+
+ private:
+  cuda::cudnn::Convolution convolution_;
+  cuda::cudnn::Configuration configuration_;
+  size_t bytes_ = 0;
+};
+
+Napi::Value cudnn_plan(const Napi::CallbackInfo& info) {
+  auto convolution = read_convolution(Reader(info[0], "convolution", Code::kInvalidArgument));
+  const Reader from(info[1], "configuration", Code::kInvalidArgument);
+  cuda::cudnn::Configuration configuration{from.field("engine").integer(), from.field("knobs").integers()};
+  return Environment::of(info.Env())
+      .submit(std::make_unique<ConvolutionPlanJob>(std::move(convolution), std::move(configuration)));
+}
+
 class CompileJob : public Job {
  public:
   CompileJob(std::string text, std::vector<std::string> options)
@@ -84,6 +168,10 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
 void export_cuda(Napi::Env env, Napi::Object exports) {
   exports.Set("cudaStatus", Napi::Function::New(env, guarded<status>, "cudaStatus"));
   exports.Set("cudaCublasLtStatus", Napi::Function::New(env, guarded<cublaslt_status>, "cudaCublasLtStatus"));
+  exports.Set("cudaCudnnStatus", Napi::Function::New(env, guarded<cudnn_status>, "cudaCudnnStatus"));
+  exports.Set("cudaCudnnConfigurations",
+              Napi::Function::New(env, guarded<cudnn_configurations>, "cudaCudnnConfigurations"));
+  exports.Set("cudaCudnnPlan", Napi::Function::New(env, guarded<cudnn_plan>, "cudaCudnnPlan"));
   exports.Set("cudaCompile", Napi::Function::New(env, guarded<compile>, "cudaCompile"));
 }
 

@@ -1,5 +1,6 @@
 // Values carried from one memory to the other, dense on both sides.
 #include "base/kernel.h"
+#include "cuda/convolution.h"
 #include "cuda/extents.h"
 #include "cuda/launch.h"
 #include "cuda/matrix_product.h"
@@ -37,6 +38,8 @@ std::unique_ptr<Kernel> make_extents(const StepInfo& step) { return std::make_un
 
 std::unique_ptr<Kernel> make_matrix_product(const StepInfo& step) { return std::make_unique<MatrixProduct>(step); }
 
+std::unique_ptr<Kernel> make_convolution(const StepInfo& step) { return std::make_unique<ConvolutionKernel>(step); }
+
 }  // namespace
 
 void register_kernels() {
@@ -44,6 +47,7 @@ void register_kernels() {
   register_kernel("cuda.launch", make_launch);
   register_kernel("cuda.extents", make_extents);
   register_kernel("cuda.cublaslt", make_matrix_product);
+  register_kernel("cuda.cudnn", make_convolution);
 }
 
 }  // namespace tw::cuda

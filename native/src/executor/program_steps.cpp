@@ -106,9 +106,9 @@ void ProgramCompiler::memory(const ProgramStep& step, const std::string& kernel,
     invalid(where + ".value", value.name + " lies in the other memory");
 }
 
-// A launch begins with its code and its numbers, a product of the library and extents with their numbers.
+// A launch begins with its code and its numbers, calls of libraries and extents with their numbers.
 size_t ProgramCompiler::host_inputs(const std::string& kernel) {
-  return kernel == "launch" ? 2 : kernel == "cublaslt" || kernel == "extents" ? 1 : 0;
+  return kernel == "launch" ? 2 : kernel == "cublaslt" || kernel == "cudnn" || kernel == "extents" ? 1 : 0;
 }
 
 void ProgramCompiler::touch(ProgramValue& value, size_t step) {
