@@ -84,10 +84,11 @@ export class PluginLibrary {
 
   /**
    * Loads a library: a shared library's path, or the name of an npm package whose package.json names its library in
-   * `tensorwright.plugins`. Plans that call its plugins can be built and loaded until it is closed.
+   * `tensorwright.plugins`, for all platforms or one for each: `{ "linux-x64": "….so" }`. Packages are looked for from
+   * the file `from`, a path or a URL; default: the working folder. Plans that call its plugins can be built and loaded until it is closed.
    * @throws ERR_PLUGIN when the file is no plugin library, or one for another interface
    */
-  static load(library: string, from: string = join(process.cwd(), 'package.json')): PluginLibrary {
+  static load(library: string, from: string | URL = join(process.cwd(), 'package.json')): PluginLibrary {
     return new PluginLibrary(
       /[/\\]|\.(so|dylib|dll|node)$/.test(library) ? resolve(library) : inPackage(library, from),
     );
@@ -163,7 +164,7 @@ function readUnchanged(path: string, digest: string): Uint8Array {
   throw new TensorwrightError('ERR_PLUGIN', `${path}: the plugin library has changed since it was loaded`, { path });
 }
 
-function inPackage(name: string, from: string): string {
+function inPackage(name: string, from: string | URL): string {
   const fail = (message: string, cause?: unknown): never => {
     throw new TensorwrightError('ERR_PLUGIN', `package '${name}': ${message}`, { package: name }, { cause });
   };
@@ -174,9 +175,16 @@ function inPackage(name: string, from: string): string {
     return fail('it is not installed, or does not export its package.json', cause);
   }
   const manifest = JSON.parse(readFileSync(file, 'utf8')) as { tensorwright?: { plugins?: unknown } };
-  const library = manifest.tensorwright?.plugins;
+  const named = manifest.tensorwright?.plugins;
+  const platform = `${process.platform}-${process.arch}`;
+  const isByPlatform = typeof named === 'object' && named !== null;
+  const library = isByPlatform ? (named as Record<string, unknown>)[platform] : named;
   if (typeof library !== 'string')
-    return fail('its package.json names no library: { "tensorwright": { "plugins": "build/….so" } }');
+    return fail(
+      isByPlatform
+        ? `its package.json names no library for ${platform}, only for ${Object.keys(named).join(', ')}`
+        : 'its package.json names no library: { "tensorwright": { "plugins": "build/….so" } }',
+    );
   return join(dirname(file), library);
 }
 

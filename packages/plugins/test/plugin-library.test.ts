@@ -14,6 +14,7 @@ import { PluginLibrary, PluginRegistry } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasCompiler, LibraryFolder } from './support/compile-library.js';
 
@@ -186,5 +187,18 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     writeFileSync(join(home, 'package.json'), JSON.stringify({ tensorwright: { plugins: '../../first.so' } }));
     using library = PluginLibrary.load('some-plugins', join(folder.path, 'package.json'));
     expect(library.plugins).toHaveLength(3);
+  });
+
+  it('comes from an npm package with a library for each platform', () => {
+    const home = join(folder.path, 'node_modules', 'many-platforms');
+    mkdirSync(home, { recursive: true });
+    const manifest = (plugins: object): void => {
+      writeFileSync(join(home, 'package.json'), JSON.stringify({ tensorwright: { plugins } }));
+    };
+    const from = pathToFileURL(join(folder.path, 'package.json'));
+    manifest({ [`${process.platform}-${process.arch}`]: '../../first.so' });
+    PluginLibrary.load('many-platforms', from).close();
+    manifest({ 'other-cpu': '../../first.so' });
+    expect(() => PluginLibrary.load('many-platforms', from)).toThrow(/names no library for .*, only for other-cpu/);
   });
 });
