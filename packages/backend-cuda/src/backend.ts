@@ -8,13 +8,15 @@ import {
   type EmittedStep,
   type Node,
   registerBackend,
+  type TacticSource,
   TensorwrightError,
   viewGroup,
 } from '@tensorwright/core';
 import { native } from './native.js';
 import type { Tactic } from './tactic.js';
 import { emitCopy } from './tactics/copy.js';
-import { librariesOf } from './tactics/cublaslt.js';
+import { needsOfCublasLt } from './tactics/cublaslt.js';
+import { needsOfCudnn } from './tactics/cudnn.js';
 import { tactics } from './tactics/index.js';
 import { startTrials } from './trials.js';
 import { version } from './version.js';
@@ -65,14 +67,16 @@ export const cudaBackend: Backend = {
   device,
   unavailable,
   refuses,
-  candidates(node: Node): readonly Candidate[] {
+  candidates(node: Node, sources?: readonly TacticSource[]): readonly Candidate[] {
     const view = viewGroup(node);
+    const isAllowed = ({ source }: Tactic): boolean => !source || !sources || sources.includes(source);
     return tactics
-      .filter((t) => t.refuses(view) === undefined)
+      .filter((t) => isAllowed(t) && t.refuses(view) === undefined)
       .flatMap((tactic) =>
         tactic.candidates(view).map(({ variant, ...outline }) => ({
           producer: `@tensorwright/backend-cuda ${version}`,
           ...outline,
+          ...(tactic.source && { source: tactic.source }),
           tactic: variant === undefined ? nameOf(tactic) : `${nameOf(tactic)}.${variant}`,
         })),
       );
@@ -89,7 +93,7 @@ export const cudaBackend: Backend = {
   // On an H200: networks of small steps (resnet50, efficientnet_b0 at batch 1) less the sum of their steps.
   handover: 0.6,
   emitCopy,
-  needs: librariesOf,
+  needs: (kernels) => [...needsOfCublasLt(kernels), ...needsOfCudnn(kernels)],
   trials: startTrials,
 };
 

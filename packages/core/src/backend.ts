@@ -21,7 +21,7 @@ export type Layout = 'rows' | 'channelsLast' | 'headsInner';
 export type Access = Layout | 'strided';
 
 /** Libraries that tactics may call where they are installed. Every node has a tactic that calls none. */
-export const tacticSources = ['cublasLt'] as const;
+export const tacticSources = ['cublasLt', 'cudnn'] as const;
 export type TacticSource = (typeof tacticSources)[number];
 
 export interface Candidate {
@@ -47,7 +47,8 @@ export interface Candidate {
 
 /** An operand of an emitted step: a group input, a group output, or a constant made at build time. */
 export type EmittedOperand =
-  | { readonly kind: 'input'; readonly index: number; readonly broadcast?: boolean }
+  /** `onHost`: row-major in the host's memory, wherever the backend works. Only of control steps. */
+  | { readonly kind: 'input'; readonly index: number; readonly broadcast?: boolean; readonly onHost?: boolean }
   | { readonly kind: 'output'; readonly index: number }
   /** In the backend's own memory, unless the step's code on the host reads it. */
   | { readonly kind: 'constant'; readonly tensor: Tensor; readonly onHost?: boolean }
@@ -138,8 +139,11 @@ export interface Backend {
   unavailable?(): string | undefined;
   /** Why this node (after grouping: a `group` node) cannot run here; undefined when it can. */
   refuses(node: Node): string | undefined;
-  /** Tactics for a supported node, best first by estimate. */
-  candidates(node: Node): readonly Candidate[];
+  /**
+   * Tactics for a supported node, best first by estimate.
+   * @param sources libraries that may be asked; those of others are left out afterwards. Default: all
+   */
+  candidates(node: Node, sources?: readonly TacticSource[]): readonly Candidate[];
   emit(node: Node, candidate: Candidate, context: EmitContext): Promise<EmittedStep>;
   /** Microseconds from one step to the next that depends on it, beside the steps' own time. Default: 0. */
   readonly handover?: number;

@@ -17,7 +17,6 @@ import { native } from '../native.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { contraction } from './contraction.js';
 import { operandLayouts, refuseContraction } from './contraction/group.js';
-import { hopper } from './hopper.js';
 import { type Epilogue, epilogueOf } from './cublaslt/epilogue.js';
 import {
   type Matrix,
@@ -28,9 +27,11 @@ import {
 } from './cublaslt/matrix-problem.js';
 import { denseView } from './dense-view.js';
 import { dtypeOf } from './operands.js';
+import { estimatesBehindOwn } from './own-estimate.js';
 
 export const cublaslt: Tactic = {
   name: 'cublaslt',
+  source: 'cublasLt',
   refuses(group: GroupView): string | undefined {
     const reason = refuseContraction(group);
     if (reason !== undefined) return reason;
@@ -45,17 +46,10 @@ export const cublaslt: Tactic = {
     return missing();
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    // How fast it is only time tells: its choices are ranked behind our best, in the library's own order, and chosen by
-    // time alone.
-    const [own] = [contraction, hopper]
-      .flatMap((t) => (t.refuses(group) === undefined ? t.candidates(group) : []))
-      .map((c) => c.estimate)
-      .sort((a, b) => a - b);
-    return Array.from({ length: choices }, (_, algorithm) => ({
+    return estimatesBehindOwn(group, choices).map((estimate, algorithm) => ({
       parameters: { algorithm, version: version() ?? '' },
       ...operandLayouts(group),
-      estimate: own! * (rankedBehind + algorithm * rankStep),
-      source: 'cublasLt',
+      estimate,
     }));
   },
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
@@ -72,16 +66,14 @@ export const cublaslt: Tactic = {
 };
 
 /** What steps of these kernels need; the plan says so. */
-export function librariesOf(kernels: ReadonlySet<string>): readonly string[] {
+export function needsOfCublasLt(kernels: ReadonlySet<string>): readonly string[] {
   return kernels.has(kernel) ? [`cublasLt ${version()!.split('.')[0]!}`] : [];
 }
 
 const kernel = 'cublaslt';
 const multiplied: ReadonlySet<DType> = new Set(['float16', 'bfloat16', 'float32']);
-/** How many of the library's choices are offered, and our estimates of them as multiples of our best kernel's. */
+/** How many of the library's choices are offered. */
 const choices = 16;
-const rankedBehind = 1.001;
-const rankStep = 0.04;
 
 function missing(): string | undefined {
   const status = native().cuda.status();

@@ -8,7 +8,9 @@ import { linearAttention } from './attention-linear.js';
 import { attentionScores } from './attention-scores.js';
 import { attention } from './attention.js';
 import { contraction } from './contraction.js';
+import { control } from './control.js';
 import { cublaslt } from './cublaslt.js';
+import { cudnn } from './cudnn.js';
 import { cumulative } from './cumulative.js';
 import { depthwise } from './depthwise.js';
 import { excitation } from './excitation.js';
@@ -29,6 +31,7 @@ import { stem } from './stem.js';
 export const tactics: readonly Tactic[] = [
   contraction,
   cublaslt,
+  cudnn,
   hopper,
   gemv,
   depthwise,
@@ -47,6 +50,7 @@ export const tactics: readonly Tactic[] = [
   attentionScores,
   linearAttention,
   rotary,
+  control,
   ...operatorTactics,
   provided,
   libraryTactic('cuda', refuseOperands),

@@ -7,7 +7,12 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('../../../../', import.meta.url);
-const libraries = { TENSORWRIGHT_CUDA_DRIVER: 'cuda', TENSORWRIGHT_NVRTC: 'nvrtc', TENSORWRIGHT_CUBLASLT: 'cublaslt' };
+const libraries = {
+  TENSORWRIGHT_CUDA_DRIVER: 'cuda',
+  TENSORWRIGHT_NVRTC: 'nvrtc',
+  TENSORWRIGHT_CUBLASLT: 'cublaslt',
+  TENSORWRIGHT_CUDNN: 'cudnn',
+};
 const isChosen = 'TENSORWRIGHT_CUDA_DRIVER' in process.env;
 
 function fileOf(library: string): string {

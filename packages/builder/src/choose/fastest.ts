@@ -15,7 +15,7 @@ export interface Fastest {
 export function offeredBy(backend: Backend, node: Node, context: PassContext): readonly Candidate[] {
   const { tacticSources } = context.options;
   return backend
-    .candidates(node)
+    .candidates(node, tacticSources)
     .filter(({ source }) => source === undefined || tacticSources?.includes(source) !== false);
 }
 

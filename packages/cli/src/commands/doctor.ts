@@ -174,6 +174,7 @@ async function probeCuda(): Promise<Check[]> {
     check('NVIDIA driver', `CUDA ${status.driver}`, undefined),
     check('NVRTC', status.compiler, status.compilerReason),
     check('cuBLASLt', status.cublasLt.version, status.cublasLt.reason),
+    check('cuDNN', status.cudnn.version, status.cudnn.reason),
   ];
 }
 

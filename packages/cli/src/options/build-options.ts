@@ -70,7 +70,7 @@ export function addBuildOptions(command: Command): Command {
     .addOption(
       new Option(
         '--tactic-sources <names>',
-        "libraries that tactics may call, separated by commas, or 'none' (default: all)",
+        "libraries that tactics may call (cublasLt, cudnn), separated by commas, or 'none' (default: all)",
       ).argParser((text: string) => (text === 'none' ? [] : list(text))),
     )
     .option('--no-verify-tactics', "take a device's fastest tactics without comparing their results")

@@ -120,10 +120,13 @@ function requireDevice(native: Native, needs: readonly string[], place: string, 
   if (!status.available) return refuse(`backend 'cuda': ${status.reason}`);
   for (const need of needs) {
     const [library, major] = need.split(' ');
-    if (library !== 'cublasLt') return refuse(`${need}, which this version does not know`);
-    const { version, reason } = status.cublasLt;
+    if (library !== 'cublasLt' && library !== 'cudnn') return refuse(`${need}, which this version does not know`);
+    const { version, reason } = status[library];
     if (version === undefined) return refuse(`${need}: ${reason}`);
-    if (Number.parseInt(version) < Number(major)) return refuse(`${need}; this machine has ${version}`);
+    const found = Number.parseInt(version);
+    // Later ones of cuBLASLt have all that earlier ones had; engines of cuDNN are those of one major version.
+    const fits = library === 'cublasLt' ? found >= Number(major) : found === Number(major);
+    if (!fits) return refuse(`${need}; this machine has ${version}`);
   }
 }
 

@@ -1,16 +1,8 @@
 /** The map expressions around a product that cuBLASLt computes itself: activation(product + bias + residual). */
 
-import {
-  anchorArg,
-  type Dim,
-  type GroupView,
-  operatorOf,
-  provablyEqual,
-  type Scalar,
-  scalarArgs,
-  type TensorType,
-} from '@tensorwright/core';
+import { anchorArg, type Dim, type GroupView, provablyEqual, type Scalar, type TensorType } from '@tensorwright/core';
 import type { Problem } from '../contraction/problem.js';
+import { withoutGelu } from '../gelu.js';
 import type { Sides } from './matrix-problem.js';
 
 export interface Epilogue extends Sides {
@@ -54,22 +46,8 @@ function withoutActivation(e: Scalar): { activation: Epilogue['activation']; of:
     const zero = e.args.findIndex((a) => a.op === 'const' && Number(a.value) === 0);
     if (zero >= 0) return { activation: 'relu', of: e.args[1 - zero]! };
   }
-  const half = e.op === 'mul' ? e.args[0] : undefined;
-  if (half?.op === 'mul') {
-    const of = half.args[1];
-    const gelu = operatorOf('gelu').scalar!([of], { approximate: 'tanh' }, of.dtype);
-    if (sameScalar(e, gelu)) return { activation: 'gelu', of };
-  }
-  return { activation: 'none', of: e };
-}
-
-function sameScalar(a: Scalar, b: Scalar): boolean {
-  if (a === b) return true;
-  if (a.op !== b.op || a.dtype !== b.dtype) return false;
-  if (a.op === 'arg') return a.index === (b as typeof a).index;
-  if (a.op === 'const') return a.value === (b as typeof a).value;
-  const others = scalarArgs(b);
-  return scalarArgs(a).every((x, i) => sameScalar(x, others[i]!));
+  const of = withoutGelu(e, 'tanh');
+  return of ? { activation: 'gelu', of } : { activation: 'none', of: e };
 }
 
 /** A bias varies along the columns alone; a residual is as large as the result. */

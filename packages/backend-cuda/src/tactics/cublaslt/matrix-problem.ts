@@ -3,15 +3,14 @@
 import {
   type Dim,
   type DType,
-  dtypeInfo,
   type GroupView,
   type MemoryView,
   mulDims,
-  provablyDivisible,
   provablyEqual,
   provablyLessOrEqual,
 } from '@tensorwright/core';
 import { broadcastView } from '../../print/loop-space.js';
+import { alignmentOf } from '../alignment.js';
 import { geometryOf, pixelAxes } from '../contraction/conv-problem.js';
 import { dotProblem } from '../contraction/dot-problem.js';
 import type { Problem, Role } from '../contraction/problem.js';
@@ -171,14 +170,4 @@ function placeOf(down: Run, across: Run): Pick<Matrix, 'ld' | 'transposed'> | un
   if (plain !== undefined) return { ld: plain, transposed: false };
   const turned = along(across, down);
   return turned === undefined ? undefined : { ld: turned, transposed: true };
-}
-
-/** More than this changes nothing for the library. */
-const mostAlignment = 16;
-
-function alignmentOf(offset: Dim, dtype: DType): number {
-  const bytes = dtypeInfo(dtype).bits / 8;
-  let alignment = mostAlignment;
-  while (alignment > bytes && !provablyDivisible(offset, alignment / bytes)) alignment /= 2;
-  return alignment;
 }
