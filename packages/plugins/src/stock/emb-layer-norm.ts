@@ -1,10 +1,11 @@
 /** CustomEmbLayerNormPluginDynamic: the embeddings of BERT, summed and normalized, and the lengths that a mask says. */
 
-import { addDims, ceilDivDims, type Dim, mulDims, provablyEqual, readNumbers, type Tensor } from '@tensorwright/core';
+import { addDims, ceilDivDims, type Dim, mulDims, readNumbers, type Tensor } from '@tensorwright/core';
 import { type Field, field, type OptionalField } from '../fields.js';
 import { arg } from '../launch-argument.js';
 import type { Plugin, Shaped } from '../plugin.js';
 import { defineVersions } from './define-versions.js';
+import { checkExtents } from './extents.js';
 import { layerNormRows, normalizeRows, rowShape, rowTactics, weightsFor } from './layer-norm-rows.js';
 
 /** Added to the variance. */
@@ -26,7 +27,7 @@ struct Embedding {
   template <int V>
   TW_DEVICE static void add(Vec<float, V>& x, const T* from, int column) {
     if (!from) return;
-    const Vec<float, V> y = load_floats<V, true>(from + column);
+    const Vec<float, V> y = load_floats<true, V>(from + column);
 #pragma unroll
     for (int v = 0; v < V; ++v) x[v] += y[v];
   }
@@ -125,8 +126,7 @@ export const embLayerNormVersions: readonly EmbLayerNorm[] = defineVersions(['1'
     for (const [name, { dtype, dims }] of Object.entries<Shaped>(inputs)) {
       if (dtype !== 'int32') fail(`${name} is ${dtype}, expected int32`);
       if (dims.length !== 2) fail(`${name} must have rank 2: positions, sequences`);
-      if (!dims.every((d, axis) => provablyEqual(d, inputs.token_id.dims[axis]!)))
-        fail(`${name} and token_id must have the same shape`);
+      checkExtents(name, dims, inputs.token_id.dims, fail);
     }
     if (fields.full_mask !== 0) fail('full_mask must be 0');
     const { gamma, beta, tables } = weightsOf(fields);

@@ -6,6 +6,7 @@ import { disentangledAttentionVersions } from './disentangled-attention.js';
 import { efficientNmsOnnx } from './efficient-nms-onnx.js';
 import { efficientNms } from './efficient-nms.js';
 import { embLayerNormVersions } from './emb-layer-norm.js';
+import { fusedRotaryEmbedding } from './fused-rotary-embedding.js';
 import { groupNorm } from './group-norm.js';
 import { instanceNormVersions } from './instance-norm.js';
 import { multiscaleDeformableAttentionVersions } from './multiscale-deformable-attention.js';
@@ -19,6 +20,7 @@ export { disentangledAttention, disentangledAttentionVersions } from './disentan
 export { efficientNmsOnnx } from './efficient-nms-onnx.js';
 export { efficientNms } from './efficient-nms.js';
 export { embLayerNorm, embLayerNormVersions } from './emb-layer-norm.js';
+export { fusedRotaryEmbedding } from './fused-rotary-embedding.js';
 export { groupNorm } from './group-norm.js';
 export { instanceNorm, instanceNormVersions } from './instance-norm.js';
 export {
@@ -35,6 +37,7 @@ export const stockPlugins: readonly AnyPlugin[] = [
   efficientNms,
   efficientNmsOnnx,
   ...embLayerNormVersions,
+  fusedRotaryEmbedding,
   groupNorm,
   ...instanceNormVersions,
   ...skipLayerNormVersions,

@@ -1,6 +1,8 @@
 /** Layer normalization of rows that a plugin sums up on the fly: the kernels' text, and how many threads share a row. */
 
-import { type Dim, dtypeInfo, type DType, type Tensor, tensorFromNumbers, readNumbers } from '@tensorwright/core';
+import { type Dim, type DType, type Tensor, tensorFromNumbers, readNumbers } from '@tensorwright/core';
+import { floatAccess } from './float-access.js';
+import { widthOf } from './vector-access.js';
 
 /**
  * A plugin's source goes after it. `normalize_rows<V, N, Threads, Rows, E>` normalizes rows of E elements: `Threads`
@@ -8,35 +10,7 @@ import { type Dim, dtypeInfo, type DType, type Tensor, tensorFromNumbers, readNu
  * each; N = 0 reads the row again instead. `source.row(i).load<V, Aligned>(column)` gives V elements of a row as floats.
  * `block` counts the blocks of rows, γ and β are aligned to vectors; with `Aligned` the source and the output are.
  */
-export const layerNormRows = `
-template <int V, typename T>
-TW_DEVICE bool is_aligned(const T* pointer) {
-  return reinterpret_cast<u64>(pointer) % sizeof(Vec<T, V>) == 0;
-}
-
-template <int V, bool Aligned, typename T>
-TW_DEVICE Vec<float, V> load_floats(const T* from) {
-  Vec<T, V> x;
-  if constexpr (Aligned) {
-    x = load_vec<V>(from);
-  } else {
-#pragma unroll
-    for (int v = 0; v < V; ++v) x[v] = from[v];
-  }
-  return convert_vec<float>(x);
-}
-
-template <int V, bool Aligned, typename T>
-TW_DEVICE void store_floats(T* to, const Vec<float, V>& x) {
-  const Vec<T, V> y = convert_vec<T>(x);
-  if constexpr (Aligned) {
-    store_vec(to, y);
-  } else {
-#pragma unroll
-    for (int v = 0; v < V; ++v) to[v] = y[v];
-  }
-}
-
+export const layerNormRows: string = `${floatAccess}
 template <int Threads>
 TW_DEVICE float sum_of_row(float x) {
   if constexpr (Threads <= warp_size) return warp_reduce<Threads>(x, Sum());
@@ -49,7 +23,7 @@ TW_DEVICE void store_normalized(T* to, const Vec<float, V>& x, float inverse, co
   Vec<float, V> y;
 #pragma unroll
   for (int v = 0; v < V; ++v) y[v] = x[v] * inverse * float(gamma[v]) + float(beta[v]);
-  store_floats<V, Aligned>(to, y);
+  store_floats<Aligned>(to, y);
 }
 
 // The row in registers.
@@ -164,7 +138,7 @@ const manyRows = 1024;
 
 /** @param size elements of a row */
 export function rowShape(size: number, dtype: DType, rows: Dim, tactic: string): RowShape {
-  const vector = vectorWidth(size, dtype);
+  const vector = widthOf(dtype, size);
   const vectors = size / vector;
   const inWarp = (vectors / 32) * vector <= mostHeld;
   if (inWarp && (tactic === 'warp' || vectors <= 32)) {
@@ -175,13 +149,6 @@ export function rowShape(size: number, dtype: DType, rows: Dim, tactic: string):
   const threads = Math.min(512, Math.ceil(vectors / 32) * 32);
   const held = Math.ceil(vectors / threads);
   return { vector, held: held * vector <= mostHeld ? held : 0, threads, rows: 1 };
-}
-
-/** Elements of the widest load that whole rows consist of. */
-function vectorWidth(size: number, dtype: DType): number {
-  let width = 128 / dtypeInfo(dtype).bits;
-  while (size % width !== 0) width /= 2;
-  return width;
 }
 
 function powerOfTwoFrom(n: number): number {

@@ -1,10 +1,11 @@
 /** CustomSkipLayerNormPluginDynamic: layer normalization of a sum, as it ends each half of a transformer's block. */
 
-import { ceilDivDims, type Dim, productOf, provablyEqual, readNumbers, Tensor } from '@tensorwright/core';
+import { ceilDivDims, type Dim, productOf, readNumbers, Tensor } from '@tensorwright/core';
 import { field, type Field, type OptionalField } from '../fields.js';
 import { arg } from '../launch-argument.js';
 import type { Plugin } from '../plugin.js';
 import { defineVersions } from './define-versions.js';
+import { checkExtents } from './extents.js';
 import { layerNormRows, normalizeRows, rowShape, rowTactics, weightsFor } from './layer-norm-rows.js';
 
 /** Added to the variance. */
@@ -17,12 +18,12 @@ struct SkipSum {
 
   template <int V, bool Aligned>
   TW_DEVICE Vec<float, V> load(int column) const {
-    Vec<float, V> x = load_floats<V, Aligned>(input + column);
-    const Vec<float, V> y = load_floats<V, Aligned>(skip + column);
+    Vec<float, V> x = load_floats<Aligned, V>(input + column);
+    const Vec<float, V> y = load_floats<Aligned, V>(skip + column);
 #pragma unroll
     for (int v = 0; v < V; ++v) x[v] += y[v];
     if (bias) {
-      const Vec<float, V> z = load_floats<V, true>(bias + column);
+      const Vec<float, V> z = load_floats<true, V>(bias + column);
 #pragma unroll
       for (int v = 0; v < V; ++v) x[v] += z[v];
     }
@@ -75,7 +76,7 @@ type SkipLayerNorm = Plugin<
  * - `gamma`, `beta`: E elements each. `bias`: E elements; default: none. They are rounded to the dtype of the input.
  * - `type_id`, `ld`: accepted for TensorRT's sake; the input's dtype and γ's size say the same.
  *
- * Refused: shapes that differ, or are not known to be equal at build time; weights of unequal sizes.
+ * Refused: shapes that differ, weights of unequal sizes.
  *
  * Versions 1, 2, 5 and 6 of TensorRT's plugin (3, 4, 7 and 8 take interleaved int8). Source: Ba, Kiros and Hinton, Layer
  * Normalization, 2016; NVIDIA/TensorRT, plugin/skipLayerNormPlugin.
@@ -94,8 +95,7 @@ export const skipLayerNormVersions: readonly SkipLayerNorm[] = defineVersions(['
   infer({ inputs: { input, skip }, fields: { gamma, beta, bias }, fail }) {
     const { dtype, dims } = input;
     if (skip.dtype !== dtype) fail(`input is ${dtype}, skip is ${skip.dtype}`);
-    if (skip.dims.length !== dims.length || !dims.every((d, i) => provablyEqual(d, skip.dims[i]!)))
-      fail('input and skip must have the same shape');
+    checkExtents('skip', skip.dims, dims, fail);
     if (gamma.size === 0 || beta.size !== gamma.size || (bias.size !== 0 && bias.size !== gamma.size))
       fail(`gamma has ${String(gamma.size)} elements, beta ${String(beta.size)}, bias ${String(bias.size)}`);
     if (dims[hiddenAxis(dims, gamma.size)] !== gamma.size)

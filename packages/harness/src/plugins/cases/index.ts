@@ -6,6 +6,7 @@ import { pillarScatterCase } from './pillar-scatter.js';
 import { disentangledAttentionCase } from './disentangled-attention.js';
 import { efficientNmsCase, efficientNmsOnnxCase } from './efficient-nms.js';
 import { groupNormCase, instanceNormCase } from './channel-norms.js';
+import { fusedRotaryEmbeddingCase } from './fused-rotary-embedding.js';
 import { embLayerNormCase } from './emb-layer-norm.js';
 import { multiscaleDeformableAttentionCase } from './multiscale-deformable-attention.js';
 import { skipLayerNormCase } from './skip-layer-norm.js';
@@ -17,6 +18,7 @@ export const cases: readonly PluginCase[] = [
   efficientNmsCase,
   efficientNmsOnnxCase,
   embLayerNormCase,
+  fusedRotaryEmbeddingCase,
   groupNormCase,
   instanceNormCase,
   skipLayerNormCase,
