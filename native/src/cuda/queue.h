@@ -17,11 +17,10 @@ class Queue : public DeviceQueue {
   std::unique_ptr<Recording> record(const std::function<void()>& work) override;
   void play(Recording& recording) override;
   void fill(std::byte* data, size_t bytes, unsigned char value) override;
+  void copy(void* to, const void* from, size_t bytes) override;
   void mark(size_t slot) override;
   double nanoseconds(size_t from, size_t to) override;
 
-  // Within the device's memory.
-  void copy(void* to, const void* from, size_t bytes);
   // From the host's memory, which the caller may change at once.
   void upload(void* to, const void* from, size_t bytes);
   // To the host's memory, where the bytes are after synchronize().

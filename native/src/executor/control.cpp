@@ -29,9 +29,9 @@ Tensor dense(DType dtype, std::span<const int64_t> dims, void* data) {
 // A body's outputs become the step's: straight into their memory where that is dense.
 class ControlState::BranchSink : public OutputSink {
  public:
-  BranchSink(Frame& parent, std::vector<Block>& blocks, size_t outputs)
-      : parent_(parent), blocks_(blocks), copies_(outputs, nullptr) {
-    if (blocks_.size() < outputs) blocks_.resize(outputs);
+  BranchSink(Frame& parent, bool device, std::vector<Room>& rooms, size_t outputs)
+      : parent_(parent), device_(device), rooms_(rooms), copies_(outputs, nullptr) {
+    if (rooms_.size() < outputs) rooms_.resize(outputs);
   }
   std::byte* place(size_t output, DType dtype, std::span<const int64_t> dims, size_t bytes) override {
     Tensor& t = parent_.place_output(output, dims);
@@ -39,22 +39,26 @@ class ControlState::BranchSink : public OutputSink {
       throw Error(Code::kDTypeMismatch,
                   "output " + std::to_string(output) + " of a body has another dtype than the step's");
     if (t.contiguous()) return t.as<std::byte>();
+    if (device_) throw Error(Code::kUnsupported, "an output on a device that is not dense");
     copies_[output] = &t;
-    return blocks_[output].reserve(bytes);
+    return rooms_[output].reserve({}, false, bytes);
   }
+  bool on_device(size_t) const override { return device_; }
   void copy_strided() {
     for (size_t i = 0; i < copies_.size(); ++i)
-      if (copies_[i]) copy_elements(dense(copies_[i]->dtype, dims_of(*copies_[i]), blocks_[i].data()), *copies_[i]);
+      if (copies_[i]) copy_elements(dense(copies_[i]->dtype, dims_of(*copies_[i]), rooms_[i].data()), *copies_[i]);
   }
 
  private:
   Frame& parent_;
-  std::vector<Block>& blocks_;
+  const bool device_;
+  std::vector<Room>& rooms_;
   std::vector<Tensor*> copies_;
 };
 
-// The outputs of one iteration: `leading` (a condition) and carried values, each in one of two blocks by turns because
-// the other still holds its predecessor, then scan outputs.
+// The outputs of one iteration: `leading` (a condition) and carried values, each in one of two rooms by turns because
+// the other still holds its predecessor, then scan outputs. On a device each of those is made in a room of its own, at
+// an address that recordings can hold, and gathered from there.
 class ControlState::IterationSink : public OutputSink {
  public:
   // What has been gathered of one scan output: the iterations' elements one after the other.
@@ -64,11 +68,15 @@ class ControlState::IterationSink : public OutputSink {
     DType dtype = DType::kFloat32;
   };
 
-  IterationSink(std::vector<Block>& blocks, size_t kept, size_t scans) : gathered(scans), blocks_(blocks), kept_(kept) {
-    if (blocks_.size() < 2 * kept + scans) blocks_.resize(2 * kept + scans);
+  IterationSink(const Program& body, const DeviceSide& side, std::vector<Room>& rooms, size_t kept, size_t scans)
+      : gathered(scans), body_(body), side_(side), rooms_(rooms), kept_(kept) {
+    if (rooms_.size() < 2 * (kept + scans)) rooms_.resize(2 * (kept + scans));
+  }
+  bool on_device(size_t output) const override {
+    return body_.values()[static_cast<size_t>(body_.outputs()[output])].on_device;
   }
   std::byte* place(size_t output, DType dtype, std::span<const int64_t> dims, size_t bytes) override {
-    if (output < kept_) return blocks_[2 * output + turn_].reserve(bytes);
+    if (output < kept_) return rooms_[2 * output + turn_].reserve(side_, on_device(output), bytes);
     const size_t scan = output - kept_;
     Gathered& g = gathered[scan];
     if (iteration_ == 0) {
@@ -80,39 +88,58 @@ class ControlState::IterationSink : public OutputSink {
       throw Error(Code::kShapeMismatch,
                   "scan output " + std::to_string(scan) + " changes its shape: " + dims_text(dims));
     }
-    Block& block = blocks_[2 * kept_ + scan];
-    if (g.used + bytes > block.capacity()) block.reserve(std::max(g.used + bytes, g.used * 2), g.used);
-    std::byte* at = block.reserve(1) + g.used;
-    g.used += bytes;
-    return at;
+    if (on_device(output)) return rooms_[2 * kept_ + gathered.size() + scan].reserve(side_, true, bytes);
+    return append(scan);
+  }
+  // After an iteration on a device.
+  void gather() {
+    for (size_t scan = 0; scan < gathered.size(); ++scan) {
+      if (!on_device(kept_ + scan)) continue;
+      const std::byte* const made = rooms_[2 * kept_ + gathered.size() + scan].data();
+      side_.queue->copy(append(scan), made, gathered[scan].bytes);
+    }
   }
   void next() {
     turn_ ^= 1;
     ++iteration_;
   }
-  std::byte* scan_data(size_t scan) { return blocks_[2 * kept_ + scan].reserve(1); }
+  std::byte* scan_data(size_t scan) { return rooms_[2 * kept_ + scan].reserve(side_, on_device(kept_ + scan), 1); }
   void trim() {
     // What one run with many iterations needed would otherwise stay for good.
     constexpr size_t kKept = size_t{16} << 20;
-    for (size_t i = 2 * kept_; i < blocks_.size(); ++i)
-      if (blocks_[i].capacity() > kKept) blocks_[i].reset();
+    for (size_t i = 2 * kept_; i < 2 * kept_ + gathered.size(); ++i)
+      if (rooms_[i].capacity() > kKept) rooms_[i].reset();
   }
 
   std::vector<Gathered> gathered;
 
  private:
-  std::vector<Block>& blocks_;
+  // Room for one more element behind those that have been gathered.
+  std::byte* append(size_t scan) {
+    Gathered& g = gathered[scan];
+    Room& room = rooms_[2 * kept_ + scan];
+    const size_t wanted = g.used + g.bytes > room.capacity() ? std::max(g.used + g.bytes, g.used * 2) : 1;
+    std::byte* const at = room.reserve(side_, on_device(kept_ + scan), wanted, g.used) + g.used;
+    g.used += g.bytes;
+    return at;
+  }
+
+  const Program& body_;
+  const DeviceSide& side_;
+  std::vector<Room>& rooms_;
   size_t kept_, turn_ = 0;
   int64_t iteration_ = 0;
 };
 
 ControlState::ControlState(const ProgramStep& step, Frame& parent)
-    : step_(step), parent_(parent), bodies_(step.programs.size()) {}
+    : step_(step), parent_(parent), bodies_(step.programs.size()) {
+  if (step.on_device) side_ = {parent.program().device(), parent.queue().get()};
+}
 
 Frame& ControlState::body(size_t program) {
   if (!bodies_[program])
-    bodies_[program] = std::make_unique<Frame>(step_.programs[program], parent_.pool(),
-                                                parent_.frame_options());
+    bodies_[program] =
+        std::make_unique<Frame>(step_.programs[program], parent_.pool(), parent_.frame_options(), parent_.queue());
   return *bodies_[program];
 }
 
@@ -127,7 +154,14 @@ void ControlState::run(std::span<const Tensor> inputs, std::span<Tensor> outputs
   }
 }
 
-Tensor ControlState::arranged(size_t index, const Tensor& tensor, const Program& program) {
+void ControlState::copy(const Tensor& from, const Tensor& to) const {
+  if (!to.on_device) return copy_elements(from, to);
+  if (!from.contiguous() || !to.contiguous())
+    throw Error(Code::kUnsupported, "values of a device that are not dense");
+  side_.queue->copy(to.data, from.data, dense_bytes(to));
+}
+
+Tensor ControlState::arranged(size_t index, const Tensor& tensor, const Program& program, bool steady) {
   if (tensor.rank < 0) return tensor;
   const ProgramValue& v = program.values()[static_cast<size_t>(program.inputs()[index])];
   Tensor wanted = tensor;
@@ -137,13 +171,16 @@ Tensor ControlState::arranged(size_t index, const Tensor& tensor, const Program&
     set_dense(wanted, dims_of(tensor), v.order, v.name.c_str());
   bool same = true;
   for (int a = 0; a < tensor.rank; ++a) same = same && (tensor.dims[a] == 1 || tensor.strides[a] == wanted.strides[a]);
-  if (same || tensor.count() == 0) {
+  // Of a device's memory blocks, which kernels rely on.
+  constexpr uintptr_t kAlignment = 256;
+  const bool moved = tensor.on_device && (steady || reinterpret_cast<uintptr_t>(tensor.data) % kAlignment);
+  if ((same && !moved) || tensor.count() == 0) {
     wanted.data = tensor.data;
     return wanted;
   }
   if (staging_.size() <= index) staging_.resize(index + 1);
-  wanted.data = staging_[index].reserve(dense_bytes(wanted));
-  copy_elements(tensor, wanted);
+  wanted.data = staging_[index].reserve(side_, tensor.on_device, dense_bytes(wanted));
+  copy(tensor, wanted);
   return wanted;
 }
 
@@ -164,7 +201,7 @@ void ControlState::run_if(std::span<const Tensor> inputs, std::span<Tensor> outp
   Frame& frame = body(truth(inputs[0], "the condition") ? 0 : 1);
   std::vector<Tensor> captures;
   for (size_t i = 1; i < inputs.size(); ++i) captures.push_back(arranged(i - 1, inputs[i], frame.program()));
-  BranchSink sink(parent_, blocks_, outputs.size());
+  BranchSink sink(parent_, step_.on_device, rooms_, outputs.size());
   frame.run(captures, parent_.symbols(), sink, parent_.options());
   sink.copy_strided();
 }
@@ -176,7 +213,7 @@ void ControlState::deliver_carried(std::span<const Tensor> values, size_t carrie
     Tensor& out = parent_.place_output(i, dims_of(values[i]));
     if (out.dtype != values[i].dtype)
       throw Error(Code::kDTypeMismatch, "carried value " + std::to_string(i) + " changes its dtype");
-    copy_elements(values[i], out);
+    copy(values[i], out);
   }
 }
 
@@ -199,12 +236,13 @@ void ControlState::run_loop(std::span<const Tensor> inputs) {
     if (inputs[i].rank < 0) throw Error(Code::kInvalidArgument, "input " + std::to_string(i) + " is missing");
     values.push_back(arranged(i, inputs[i], program));
   }
-  IterationSink sink(blocks_, 1 + carried, scans);
+  IterationSink sink(program, side_, rooms_, 1 + carried, scans);
   for (; iteration < limit && go_on; ++iteration) {
     check_iteration(iteration);
     frame.run(values, parent_.symbols(), sink, parent_.options());
     go_on = truth(frame.output(0), "the condition");
     for (size_t i = 0; i < carried; ++i) values[2 + i] = arranged(2 + i, frame.output(1 + i), program);
+    sink.gather();
     sink.next();
   }
   deliver_carried(std::span(values).subspan(2), carried);
@@ -225,7 +263,9 @@ void ControlState::run_loop(std::span<const Tensor> inputs) {
     Tensor& out = parent_.place_output(output, dims);
     if (out.dtype != g.dtype)
       throw Error(Code::kDTypeMismatch, "scan output " + std::to_string(k) + " has another dtype than the step's");
-    copy_elements(dense(out.dtype, dims, sink.scan_data(k)), out);
+    Tensor all = dense(out.dtype, dims, sink.scan_data(k));
+    all.on_device = out.on_device;
+    copy(all, out);
   }
   sink.trim();
 }
@@ -268,7 +308,7 @@ void ControlState::run_scan(std::span<const Tensor> inputs) {
   }
   for (size_t i = carried + scanned; i < inputs.size(); ++i) values.push_back(arranged(i, inputs[i], program));
 
-  IterationSink sink(blocks_, carried, scans);
+  IterationSink sink(program, side_, rooms_, carried, scans);
   std::vector<Tensor> stacked(scans);
   for (int64_t t = 0; t < length; ++t) {
     check_iteration(t);
@@ -282,7 +322,7 @@ void ControlState::run_scan(std::span<const Tensor> inputs) {
       element.rank = whole.rank - 1;
       const int64_t at = listed("scanInputDirections", k) ? length - 1 - t : t;
       element.data = whole.as<std::byte>() + at * whole.strides[axes[k]] * info(whole.dtype).bits / 8;
-      values[carried + k] = arranged(carried + k, element, program);
+      values[carried + k] = arranged(carried + k, element, program, true);
     }
     frame.run(values, parent_.symbols(), sink, parent_.options());
     for (size_t i = 0; i < carried; ++i) values[i] = arranged(i, frame.output(i), program);
@@ -303,7 +343,7 @@ void ControlState::run_scan(std::span<const Tensor> inputs) {
         if (b != axis) into.strides[a++] = stacked[k].strides[b];
       const int64_t at = listed("scanOutputDirections", k) ? length - 1 - t : t;
       into.data = stacked[k].as<std::byte>() + at * stacked[k].strides[axis] * info(into.dtype).bits / 8;
-      copy_elements(element, into);
+      copy(element, into);
     }
     sink.next();
   }
@@ -328,9 +368,14 @@ void ControlState::add_memory(MemoryUse& use) const {
     use.arena += nested.arena;
     use.heap += nested.heap;
     use.workspace += nested.workspace;
+    use.device += nested.device;
   }
-  for (const auto* list : {&staging_, &blocks_})
-    for (const Block& block : *list) use.heap += block.capacity();
+  for (const auto* list : {&staging_, &rooms_}) {
+    for (const Room& room : *list) {
+      use.heap += room.capacity();
+      use.device += room.device_bytes();
+    }
+  }
 }
 
 }  // namespace tw

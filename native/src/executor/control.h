@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "executor/frame.h"
+#include "executor/room.h"
 
 namespace tw {
 
@@ -25,8 +26,10 @@ class ControlState {
   void run_scan(std::span<const Tensor> inputs);
 
   Frame& body(size_t program);
-  // The tensor as input `index` of the body wants it: itself, or a copy in another order of axes.
-  Tensor arranged(size_t index, const Tensor& tensor, const Program& body);
+  // The tensor as input `index` of the body wants it: itself, or a copy in another order of axes. On a device a copy
+  // also where kernels would find it on an odd address; `steady`: always, so that what is recorded can be played again.
+  Tensor arranged(size_t index, const Tensor& tensor, const Program& body, bool steady = false);
+  void copy(const Tensor& from, const Tensor& to) const;
   // A one-element input of the body, of the rank the body declares.
   Tensor scalar_input(size_t index, DType dtype, void* data, const Program& body) const;
   void check_iteration(int64_t iteration) const;
@@ -36,8 +39,9 @@ class ControlState {
   const ProgramStep& step_;
   Frame& parent_;
   std::vector<std::unique_ptr<Frame>> bodies_;
-  std::vector<Block> staging_;  // by body input: copies made by arranged()
-  std::vector<Block> blocks_;   // of the sinks
+  DeviceSide side_;            // where the step is one of a device
+  std::vector<Room> staging_;  // by body input: copies made by arranged()
+  std::vector<Room> rooms_;    // of the sinks
 };
 
 }  // namespace tw

@@ -54,6 +54,8 @@ class DeviceQueue {
   virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
   virtual void play(Recording& recording) = 0;
   virtual void fill(std::byte* data, size_t bytes, unsigned char value) = 0;
+  // Within the device's memory.
+  virtual void copy(void* to, const void* from, size_t bytes) = 0;
   // Host memory that copies pass through, in bytes.
   virtual size_t staging_bytes() const = 0;
   // A point in the queue, to be measured from.

@@ -11,7 +11,8 @@
 
 namespace tw {
 
-Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOptions options)
+Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOptions options,
+             std::shared_ptr<DeviceQueue> queue)
     : program_(std::move(program)), pool_(pool), frame_options_(options) {
   const Program& p = *program_;
   expressions_.resize(p.expressions().size());
@@ -30,7 +31,9 @@ Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOpti
     if (!p.start_symbol(static_cast<int>(i))) late_symbols_.push_back(i);
   if (options.poison) poison_ranges_ = poison_ranges(p, false);
   if (!p.device()) return;
-  queue_ = p.device()->make_queue();
+  // What a body leaves for the host is read as soon as it has run.
+  waits_ = !queue || p.host_results();
+  queue_ = queue ? std::move(queue) : p.device()->make_queue();
   for (DeviceBlock* block : {&device_arena_, &device_static_heap_, &device_workspace_}) *block = DeviceBlock(p.device());
   device_blocks_.resize(p.values().size());
   if (options.poison) device_poison_ranges_ = poison_ranges(p, true);
@@ -72,6 +75,8 @@ void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclo
   }
   if (!p.exchanges().empty()) exchange(inputs);
   apply_patches();
+  roaming_.clear();
+  for (const int v : p.roaming()) roaming_.push_back(values_[static_cast<size_t>(v)].as<std::byte>());
   if (!again) {
     for (const ProgramStep& step : p.steps()) {
       if (step.dynamic) continue;
@@ -107,7 +112,7 @@ void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
         run_named(s++, context);
       }
     }
-    wait_for_device();
+    if (waits_) wait_for_device();
   } catch (...) {
     // Queued copies may still touch memory of the caller.
     try {
@@ -150,15 +155,16 @@ void Frame::run_named(size_t s, KernelContext& context) {
 
 void Frame::run_step(const ProgramStep& step, KernelContext& context) {
   if (step.kind == StepKind::kForeign) throw Error(Code::kInvalidArgument, "runs on another backend");
-  if (!step.on_device) wait_for_device();
+  // Conditions and trip counts are the host's.
+  if (!step.on_device || step.kind == StepKind::kIf || step.kind == StepKind::kLoop) wait_for_device();
   if (step.dynamic) {
     resolve_step(step, false);
     prepare_kernel(step);
   }
   context.workspace = step.on_device ? device_workspace_.data() : workspace_.data();
   if (frame_options_.poison && workspace_.data()) std::fill_n(workspace_.data(), workspace_.capacity(), std::byte{0xFF});
+  device_busy_ = device_busy_ || step.on_device;
   if (step.kind == StepKind::kKernel) {
-    device_busy_ = device_busy_ || step.on_device;
     step.kernel->run(context, inputs_of(step), outputs_of(step));
   } else {
     auto& state = control_[step_];
@@ -191,7 +197,8 @@ void Frame::finish() {
     Tensor& out = outputs_[i];
     out.set_row_major();
     out.data = sink_->place(i, out.dtype, dims_of(out), dense_bytes(out));
-    copy_elements(values_[value], out);
+    if (v.on_device) queue_->copy(out.data, values_[value].data, dense_bytes(out));
+    else copy_elements(values_[value], out);
   }
   heap_.end_run();
 }

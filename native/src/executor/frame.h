@@ -31,6 +31,8 @@ class OutputSink {
     (void)output;
     return nullptr;
   }
+  // Whether what place() gives is a device's.
+  virtual bool on_device(size_t output) const { return device_memory(output) != nullptr; }
 };
 
 struct StepProfile {
@@ -58,7 +60,9 @@ class ControlState;
 
 class Frame : private OutputAllocator {
  public:
-  Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOptions options);
+  // `queue`: of the frame around this one, which then waits for what both queue; null: one of its own.
+  Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOptions options,
+        std::shared_ptr<DeviceQueue> queue = nullptr);
   ~Frame() override;
 
   // Binds the inputs, which must be dense in the order their values have (rank -1: not given), and resolves all that
@@ -95,6 +99,7 @@ class Frame : private OutputAllocator {
   // For control steps.
   ThreadPool& pool() const { return pool_; }
   const FrameOptions& frame_options() const { return frame_options_; }
+  const std::shared_ptr<DeviceQueue>& queue() const { return queue_; }
   const RunOptions& options() const { return *options_; }
   // Memory for an output of the running step: where the plan has it, or the allocator's. Not contiguous in general.
   Tensor& place_output(size_t index, std::span<const int64_t> dims);
@@ -103,10 +108,11 @@ class Frame : private OutputAllocator {
   int64_t planned_extent(const ProgramOperand& operand, size_t axis) const;
 
  private:
-  // What was recorded for these dims of the inputs, with these exchanges.
+  // What was recorded for these dims of the inputs and symbols from around, with these exchanges, and with these
+  // inputs and outputs in the device's memory.
   struct Recorded {
-    std::vector<int64_t> input_dims;
-    std::vector<std::byte*> exchanged;
+    std::vector<int64_t> input_dims, enclosing;
+    std::vector<std::byte*> exchanged, roaming;
     int runs = 0;
     std::vector<std::unique_ptr<Recording>> ranges;
   };
@@ -170,7 +176,8 @@ class Frame : private OutputAllocator {
   std::vector<Patch> patches_;  // operands of static steps on inputs and direct outputs, which move between runs
 
   // Of the device, where the program has one.
-  std::unique_ptr<DeviceQueue> queue_;
+  std::shared_ptr<DeviceQueue> queue_;
+  bool waits_ = true;  // at the end of its steps
   DeviceBlock device_arena_, device_static_heap_, device_workspace_;
   std::vector<DeviceBlock> device_blocks_;  // the one each dynamic heap value has
   bool device_busy_ = false;
@@ -180,6 +187,7 @@ class Frame : private OutputAllocator {
   std::vector<std::byte*> homes_;  // and where the value lies otherwise
   std::vector<std::vector<std::byte*>> seen_exchanges_;  // of late
   std::vector<char> skipped_;      // transfers that an exchange makes needless
+  std::vector<std::byte*> roaming_;  // where inputs and outputs on the device are in this run
 
   Block arena_, static_heap_, workspace_;
   HeapPool heap_;                 // of dynamic values

@@ -17,12 +17,13 @@ std::shared_ptr<const Program> ProgramCompiler::compile() {
   upload_constants();
   for (size_t i = 0; i < from_.steps.size(); ++i) make(i);
   recordable();
+  roaming();
   return program_;
 }
 
 std::shared_ptr<const Program> Program::create(ProgramDescription description, std::shared_ptr<const Weights> weights,
-                                               int device) {
-  return ProgramCompiler(std::move(description), std::move(weights), device).compile();
+                                               int device, bool body) {
+  return ProgramCompiler(std::move(description), std::move(weights), device, body).compile();
 }
 
 }  // namespace tw

@@ -84,9 +84,10 @@ struct Exchange {
 class Program {
  public:
   // Throws kInvalidPlan naming the field.
-  // `device`: the index of the one that steps of a device run on.
+  // `device`: the index of the one that steps of a device run on. `body`: of a control step, whose outputs may lie in
+  // the device's memory.
   static std::shared_ptr<const Program> create(ProgramDescription description, std::shared_ptr<const Weights> weights,
-                                               int device = 0);
+                                               int device = 0, bool body = false);
 
   std::span<const SymbolDescription> symbols() const { return symbols_; }
   std::span<const std::pair<int, int>> inherits() const { return inherits_; }
@@ -102,6 +103,10 @@ class Program {
   const std::shared_ptr<Device>& device() const { return device_; }  // null: all runs on the processor
   std::span<const RecordableSteps> recordable() const { return recordable_; }
   std::span<const Exchange> exchanges() const { return exchanges_; }
+  // Values in the device's memory that the caller places anew for each run: inputs, and outputs of known shape.
+  std::span<const int> roaming() const { return roaming_; }
+  // Whether steps make an output that lies in the host's memory.
+  bool host_results() const { return host_results_; }
   // Of the device's memory: constants, which all frames share.
   size_t device_constant_bytes() const { return device_constants_.capacity(); }
   size_t arena_bytes() const { return arena_bytes_; }
@@ -133,6 +138,8 @@ class Program {
   DeviceBlock device_constants_;
   std::vector<RecordableSteps> recordable_;
   std::vector<Exchange> exchanges_;
+  std::vector<int> roaming_;
+  bool host_results_ = false;
   size_t arena_bytes_ = 0, device_arena_bytes_ = 0, tensors_ = 0, dims_elements_ = 0;
 };
 

@@ -9,8 +9,8 @@ namespace tw {
 
 class ProgramCompiler {
  public:
-  ProgramCompiler(ProgramDescription description, std::shared_ptr<const Weights> weights, int device)
-      : from_(std::move(description)), program_(new Program), device_(device) {
+  ProgramCompiler(ProgramDescription description, std::shared_ptr<const Weights> weights, int device, bool body)
+      : from_(std::move(description)), program_(new Program), device_(device), body_(body) {
     program_->weights_ = std::move(weights);
   }
 
@@ -38,15 +38,18 @@ class ProgramCompiler {
   void dynamics();
   void recordable();
   void exchanges();
+  void roaming();
   // program_kernels.cpp
   void upload_constants();
   Tensor known(const ProgramOperand& o, const std::string& where) const;
   void make(size_t i);
   void bodies(size_t i);
+  static void body_memory(const ProgramStep& step, const Program& body);
 
   ProgramDescription from_;
   std::shared_ptr<Program> program_;
   const int device_;
+  const bool body_;
 };
 
 // What every part says of a plan it cannot take.

@@ -21,8 +21,9 @@ void ProgramCompiler::upload_constants() {
     v.device_offset = bytes;
     bytes += (v.bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
   }
+  const bool any = std::any_of(p.values_.begin(), p.values_.end(), [](const ProgramValue& v) { return v.on_device; });
+  if (any && !p.device_) p.device_ = open_device(device_);
   if (bytes == 0) return;
-  if (!p.device_) p.device_ = open_device(device_);
   p.device_constants_ = DeviceBlock(p.device_);
   p.device_constants_.reserve(bytes);
   for (const ProgramValue& v : p.values_)
@@ -86,7 +87,7 @@ void ProgramCompiler::bodies(size_t i) {
   for (size_t k = 0; k < from.programs.size(); ++k) {
     const std::string where = at("programs", k);
     try {
-      auto body = Program::create(std::move(from.programs[k]), program_->weights_, device_);
+      auto body = Program::create(std::move(from.programs[k]), program_->weights_, device_, true);
       if (!body->native()) invalid("segments", "every step of a body must be native");
       for (size_t b = 0; b < body->inherits().size(); ++b)
         index_in(body->inherits()[b].second, program_->symbols_.size(), at("inherits", b) + "[1]",
@@ -119,6 +120,7 @@ void ProgramCompiler::bodies(size_t i) {
     for (const auto& body : step.programs) {
       expect("inputs", step.inputs.size(), body->inputs().size() + 1);
       expect("outputs", step.outputs.size(), body->outputs().size());
+      body_memory(step, *body);
     }
     return;
   }
@@ -134,6 +136,23 @@ void ProgramCompiler::bodies(size_t i) {
   expect("body inputs", body.inputs().size(), step.inputs.size());
   expect("outputs", step.outputs.size(), carried + scans);
   expect("body outputs", body.outputs().size(), (leading ? 1 : 0) + carried + scans);
+  body_memory(step, body);
+}
+
+// What a body takes and gives lies where its step works; the number of the iteration and conditions are the host's.
+void ProgramCompiler::body_memory(const ProgramStep& step, const Program& body) {
+  const bool loop = step.kind == StepKind::kLoop;
+  const auto expect = [&](const char* list, std::span<const int> values, size_t on_host) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      const ProgramValue& v = body.values()[static_cast<size_t>(values[i])];
+      if (v.on_device != (step.on_device && i >= on_host))
+        throw Error(Code::kInvalidPlan, "body " + at(list, i) + " lies in the other memory");
+      if (v.on_device && !v.order.empty())
+        throw Error(Code::kInvalidPlan, "body " + at(list, i) + " is on a device and not row-major");
+    }
+  };
+  expect("inputs", body.inputs(), loop ? 2 : 0);
+  expect("outputs", body.outputs(), loop ? 1 : 0);
 }
 
 }  // namespace tw

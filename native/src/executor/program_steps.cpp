@@ -34,9 +34,8 @@ void ProgramCompiler::segments() {
     for (int64_t k = s.begin; k < s.end; ++k) {
       ProgramStep& step = p.steps_[static_cast<size_t>(k)];
       step.on_device = on_device;
-      step.kind = on_device                       ? StepKind::kKernel
-                  : s.backend == kNativeBackend ? kind_of(from_.steps[static_cast<size_t>(k)].kernel)
-                                                  : StepKind::kForeign;
+      step.kind = on_device || s.backend == kNativeBackend ? kind_of(from_.steps[static_cast<size_t>(k)].kernel)
+                                                           : StepKind::kForeign;
     }
   }
   if (static_cast<size_t>(end) != p.steps_.size()) invalid("segments", "step " + std::to_string(end) + " is in none");
@@ -106,9 +105,11 @@ void ProgramCompiler::memory(const ProgramStep& step, const std::string& kernel,
     invalid(where + ".value", value.name + " lies in the other memory");
 }
 
-// A launch begins with its code and its numbers, calls of libraries and extents with their numbers.
+// A launch begins with its code and its numbers, calls of libraries and extents with their numbers, control steps with
+// a condition and a trip count.
 size_t ProgramCompiler::host_inputs(const std::string& kernel) {
-  return kernel == "launch" ? 2 : kernel == "cublaslt" || kernel == "cudnn" || kernel == "extents" ? 1 : 0;
+  if (kernel == "launch" || kernel == "loop") return 2;
+  return kernel == "cublaslt" || kernel == "cudnn" || kernel == "extents" || kernel == "if" ? 1 : 0;
 }
 
 void ProgramCompiler::touch(ProgramValue& value, size_t step) {
@@ -120,12 +121,14 @@ void ProgramCompiler::liveness() {
   for (size_t i = 0; i < program_->outputs_.size(); ++i) {
     ProgramValue& v = program_->values_[static_cast<size_t>(program_->outputs_[i])];
     // What comes from a device goes where it is wanted, wherever the plan has a place for it.
-    if (v.storage == Storage::kArena && v.tensor && v.order.empty() && v.only_transferred && v.direct_output < 0)
+    if (v.storage == Storage::kArena && v.tensor && v.order.empty() && (v.only_transferred || v.on_device) &&
+        v.direct_output < 0)
       v.direct_output = static_cast<int>(i);
     // It is delivered in place, or copied by the host.
     if (v.storage == Storage::kInput || v.direct_output != static_cast<int>(i)) v.only_transferred = false;
-    if (v.on_device) invalid(at("outputs", i), "outputs are in the host's memory");
+    if (v.on_device && !body_) invalid(at("outputs", i), "outputs are in the host's memory");
     const bool made = v.storage == Storage::kArena || v.storage == Storage::kHeap;
+    program_->host_results_ = program_->host_results_ || (made && !v.on_device);
     if (made && v.tensor && v.first_step < 0) invalid(at("outputs", i), "no step writes " + v.name);
     v.last_step = static_cast<int>(program_->steps_.size());
   }
@@ -167,7 +170,9 @@ void ProgramCompiler::dynamics() {
 
 void ProgramCompiler::recordable() {
   Program& p = *program_;
-  const auto fits = [](const ProgramStep& s) { return s.on_device && !s.dynamic && s.kernel->recordable(); };
+  const auto fits = [](const ProgramStep& s) {
+    return s.on_device && !s.dynamic && s.kernel && s.kernel->recordable();
+  };
   for (size_t begin = 0; begin < p.steps_.size(); ++begin) {
     if (!fits(p.steps_[begin])) continue;
     size_t end = begin;
@@ -175,6 +180,15 @@ void ProgramCompiler::recordable() {
     p.steps_[begin].range = static_cast<int>(p.recordable_.size());
     p.recordable_.push_back({begin, end});
     begin = end;
+  }
+}
+
+void ProgramCompiler::roaming() {
+  Program& p = *program_;
+  for (size_t i = 0; i < p.values_.size(); ++i) {
+    const ProgramValue& v = p.values_[i];
+    if (v.on_device && !v.dynamic && (v.storage == Storage::kInput || v.direct_output >= 0))
+      p.roaming_.push_back(static_cast<int>(i));
   }
 }
 
@@ -196,7 +210,7 @@ void ProgramCompiler::exchanges() {
     const bool out = to.direct_output >= 0 && !to.on_device && to.only_transferred;
     const auto value = static_cast<size_t>(in ? step.outputs[0].value : step.inputs[0].value);
     ProgramValue& v = p.values_[value];
-    const bool own = v.on_device && (v.storage == Storage::kArena || v.storage == Storage::kHeap);
+    const bool own = v.on_device && (v.storage == Storage::kArena || v.storage == Storage::kHeap) && v.direct_output < 0;
     if (in == out || !own || v.exchangeable || (in && writers[value] != 1)) continue;
     v.exchangeable = true;
     p.exchanges_.push_back({s, value, in ? static_cast<int>(from.index) : -1, out ? to.direct_output : -1});

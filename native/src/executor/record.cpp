@@ -21,14 +21,17 @@ class Restored {
 
 }  // namespace
 
-// The record for the present dims and exchanges. Few are kept: each holds memory of the device.
+// The record for the present dims and addresses. Few are kept: each holds memory of the device.
 Frame::Recorded& Frame::recorded() {
   constexpr size_t kMost = 8;
   auto it = std::find_if(recorded_.begin(), recorded_.end(),
-                         [&](const Recorded& r) { return r.input_dims == input_dims_ && r.exchanged == exchanged_; });
+                         [&](const Recorded& r) {
+                           return r.input_dims == input_dims_ && r.enclosing == enclosing_ &&
+                                  r.exchanged == exchanged_ && r.roaming == roaming_;
+                         });
   if (it == recorded_.end()) {
     if (recorded_.size() == kMost) recorded_.erase(recorded_.begin());
-    recorded_.push_back({input_dims_, exchanged_, 0, {}});
+    recorded_.push_back({input_dims_, enclosing_, exchanged_, roaming_, 0, {}});
     recorded_.back().ranges.resize(program_->recordable().size());
   } else {
     std::rotate(it, it + 1, recorded_.end());
@@ -60,7 +63,7 @@ DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& option
   size_t covered = 0, transfers = 0;
   for (const auto& [begin, end] : ranges) covered += end - begin;
   for (const ProgramStep& step : program_->steps())
-    transfers += step.on_device && !step.dynamic && !step.kernel->recordable() ? 1 : 0;
+    transfers += step.on_device && !step.dynamic && step.kernel && !step.kernel->recordable() ? 1 : 0;
   times.complete = covered + transfers == program_->steps().size();
   options_ = &options;
   queue_->enter();

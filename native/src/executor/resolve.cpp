@@ -230,7 +230,7 @@ std::byte* Frame::memory_for(size_t value) {
     const auto output = static_cast<size_t>(v.direct_output);
     placed_[output] = 1;
     std::byte* const place = sink_->place(output, v.dtype, dims_of(values_[value]), capacity_[value]);
-    values_[value].on_device = sink_->device_memory(output) != nullptr;
+    values_[value].on_device = sink_->on_device(output);
     return place;
   }
   if (v.on_device) {

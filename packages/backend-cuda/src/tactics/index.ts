@@ -8,6 +8,7 @@ import { linearAttention } from './attention-linear.js';
 import { attentionScores } from './attention-scores.js';
 import { attention } from './attention.js';
 import { contraction } from './contraction.js';
+import { control } from './control.js';
 import { cublaslt } from './cublaslt.js';
 import { cudnn } from './cudnn.js';
 import { cumulative } from './cumulative.js';
@@ -49,6 +50,7 @@ export const tactics: readonly Tactic[] = [
   attentionScores,
   linearAttention,
   rotary,
+  control,
   ...operatorTactics,
   provided,
   libraryTactic('cuda', refuseOperands),

@@ -115,9 +115,15 @@ function refusesControl(node: Node, backend: Backend, backendOf: ReadonlyMap<Nod
   if (reason !== undefined || backend.name === 'reference') return reason;
   for (const region of node.regions) {
     for (const inner of topologicalOrder(region)) {
-      if (needsTactic(inner) && backendOf.get(inner) !== backend)
+      if (needsTactic(inner) && !mayHold(backend, backendOf.get(inner)))
         return `its body holds ${inner.op}, which this backend does not run`;
     }
   }
   return undefined;
+}
+
+/** The native executor carries values between the memories of its backends, inside of bodies too. */
+function mayHold(backend: Backend, inner: Backend | undefined): boolean {
+  if (inner === backend) return true;
+  return backend.memory !== undefined && !backend.createExecutor && inner !== undefined && !inner.createExecutor;
 }

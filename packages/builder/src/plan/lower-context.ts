@@ -19,7 +19,14 @@ export interface LowerContext {
   readonly inputMemory?: Memory;
   /** Leave outputs as their steps make them. Used when a tactic is timed alone. */
   readonly keepOutputs?: boolean;
+  /** Of the body of a control step: where each of its inputs and outputs lies. */
+  readonly body?: BodyMemory;
   breathe(): Promise<void>;
+}
+
+export interface BodyMemory {
+  readonly inputs: readonly Memory[];
+  readonly outputs: readonly Memory[];
 }
 
 /** @throws ERR_INTERNAL where no tactic was chosen */

@@ -20,12 +20,12 @@ import {
 import type { Assignment } from '../choose/assignment.js';
 import { type ConcatSlot, concatSlots, startWithin } from './concat-slots.js';
 import { ExpressionTable } from './expressions.js';
-import { assignmentOf, type LowerContext } from './lower-context.js';
+import { assignmentOf, type BodyMemory, type LowerContext } from './lower-context.js';
 import { Operands } from './operands.js';
 import { placeInArenas } from './place-in-arenas.js';
 import { Placements } from './placements.js';
 import { StepList } from './step-list.js';
-import { isFact, type Placement, ValueTable } from './value-table.js';
+import { isFact, type Memory, type Placement, ValueTable } from './value-table.js';
 import { slotView } from './view.js';
 
 export interface Lowered {
@@ -70,7 +70,9 @@ class Lowering {
       await this.#lowerNode(node);
       await this.#context.breathe();
     }
-    const outputs = this.#context.keepOutputs === true ? [] : this.#graph.outputs.map((v) => this.#outputValue(v));
+    const { keepOutputs, body } = this.#context;
+    const outputs =
+      keepOutputs === true ? [] : this.#graph.outputs.map((v, i) => this.#outputValue(v, body?.outputs[i]));
     await this.#steps.finish();
     const arenas = placeInArenas(this.#values.values, this.#steps.steps, outputs, this.#table);
     const program: PlanProgram = {
@@ -100,7 +102,7 @@ class Lowering {
     const assignment = assignmentOf(node, this.#context);
     const { backend, candidate } = assignment;
     const emitting = backend.emit(node, candidate, this.#emitContext(node, assignment));
-    if (backend.memory === undefined) {
+    if (backend.memory === undefined || operatorOf(node.op).kind === 'control') {
       const step = await emitting;
       const programs = await this.#lowerRegions(node, assignment);
       const inputs = step.inputs.map((operand) => this.#inputOperand(node, operand, assignment));
@@ -153,7 +155,8 @@ class Lowering {
     if (operatorOf(node.op).kind !== 'control' || backend.name === 'reference') return [];
     const programs: PlanProgram[] = [];
     for (const region of node.regions) {
-      const lowered = await lowerProgram(region, this.#context, this.#table);
+      const body = bodyMemory(node, region, backend.memory);
+      const lowered = await lowerProgram(region, { ...this.#context, body, keepOutputs: false }, this.#table);
       programs.push(lowered.program);
     }
     return programs;
@@ -161,7 +164,11 @@ class Lowering {
 
   #inputOperand(node: Node, operand: EmittedOperand, assignment: Assignment): PlanOperand | null {
     if (operand.kind !== 'input') return this.#operands.builtIn(operand, assignment.backend.memory);
-    const placement = this.#readInput(node, operand.index, assignment);
+    const v = node.inputs[operand.index];
+    const placement =
+      operand.onHost === true
+        ? v && this.#placements.read(v, 'rows', undefined)
+        : this.#readInput(node, operand.index, assignment);
     if (!placement) return null;
     const out = node.outputs[0]?.type;
     const rank = operand.broadcast === true && out?.kind === 'tensor' ? (out.dims?.length ?? 0) : 0;
@@ -189,13 +196,22 @@ class Lowering {
     this.#placements.finishSlot(v);
   }
 
-  /** Outputs are plan values of their own: whole, dense, row-major, in the host's memory. */
-  #outputValue(v: Value): number {
-    const placement = this.#placements.read(v, 'rows', undefined);
+  /** Outputs are plan values of their own: whole, dense, row-major, in the host's memory but for those of bodies. */
+  #outputValue(v: Value, memory: Memory): number {
+    const placement = this.#placements.read(v, 'rows', memory);
     const { value, view } = placement;
     if (!view || this.#values.isWhole({ value, view })) return value;
-    const copy = this.#values.add(v);
+    const copy = this.#values.add(v, { memory });
     this.#steps.addCopy(v, placement, copy, 'output');
     return copy.value;
   }
+}
+
+/** A body's values lie where its step works; the host counts iterations and reads conditions. */
+function bodyMemory(node: Node, region: Graph, memory: Memory): BodyMemory {
+  const loop = node.op === 'loop';
+  return {
+    inputs: region.inputs.map((_, i) => (loop && i < 2 ? undefined : memory)),
+    outputs: region.outputs.map((_, i) => (loop && i < 1 ? undefined : memory)),
+  };
 }

@@ -54,7 +54,7 @@ export class Placements {
     const placement = this.#values.add(v, {
       storage: { kind: 'input', index },
       layout: this.#context.inputLayouts?.get(v) ?? 'rows',
-      memory: this.#context.inputMemory,
+      memory: this.#context.body ? this.#context.body.inputs[index] : this.#context.inputMemory,
       names: name === undefined ? [] : [name],
     });
     this.#placements.set(v, placement);
