@@ -13,6 +13,7 @@ import {
   type PlanHeader,
   type PlanProgram,
   silentLogger,
+  standardOperatorSource,
   TensorwrightError,
 } from '@tensorwright/core';
 import { setImmediate } from 'node:timers/promises';
@@ -23,11 +24,12 @@ import { TacticTimer } from './choose/measure.js';
 import { type BuildOptions, checkOptions } from './options.js';
 import type { PassContext } from './pass.js';
 import { bindProfiles } from './passes/import/bind-profiles.js';
+import { replacePatterns } from './passes/import/replace-patterns.js';
 import { pipeline } from './pipeline.js';
 import { checkMemory } from './plan/check-memory.js';
+import { librarySection } from './plan/library-section.js';
 import { lowerProgram } from './plan/lower.js';
 import { Plan } from './plan/plan.js';
-import { librarySection } from './plan/library-section.js';
 import { WeightSection } from './plan/weights.js';
 import { assignBackends, type PlacedGraph } from './place/assign-backends.js';
 import { ProgressReporter } from './progress.js';
@@ -58,7 +60,9 @@ export class Builder {
     };
     const progress = new ProgressReporter(options.onProgress);
 
-    let graph: Graph = bound.network.graph;
+    const patterns = (options.plugins ?? standardOperatorSource())?.patterns?.() ?? [];
+    const replaced = await breather.drive(replacePatterns(bound.network.graph, patterns, context));
+    let { graph } = replaced;
     for (const pass of pipeline) {
       progress.report(pass.phase);
       const started = performance.now();
@@ -89,11 +93,11 @@ export class Builder {
       breathe: () => breather.breathe(),
     });
     checkMemory(lowered.program);
+    const embedded = options.embedLibraries === true ? librarySection(lowered.program) : undefined;
     const header: Omit<PlanHeader, 'sections'> = {
       name: network.name,
       producer,
       requires: embedded ? ['embedded-libraries'] : [],
-    const embedded = options.embedLibraries === true ? librarySection(lowered.program) : undefined;
       backends: backends
         .filter((b) => lowered.program.segments.some((s) => s.backend === b.name))
         .map((b) => ({
@@ -118,14 +122,15 @@ export class Builder {
         lowerBoundBytes: lowered.lowerBoundBytes,
         weightBytes: weights.length,
         fallbacks: placed.fallbacks,
+        ...(replaced.reports.length > 0 && { patterns: replaced.reports }),
         ...(dropped.length > 0 && { dropped }),
       },
+      ...(embedded && { libraries: embedded.libraries }),
     };
     const plan = await Plan.create(header, weights, embedded?.bytes, breather);
     progress.finish();
     return plan;
   }
-      ...(embedded && { libraries: embedded.libraries }),
 }
 
 /** Backends and tactics, by trying them. */

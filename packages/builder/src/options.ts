@@ -1,6 +1,12 @@
 /** What a build can be told, checked before any work starts. */
 
-import { type LogRecord, type TacticSource, tacticSources, TensorwrightError } from '@tensorwright/core';
+import {
+  type LogRecord,
+  type OperatorSource,
+  type TacticSource,
+  tacticSources,
+  TensorwrightError,
+} from '@tensorwright/core';
 
 /** Extents of one dynamic input: a fixed shape, or the range and the optimum that tactics are timed at. */
 export type ProfileShape =
@@ -56,17 +62,19 @@ export interface BuildOptions {
   readonly timeBudgetMs?: number;
   /** Constants may grow by this many bytes through folding. Default: 4 MiB. */
   readonly foldingBudgetBytes?: number;
-  /** Threads of CPU kernels while timing. Default: what the machine has. */
-  readonly threads?: number;
-  readonly onProgress?: (progress: BuildProgress) => void;
-  readonly signal?: AbortSignal;
-  readonly logger?: (record: LogRecord) => void;
-}
   /**
    * Put the plugin libraries that the plan calls into it, for this platform. It then runs without them on hosts that
    * allow code from plans (`Runtime.load(plan, { allowCodeFromPlan: true })`). Default: false; the host loads them itself.
    */
   readonly embedLibraries?: boolean;
+  /** Threads of CPU kernels while timing. Default: what the machine has. */
+  readonly threads?: number;
+  /** Whose plugins take the place of the subgraphs that their patterns describe: a plugin registry. Default: the global one. */
+  readonly plugins?: OperatorSource;
+  readonly onProgress?: (progress: BuildProgress) => void;
+  readonly signal?: AbortSignal;
+  readonly logger?: (record: LogRecord) => void;
+}
 
 const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | undefined>> = {
   backends: (v) => (isStrings(v) && v.length > 0 ? undefined : 'a non-empty list of backend names'),
@@ -86,15 +94,16 @@ const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | un
   timingCache: (v) => (typeof v === 'string' && v !== '' ? undefined : 'the path of a folder'),
   timeBudgetMs: (v) => (typeof v === 'number' && v >= 0 ? undefined : 'a number of milliseconds'),
   foldingBudgetBytes: (v) => (Number.isSafeInteger(v) && (v as number) >= 0 ? undefined : 'a number of bytes'),
+  embedLibraries: (v) => (typeof v === 'boolean' ? undefined : 'true or false'),
   threads: (v) =>
     Number.isInteger(v) && (v as number) >= 1 && (v as number) <= 1024 ? undefined : 'an integer from 1 to 1024',
+  plugins: (v) => (typeof (v as OperatorSource | null)?.find === 'function' ? undefined : 'a plugin registry'),
   onProgress: (v) => (typeof v === 'function' ? undefined : 'a function'),
   signal: (v) => (v instanceof AbortSignal ? undefined : 'an AbortSignal'),
   logger: (v) => (typeof v === 'function' ? undefined : 'a function'),
 };
 
 function isStrings(v: unknown): v is string[] {
-  embedLibraries: (v) => (typeof v === 'boolean' ? undefined : 'true or false'),
   return Array.isArray(v) && v.every((s) => typeof s === 'string');
 }
 

@@ -40,6 +40,7 @@ export * from './plan-operator.js';
 export * from './serialize.js';
 export * from './provenance.js';
 export * from './rewrite.js';
+export * from './subgraph-pattern.js';
 export * from './scalar.js';
 export * from './scalar-tensor.js';
 export * from './memory-view.js';

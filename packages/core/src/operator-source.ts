@@ -3,6 +3,7 @@
 import type { NetworkLayers } from './definition/network-layers.js';
 import type { Attributes, Value } from './graph.js';
 import type { Operator } from './operator.js';
+import type { SubgraphPattern } from './subgraph-pattern.js';
 
 /** A call of an operator by name, as a model file has it. */
 export interface OperatorCall {
@@ -40,6 +41,8 @@ export interface OperatorSource {
   find(call: OperatorCall): CustomOperator | undefined;
   /** Titles of those with a similar name, for messages. */
   similar(name: string): readonly string[];
+  /** Subgraphs that its operators stand for, those to be looked for first in front. Default: none. */
+  patterns?(): readonly SubgraphPattern[];
 }
 
 let standard: OperatorSource | undefined;

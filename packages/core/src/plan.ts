@@ -180,8 +180,18 @@ export interface PlanReport {
     readonly backend: string;
     readonly reason: string;
   }[];
+  /** Of plugins with patterns: what took the place of how many subgraphs. */
+  readonly patterns?: readonly PatternReport[];
   /** Tactics that were tried and dropped: their kernels failed, or computed something else than others did. */
   readonly dropped?: readonly DroppedTactic[];
+}
+
+export interface PatternReport {
+  /** 'acme::Gelu 1' */
+  readonly plugin: string;
+  readonly pattern: string;
+  /** Subgraphs that the plugin replaced. */
+  readonly matches: number;
 }
 
 export interface DroppedTactic {

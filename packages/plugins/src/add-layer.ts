@@ -69,8 +69,8 @@ function operandsOf(title: string, inputs: Names, given: Given): (NetworkTensor 
   });
 }
 
-/** Fields as a node's attributes. */
-function attributesOf(
+/** Fields as a node's attributes. @throws ERR_INVALID_ARGUMENT naming the field */
+export function attributesOf(
   title: string,
   schema: FieldSchema,
   given: Readonly<Record<string, unknown>>,

@@ -4,6 +4,7 @@ import { type Operator, operatorOf, TensorwrightError } from '@tensorwright/core
 import { pluginOfOperator } from './defined.js';
 import { checkField, type FieldSchema } from './fields.js';
 import { nameOf } from './names.js';
+import { checkPattern } from './patterns.js';
 import { operatorNameOf, type PluginKey } from './plugin-key.js';
 import type { Names, PluginSpec } from './plugin.js';
 
@@ -38,6 +39,7 @@ export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
     if (!spec.cuda && !spec.cpu) fail('it has no implementation: give lower, cuda or cpu');
   }
   checkCuda(title, spec);
+  spec.patterns?.forEach((pattern, i) => checkPattern(title, spec, pattern, i));
   for (const [name, field] of Object.entries(spec.fields ?? {}))
     if (field.default !== undefined) checkField(title, name, field.kind, field.default);
 }
@@ -45,6 +47,7 @@ export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
 function checkImplementation(title: string, spec: AnySpec): void {
   const fail = failing(title);
   const { name, inputs, outputs = [''], attributes = {} } = builtInOperator(title, spec.implements!);
+  if (spec.patterns) fail(`${name} is looked for itself, not by patterns`);
   if (spec.infer ?? spec.cpu) fail(`${name} has types and a function of its own: give cuda alone`);
   if (!spec.cuda) fail('it has no implementation: give cuda');
   if (inputs.at(-1)?.endsWith('…') !== true && spec.inputs.length !== inputs.length)

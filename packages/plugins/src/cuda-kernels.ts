@@ -23,6 +23,7 @@ import type {
   ByOutput,
   CallContext,
   CudaImplementation,
+  Format,
   KernelTensor,
   Launch,
   LaunchArgument,
@@ -83,7 +84,7 @@ function variantsOf<I extends Names, O extends Names, F extends FieldSchema>(
         name: [tactic, formats.length > 1 ? `format${String(f)}` : ''].filter((part) => part !== '').join('-'),
         inputs: layouts(parts.inputs),
         outputs: layouts(parts.outputs),
-        kernels: () => describeKernels(parts, problem, tactic),
+        kernels: () => describeKernels(parts, problem, tactic, format),
       };
     }),
   );
@@ -93,10 +94,11 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
   parts: Parts<I, O, F>,
   problem: KernelProblem,
   tactic: string,
+  format: Format,
 ): ReturnType<KernelVariant['kernels']> {
   const { cuda, title } = parts;
   const { call, places } = callOf(parts, problem);
-  const context: LaunchContext<I, O, F> = { ...call, tactic };
+  const context: LaunchContext<I, O, F> = { ...call, tactic, format };
   const list = named(title, 'cuda.launches', () => cuda.launches(context));
   const launches = list.map((launch) => describeLaunch(launch, title, places));
   const workspaceBytes =

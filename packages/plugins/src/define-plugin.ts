@@ -14,6 +14,7 @@ import { rememberPlugin } from './defined.js';
 import type { FieldSchema, NoFields } from './fields.js';
 import { lowerCall } from './lowering.js';
 import { operatorOfPlugin } from './operator.js';
+import { patternsOf } from './patterns.js';
 import { checkKey, type PluginKey, titleOf } from './plugin-key.js';
 import type { ByOutput, LayerArguments, Names, Plugin, PluginSpec } from './plugin.js';
 
@@ -35,7 +36,7 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
   const operator = builtIn ?? registerOperator(operatorOfPlugin({ key, title, fields, spec }));
   const kernels = cuda && cudaKernelsOf({ title, inputs, outputs, fields, cuda });
   if (kernels && !builtIn) provideCudaKernels(operator.name, kernels);
-  const plugin: Plugin<I, O, F> = {
+  const base: Omit<Plugin<I, O, F>, 'patterns' | 'addTo'> = {
     key,
     title,
     fields,
@@ -44,8 +45,12 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
     operator,
     ...(kernels && builtIn && { offer: offering(operator.name, kernels) }),
     ...(spec.lower && { lower: (call: LoweredCall) => lowerCall({ title, fields, spec }, call) }),
+  };
+  const plugin: Plugin<I, O, F> = {
+    ...base,
+    ...(spec.patterns && { patterns: patternsOf(base, spec.patterns) }),
     addTo: (network, given, ...rest: LayerArguments<F>) =>
-      addLayer(plugin, network, given, rest) as ByOutput<O, NetworkTensor>,
+      addLayer(base, network, given, rest) as ByOutput<O, NetworkTensor>,
   };
   rememberPlugin(plugin);
   return plugin;

@@ -34,6 +34,7 @@ export type {
   LayerTensor,
   LoweringContext,
   Names,
+  Pattern,
   Plugin,
   PluginSpec,
   Shaped,

@@ -5,10 +5,14 @@ import type {
   DType,
   Layout,
   LayerOptions,
+  ConstantCondition,
   LoweredCall,
   NetworkLayers,
   NetworkTensor,
   Operator,
+  PatternMatch,
+  PatternNode,
+  SubgraphPattern,
   Value,
 } from '@tensorwright/core';
 import type { Tensor, TensorData } from '@tensorwright/core';
@@ -99,6 +103,8 @@ export interface CallContext<I extends Names, O extends Names, F extends FieldSc
 export interface LaunchContext<I extends Names, O extends Names, F extends FieldSchema> extends CallContext<I, O, F> {
   /** One of `tactics`, or '' where there are none. */
   readonly tactic: string;
+  /** One of `formats`: the layouts that the operands are in. */
+  readonly format: Format;
 }
 
 /** Layouts of operands; those not named are row-major. */
@@ -140,6 +146,23 @@ export interface CpuContext<O extends Names> {
   readonly outputs: ByOutput<O, { readonly dtype: DType; readonly dims: readonly (number | undefined)[] }>;
 }
 
+/**
+ * A subgraph that a plugin computes. Its tensors have names: those called like an input of the plugin are given to it,
+ * those called like an output are replaced by it. What else reads a tensor inside the subgraph still finds it.
+ */
+export interface Pattern<F extends FieldSchema> {
+  /** For the report. Default: its position, 'pattern 0'. */
+  readonly name?: string;
+  /** Connected by the names of their tensors; the last one is looked for first. */
+  readonly nodes: readonly PatternNode[];
+  /** Tensors that must be constants, and which ones. */
+  readonly constants?: Readonly<Record<string, ConstantCondition>>;
+  /** Fields of the call. Default: the fields' defaults. */
+  fields?(match: PatternMatch): FieldArguments<F>;
+  /** Whether a match counts. Default: all do. */
+  when?(match: PatternMatch): boolean;
+}
+
 export interface PluginSpec<I extends Names, O extends Names, F extends FieldSchema> {
   readonly name: string;
   /** Default: '1'. */
@@ -163,6 +186,8 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
    * Plans know nothing of the plugin, and everything else is done to its layers that is done to layers.
    */
   lower?(context: LoweringContext<I, F>, network: NetworkLayers): ByOutput<O, NetworkTensor>;
+  /** Subgraphs of built-in operators that the plugin takes the place of while a registry has it. Default: none. */
+  readonly patterns?: readonly Pattern<F>[];
   /** On a GPU. Default: it does not run there. */
   readonly cuda?: CudaImplementation<I, O, F>;
   /**
@@ -182,6 +207,8 @@ export interface Plugin<I extends Names = Names, O extends Names = Names, F exte
   readonly operator: Operator;
   /** A call as layers, where the plugin is lowered. @throws ERR_INVALID_MODEL when the call is wrong, ERR_PLUGIN when the plugin is */
   lower?(call: LoweredCall): readonly Value[];
+  /** Subgraphs that it takes the place of. */
+  readonly patterns?: readonly SubgraphPattern[];
   /** Offers its kernels to builds, where it implements a built-in operator. The result withdraws them. */
   offer?(): () => void;
   /**

@@ -6,6 +6,7 @@ import {
   type OperatorCall,
   type OperatorSource,
   setStandardOperatorSource,
+  type SubgraphPattern,
   TensorwrightError,
 } from '@tensorwright/core';
 import { closeNames } from './close-names.js';
@@ -93,6 +94,10 @@ export class PluginRegistry implements OperatorSource {
       name,
       entries.map((e) => e.plugin.key.name),
     ).map((i) => entries[i]!.plugin.title);
+  }
+
+  patterns(): readonly SubgraphPattern[] {
+    return this.list().flatMap((plugin) => plugin.patterns ?? []);
   }
 
   #best(wanted: Pick<PluginKey, 'name'> & Partial<PluginKey>): Entry | undefined {

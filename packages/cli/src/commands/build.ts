@@ -14,6 +14,7 @@ import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
 import { formatFields } from '../output/table.js';
 import { describeDropped } from '../output/dropped.js';
+import { describePattern } from '../output/pattern.js';
 import type { Session } from '../session.js';
 
 interface BuildCommandFlags extends BuildFlags {
@@ -79,6 +80,7 @@ function summarise(plan: Plan): {
   activationBytes: number;
   lowerBoundBytes: number;
   fallbacks: Plan['header']['report']['fallbacks'];
+  patterns: NonNullable<Plan['header']['report']['patterns']>;
   dropped: NonNullable<Plan['header']['report']['dropped']>;
 } {
   const { name, program, report, inputs, outputs, profiles } = plan.header;
@@ -96,6 +98,7 @@ function summarise(plan: Plan): {
     activationBytes: report.activationBytes,
     lowerBoundBytes: report.lowerBoundBytes,
     fallbacks: report.fallbacks,
+    patterns: report.patterns ?? [],
     dropped: report.dropped ?? [],
   };
 }
@@ -117,6 +120,7 @@ function describe(output: string, s: Summary): string {
       .map((f): [string, string] => ['fallback', `${f.node} (${f.operator}) not on ${f.backend}: ${f.reason}`]),
   ];
   if (s.fallbacks.length > 10) fields.push(['', `… and ${s.fallbacks.length - 10} more fallbacks (--json)`]);
+  for (const p of s.patterns) fields.push(['pattern', describePattern(p)]);
   for (const d of s.dropped) fields.push(['dropped', describeDropped(d)]);
   return formatFields(fields);
 }

@@ -12,6 +12,7 @@ import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
 import { formatFields, formatTable } from '../output/table.js';
 import { describeDropped } from '../output/dropped.js';
+import { describePattern } from '../output/pattern.js';
 import type { Session } from '../session.js';
 
 interface InspectFlags {
@@ -67,7 +68,7 @@ async function inspectPlan(path: string, reporter: Reporter): Promise<EngineInsp
 }
 
 function describePlan(path: string, e: EngineInspection, layers: boolean): string {
-  const { activationBytes, lowerBoundBytes, weightBytes, fallbacks, dropped = [] } = e.report;
+  const { activationBytes, lowerBoundBytes, weightBytes, fallbacks, patterns = [], dropped = [] } = e.report;
   const fields: [string, string][] = [
     ['plan', `${basename(path)}${e.name === '' ? '' : ` (${e.name})`}, written by ${e.producer}`],
     ['layers', `${e.layers.length}: ${formatCounts(countBy(e.layers, (l) => l.backend))}`],
@@ -87,6 +88,7 @@ function describePlan(path: string, e: EngineInspection, layers: boolean): strin
       'fallback',
       `${f.node} (${f.operator}) not on ${f.backend}: ${f.reason}`,
     ]),
+    ...patterns.map((p): [string, string] => ['pattern', describePattern(p)]),
     ...dropped.map((d): [string, string] => ['dropped', describeDropped(d)]),
   ];
   return formatFields(fields) + (layers ? `\n${layerTable(e.layers)}` : '');
