@@ -19,6 +19,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasCompiler, LibraryFolder } from './support/compile-library.js';
 
 const folder = new LibraryFolder();
+const source = join(import.meta.dirname, 'support', 'library.cpp');
 
 afterAll(() => {
   folder.remove();
@@ -30,7 +31,6 @@ const numbers = (t: Tensor | undefined): number[] => [...(t!.data as Float32Arra
 describe.skipIf(!hasCompiler)('a plugin library', () => {
   let first: string, second: string;
   beforeAll(() => {
-    const source = join(import.meta.dirname, 'support', 'library.cpp');
     first = folder.compile('first.so', source);
     second = folder.compile('second.so', source, '-DVERSION="2"', '-DPOWER=2');
   }, 120_000);
@@ -148,6 +148,18 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     await expect(run(bytes, floats(1))).rejects.toMatchObject({
       code: 'ERR_PLUGIN',
       message: expect.stringContaining('plugin test::Throwing 1: enqueue failed: out of luck') as string,
+    });
+  });
+
+  it('does not run plans of other shapes', async () => {
+    const library = PluginLibrary.load(first);
+    const bytes = await plan((n, x) => library.plugins[0]!.addTo(n, { x }, { labels: ['a', 'b'] }), ['rows', 2]);
+    library.close();
+    using grown = PluginLibrary.load(folder.compile('grown.so', source, '-DGROWTH=1'));
+    expect(grown.plugins[0]!.title).toBe('test::Scale 1');
+    await expect(run(bytes, new Tensor('float32', Float32Array.of(1, 2), [1, 2]))).rejects.toMatchObject({
+      code: 'ERR_SHAPE_MISMATCH',
+      message: expect.stringContaining("output 'sums' of plugin test::Scale 1 has 1 at axis 0, expected 2") as string,
     });
   });
 

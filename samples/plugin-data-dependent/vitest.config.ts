@@ -1,0 +1,4 @@
+import { defineProject } from 'vitest/config';
+import { project } from '../../scripts/vitest-project.ts';
+
+export default defineProject(project('sample-plugin-data-dependent'));
