@@ -20,6 +20,7 @@ struct RandomInputs {
   std::vector<Tensor> tensors;
   std::vector<Block> host;
   std::vector<DeviceBlock> device;
+  size_t bytes = 0;
 };
 
 RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector<int64_t>>& dims)
@@ -33,13 +34,14 @@ RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector
     Tensor& t = tensors[i];
     t.dtype = v.dtype;
     set_dense(t, dims[i], {}, v.name.c_str());
-    const size_t bytes = dense_bytes(t);
-    t.data = host[i].reserve(bytes);
+    const size_t size = dense_bytes(t);
+    bytes += size;
+    t.data = host[i].reserve(size);
     fill(t, random);
     if (!v.order.empty()) {
       Tensor ordered = t;
       set_dense(ordered, dims[i], v.order, v.name.c_str());
-      Block block(bytes);
+      Block block(size);
       ordered.data = block.data();
       copy_elements(t, ordered);
       host[i] = std::move(block);
@@ -47,14 +49,15 @@ RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector
     }
     if (!v.on_device) continue;
     device[i] = DeviceBlock(program.device());
-    device[i].reserve(bytes + 1);
-    program.device()->upload(device[i].data(), host[i].data(), bytes);
+    device[i].reserve(size + 1);
+    program.device()->upload(device[i].data(), host[i].data(), size);
+    host[i] = {};
     t.data = device[i].data();
     t.on_device = true;
   }
 }
 
-// Inputs on a device are kept for the next trial, which is mostly of another tactic for the same problem.
+// Inputs on a device are kept for the next trials, which are mostly of other tactics for the same few problems.
 class KeptInputs {
  public:
   static KeptInputs& instance() {
@@ -63,21 +66,34 @@ class KeptInputs {
   }
   std::shared_ptr<const RandomInputs> get(const Program& program, const std::vector<std::vector<int64_t>>& dims) {
     if (!program.device()) return std::make_shared<RandomInputs>(program, dims);
-    const std::string problem = describe(program, dims);
+    std::string problem = describe(program, dims);
     const std::lock_guard lock(mutex_);
-    if (problem_ != problem || !inputs_) {
-      inputs_.reset();
-      inputs_ = std::make_shared<RandomInputs>(program, dims);
-      problem_ = problem;
+    const auto known = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.problem == problem; });
+    if (known != kept_.end()) {
+      std::rotate(known, known + 1, kept_.end());
+      return kept_.back().inputs;
     }
-    return inputs_;
+    size_t bytes = 0;
+    for (const Kept& k : kept_) bytes += k.inputs->bytes;
+    while (!kept_.empty() && bytes > kMostBytes) {
+      bytes -= kept_.front().inputs->bytes;
+      kept_.erase(kept_.begin());
+    }
+    kept_.push_back({std::move(problem), std::make_shared<RandomInputs>(program, dims)});
+    return kept_.back().inputs;
   }
 
  private:
+  static constexpr size_t kMostBytes = size_t{1} << 30;
+  struct Kept {
+    std::string problem;
+    std::shared_ptr<const RandomInputs> inputs;
+  };
+
   static std::string describe(const Program& program, const std::vector<std::vector<int64_t>>& dims) {
-    std::string text = std::to_string(reinterpret_cast<uintptr_t>(&*program.device()));
+    std::string text = std::to_string(reinterpret_cast<uintptr_t>(program.device().get()));
     for (size_t i = 0; i < dims.size(); ++i) {
-      text += i < program.inputs().size() ? '|' : '!';
+      text += '|';
       if (i < program.inputs().size()) {
         const ProgramValue& v = program.values()[static_cast<size_t>(program.inputs()[i])];
         text += std::to_string(static_cast<int>(v.dtype)) + (v.on_device ? 'd' : 'h');
@@ -89,8 +105,7 @@ class KeptInputs {
   }
 
   std::mutex mutex_;
-  std::string problem_;
-  std::shared_ptr<const RandomInputs> inputs_;
+  std::vector<Kept> kept_;  // the last used last
 };
 
 // Every run writes to the same memory.
