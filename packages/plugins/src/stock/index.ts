@@ -3,6 +3,7 @@
 import type { AnyPlugin } from '../plugin.js';
 import { PluginRegistry } from '../registry.js';
 import { disentangledAttentionVersions } from './disentangled-attention.js';
+import { cropAndResizeVersions } from './crop-and-resize.js';
 import { efficientNmsOnnx } from './efficient-nms-onnx.js';
 import { efficientNms } from './efficient-nms.js';
 import { embLayerNormVersions } from './emb-layer-norm.js';
@@ -11,12 +12,14 @@ import { groupNorm } from './group-norm.js';
 import { instanceNormVersions } from './instance-norm.js';
 import { multiscaleDeformableAttentionVersions } from './multiscale-deformable-attention.js';
 import { pillarScatter } from './pillar-scatter.js';
+import { roiAlignVersions } from './roi-align.js';
 import { skipLayerNormVersions } from './skip-layer-norm.js';
 import { voxelGenerator } from './voxel-generator.js';
 
 export { voxelGenerator } from './voxel-generator.js';
 export { pillarScatter } from './pillar-scatter.js';
 export { disentangledAttention, disentangledAttentionVersions } from './disentangled-attention.js';
+export { cropAndResize, cropAndResizeVersions } from './crop-and-resize.js';
 export { efficientNmsOnnx } from './efficient-nms-onnx.js';
 export { efficientNms } from './efficient-nms.js';
 export { embLayerNorm, embLayerNormVersions } from './emb-layer-norm.js';
@@ -27,6 +30,7 @@ export {
   multiscaleDeformableAttention,
   multiscaleDeformableAttentionVersions,
 } from './multiscale-deformable-attention.js';
+export { roiAlign, roiAlignVersions } from './roi-align.js';
 export { skipLayerNorm, skipLayerNormVersions } from './skip-layer-norm.js';
 
 /** All of them, in all versions. */
@@ -36,6 +40,8 @@ export const stockPlugins: readonly AnyPlugin[] = [
   ...disentangledAttentionVersions,
   efficientNms,
   efficientNmsOnnx,
+  ...roiAlignVersions,
+  ...cropAndResizeVersions,
   ...embLayerNormVersions,
   fusedRotaryEmbedding,
   groupNorm,

@@ -9,6 +9,7 @@ import { groupNormCase, instanceNormCase } from './channel-norms.js';
 import { fusedRotaryEmbeddingCase } from './fused-rotary-embedding.js';
 import { embLayerNormCase } from './emb-layer-norm.js';
 import { multiscaleDeformableAttentionCase } from './multiscale-deformable-attention.js';
+import { cropAndResizeCase, roiAlignCase } from './regions.js';
 import { skipLayerNormCase } from './skip-layer-norm.js';
 
 export const cases: readonly PluginCase[] = [
@@ -17,6 +18,8 @@ export const cases: readonly PluginCase[] = [
   disentangledAttentionCase,
   efficientNmsCase,
   efficientNmsOnnxCase,
+  roiAlignCase,
+  cropAndResizeCase,
   embLayerNormCase,
   fusedRotaryEmbeddingCase,
   groupNormCase,

@@ -1,0 +1,250 @@
+/** ROIAlign_TRT and CropAndResizeDynamic against bilinear samples, one after the other. */
+
+import { cropAndResize, roiAlign } from '@tensorwright/plugins/stock';
+import type { Operand, PluginCase, Problem } from '../case.js';
+import type { Random } from '../random.js';
+
+interface Sizes {
+  readonly images: number;
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  readonly regions: number;
+}
+
+type Fields = Readonly<Record<string, number>>;
+
+/** Corners in the units of an image, most of them inside of it, as rows of the two axes' low and high ends. */
+function cornersOf(random: Random, count: number, extents: readonly [number, number]): Float64Array {
+  const corners = new Float64Array(count * 4);
+  for (let i = 0; i < corners.length; i += 4)
+    for (const axis of [0, 1]) {
+      const extent = extents[axis]!;
+      const low = (random.next() * 0.9 - 0.1) * extent;
+      corners[i + axis] = low;
+      corners[i + 2 + axis] = low + random.next() * extent;
+    }
+  return corners;
+}
+
+function alignProblem(
+  random: Random,
+  name: string,
+  sizes: Sizes,
+  fields: Fields,
+  more: Partial<Problem> = {},
+): Problem {
+  const { images, channels, height, width, regions } = sizes;
+  const scale = fields['spatial_scale'] ?? 1;
+  return {
+    name,
+    fields,
+    inputs: {
+      X: random.floats([images, channels, height, width]),
+      rois: { dtype: 'float', dims: [regions, 4], values: cornersOf(random, regions, [width / scale, height / scale]) },
+      batch_indices: random.integers([regions], images),
+    },
+    ...more,
+  };
+}
+
+function withInput(problem: Problem, name: string, change: Partial<Operand>): Problem {
+  return { ...problem, inputs: { ...problem.inputs, [name]: { ...problem.inputs[name]!, ...change } } };
+}
+
+function alignProblems(random: Random): Problem[] {
+  const some: Sizes = { images: 2, channels: 3, height: 13, width: 17, regions: 5 };
+  const bins = { output_height: 3, output_width: 5 };
+  const make = (name: string, sizes: Sizes, fields: Fields): Problem => alignProblem(random, name, sizes, fields);
+  const odd = make('regions that are none', some, bins);
+  odd.inputs['rois']!.values.set([NaN, 1, 5, 5, -Infinity, 0, Infinity, 9, 9, 9, 2, 2, 90, 90, 99, 99]);
+  const lost = make('images that are not there', some, { ...bins, sampling_ratio: 1 });
+  lost.inputs['batch_indices']!.values.set([2, -1]);
+  const run = make('extents of the run', some, { ...bins, mode: 0 });
+  const declared = withInput(withInput(run, 'X', { declared: ['N', 'C', 'H', 'W'] }), 'rois', { declared: ['R', 4] });
+  return [
+    make('as many samples as pixels', some, bins),
+    make('two samples', some, { ...bins, sampling_ratio: 2, spatial_scale: 0.25 }),
+    make('three samples, centres', some, { ...bins, sampling_ratio: 3, coordinate_transformation_mode: 0 }),
+    make('the largest', some, { ...bins, mode: 0 }),
+    make('the largest of two samples', some, {
+      ...bins,
+      mode: 0,
+      sampling_ratio: 2,
+      coordinate_transformation_mode: 0,
+    }),
+    make('many bins', { ...some, channels: 70, regions: 2 }, { output_height: 9, output_width: 8, sampling_ratio: 1 }),
+    make('more samples than a block lists', { ...some, height: 60, width: 200, regions: 2 }, { sampling_ratio: 300 }),
+    make('large regions', { ...some, height: 90, width: 100, regions: 3 }, { output_height: 2, mode: 0 }),
+    make('one pixel', { ...some, height: 1, width: 1 }, { ...bins, sampling_ratio: 2 }),
+    withInput(make('rois in float32, indices in int64', some, bins), 'batch_indices', { dtype: 'int64' }),
+    withInput(make('no regions', { ...some, regions: 0 }, bins), 'rois', { dtype: 'float32' }),
+    odd,
+    lost,
+    withInput(declared, 'batch_indices', { declared: ['R'] }),
+    {
+      ...make(
+        'Mask R-CNN, 1000 boxes on the second level',
+        { images: 1, channels: 256, height: 100, width: 168, regions: 1000 },
+        { output_height: 7, output_width: 7, sampling_ratio: 2, spatial_scale: 0.125 },
+      ),
+      timed: true,
+    },
+  ];
+}
+
+/** The pixels on both sides of a position and how much they count; none where the position is outside. */
+function neighbours(position: number, extent: number, margin: number): [pixel: number, weight: number][] {
+  if (!(position >= -margin && position <= extent - 1 + margin)) return [];
+  const inside = Math.min(Math.max(position, 0), extent - 1);
+  const low = Math.floor(inside);
+  return [
+    [low, 1 - (inside - low)],
+    [Math.min(low + 1, extent - 1), inside - low],
+  ];
+}
+
+function alignReference({ inputs, fields }: Problem): { Y: Float64Array } {
+  const { X, rois, batch_indices: indices } = inputs;
+  const [images, channels, height, width] = X!.dims as [number, number, number, number];
+  const {
+    output_height: rows = 1,
+    output_width: columns = 1,
+    sampling_ratio: ratio = 0,
+    spatial_scale: scale = 1,
+  } = fields as Record<string, number>;
+  const isHalf = fields['coordinate_transformation_mode'] !== 0;
+  const isMax = fields['mode'] === 0;
+  const Y = new Float64Array(rois!.dims[0]! * channels * rows * columns);
+  indices!.values.forEach((image, r) => {
+    if (image < 0 || image >= images) return;
+    const [x0, y0, x1, y1] = [...rois!.values.subarray(4 * r, 4 * r + 4)].map((v) => v * scale - (isHalf ? 0.5 : 0));
+    if (![x0, y0, x1, y1].every(Number.isFinite)) return;
+    const extent = (d: number): number => (isHalf ? d : Math.max(d, 1));
+    const [binHeight, binWidth] = [extent(y1! - y0!) / rows, extent(x1! - x0!) / columns];
+    const [down, across] = [binHeight, binWidth].map((b) => Math.max(ratio > 0 ? ratio : Math.ceil(b), 0));
+    for (let c = 0; c < channels; c++)
+      for (let i = 0; i < rows; i++)
+        for (let j = 0; j < columns; j++) {
+          let [sum, best] = [0, -Infinity];
+          for (let p = 0; p < down!; p++)
+            for (let q = 0; q < across!; q++) {
+              const vertical = neighbours(y0! + (i + (p + 0.5) / down!) * binHeight, height, 1);
+              const horizontal = neighbours(x0! + (j + (q + 0.5) / across!) * binWidth, width, 1);
+              // Of a sample outside nothing counts, which for the largest is 0; so does a neighbour of weight 0.
+              if (vertical.length * horizontal.length === 0) best = Math.max(best, 0);
+              for (const [y, wy] of vertical)
+                for (const [x, wx] of horizontal) {
+                  const v = wy * wx === 0 ? 0 : wy * wx * X!.values[((image * channels + c) * height + y) * width + x]!;
+                  sum += v;
+                  best = Math.max(best, v);
+                }
+            }
+          const samples = down! * across!;
+          Y[((r * channels + c) * rows + i) * columns + j] = samples === 0 ? 0 : isMax ? best : sum / samples;
+        }
+  });
+  return { Y };
+}
+
+export const roiAlignCase: PluginCase = {
+  name: 'roi-align',
+  plugin: roiAlign,
+  problems: alignProblems,
+  reference: alignReference,
+  standard(network, { X, rois, batch_indices: indices }, { fields }) {
+    const [Y] = network.addOperator('roiAlign', [X, rois, indices], {
+      mode: fields['mode'] === 0 ? 'max' : 'avg',
+      coordinateTransformationMode: fields['coordinate_transformation_mode'] === 0 ? 'output_half_pixel' : 'half_pixel',
+      outputHeight: fields['output_height'] ?? 1,
+      outputWidth: fields['output_width'] ?? 1,
+      samplingRatio: fields['sampling_ratio'] ?? 0,
+      spatialScale: fields['spatial_scale'] ?? 1,
+    } as never);
+    return { Y: Y! };
+  },
+};
+
+function cropProblem(random: Random, name: string, sizes: Sizes, fields: Fields, more: Partial<Problem> = {}): Problem {
+  const { images, channels, height, width, regions } = sizes;
+  return {
+    name,
+    fields,
+    inputs: {
+      feature_maps: random.floats([images, channels, height, width]),
+      rois: { dtype: 'float', dims: [images, regions, 4, 1], values: cornersOf(random, images * regions, [1, 1]) },
+    },
+    ...more,
+  };
+}
+
+function cropReference({ inputs, fields }: Problem): { pfmap: Float64Array } {
+  const { feature_maps: maps, rois } = inputs;
+  const [images, channels, height, width] = maps!.dims as [number, number, number, number];
+  const [rows, columns] = [fields['crop_height'] as number, fields['crop_width'] as number];
+  const boxes = rois!.dims[1]!;
+  const at = (low: number, high: number, place: number, count: number): number =>
+    count === 1 ? (low + high) / 2 : low + ((high - low) * place) / (count - 1);
+  const pfmap: number[] = [];
+  for (let b = 0; b < images * boxes; b++) {
+    const [y0, x0, y1, x1] = rois!.values.subarray(4 * b, 4 * b + 4);
+    for (let c = 0; c < channels; c++)
+      for (let i = 0; i < rows; i++)
+        for (let j = 0; j < columns; j++) {
+          let sum = 0;
+          for (const [y, wy] of neighbours(at(y0!, y1!, i, rows) * (height - 1), height, 0))
+            for (const [x, wx] of neighbours(at(x0!, x1!, j, columns) * (width - 1), width, 0))
+              sum += wy * wx * maps!.values[((Math.floor(b / boxes) * channels + c) * height + y) * width + x]!;
+          pfmap.push(sum);
+        }
+  }
+  return { pfmap: Float64Array.from(pfmap) };
+}
+
+export const cropAndResizeCase: PluginCase = {
+  name: 'crop-and-resize',
+  plugin: cropAndResize,
+  problems(random) {
+    const some: Sizes = { images: 2, channels: 3, height: 13, width: 17, regions: 4 };
+    const crop = { crop_height: 3, crop_width: 5 };
+    const odd = cropProblem(random, 'boxes that are none', some, crop);
+    odd.inputs['rois']!.values.set([
+      NaN,
+      0,
+      1,
+      1,
+      -Infinity,
+      0,
+      Infinity,
+      1,
+      0.5,
+      0.5,
+      0.5,
+      0.5,
+      0.75,
+      0.75,
+      0.25,
+      0.25,
+    ]);
+    return [
+      cropProblem(random, 'some boxes', some, crop),
+      cropProblem(random, 'the middle', some, { crop_height: 1, crop_width: 1 }),
+      cropProblem(random, 'one pixel', { ...some, height: 1, width: 1 }, crop),
+      cropProblem(random, 'many results', { ...some, channels: 40 }, { crop_height: 11, crop_width: 7 }),
+      withInput(cropProblem(random, 'no boxes', { ...some, regions: 0 }, crop), 'rois', { dtype: 'float32' }),
+      withInput(cropProblem(random, 'extents of the run', some, crop), 'feature_maps', {
+        declared: [2, 'C', 'H', 'W'],
+      }),
+      odd,
+      cropProblem(
+        random,
+        'Faster R-CNN, 300 boxes',
+        { images: 1, channels: 1024, height: 38, width: 64, regions: 300 },
+        { crop_height: 14, crop_width: 14 },
+        { timed: true },
+      ),
+    ];
+  },
+  reference: cropReference,
+  standard: 'no standard layer samples boxes of an image by one size',
+};
