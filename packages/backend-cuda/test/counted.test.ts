@@ -160,3 +160,45 @@ describe.skipIf(!hasDevice)('shapes that are values', () => {
     }),
   );
 });
+
+describe.skipIf(!hasDevice)('nonMaxSuppression', () => {
+  /** Boxes of all sizes in a square of 100, some of them equal. */
+  const boxes = (images: number, count: number) => ({
+    dtype: 'float32' as const,
+    dims: [images, count, 4],
+    fill: (i: number) => (((Math.floor(i / 4) % 37) * (7 + 5 * (i % 4))) % 101) + (i % 4 > 1 ? 11.3 : 0),
+  });
+  const scores = (images: number, classes: number, count: number) => ({
+    dtype: 'float32' as const,
+    dims: [images, classes, count],
+    fill: (i: number) => ((i * 29) % 83) / 83,
+  });
+  it.each([
+    [1, 1, 6, 3, 0.5, 0.1],
+    [2, 3, 90, 10, 0.3, 0.5],
+    [1, 2, 700, 1000, 0.6, 0],
+    [1, 1, 20, 5, 0, 2],
+    [1, 1, 20, 0, 0.5, 0],
+  ])('%i images, %i classes, %i boxes', (images, classes, count, most, overlap, least) =>
+    compare({
+      inputs: [
+        boxes(images, count),
+        scores(images, classes, count),
+        scalar('int64', most),
+        scalar('float32', overlap),
+        scalar('float32', least),
+      ],
+      graph: (b, ...inputs) => b.op('nonMaxSuppression', inputs),
+    }),
+  );
+  it('boxes by their centres, without a least score', () =>
+    compare({
+      inputs: [boxes(2, 40), scores(2, 2, 40), scalar('int64', 7), scalar('float32', 0.4)],
+      graph: (b, ...inputs) => b.op('nonMaxSuppression', inputs, { centerPointBox: 1 }),
+    }));
+  it('more boxes than a block can hold', () =>
+    compare({
+      inputs: [boxes(1, 5000), scores(1, 2, 5000), scalar('int64', 40), scalar('float32', 0.5)],
+      graph: (b, ...inputs) => b.op('nonMaxSuppression', inputs),
+    }));
+});

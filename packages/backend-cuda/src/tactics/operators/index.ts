@@ -11,6 +11,7 @@ import { gridSample } from './grid-sample.js';
 import { lrn } from './lrn.js';
 import { matrix } from './matrix.js';
 import { maxUnpool } from './max-unpool.js';
+import { nonMaxSuppression } from './non-max-suppression.js';
 import { oneHot, reverseSequence } from './one-hot.js';
 import { maxPoolWithIndices, pool } from './pool.js';
 import { random } from './random.js';
@@ -48,4 +49,5 @@ export const operatorTactics: readonly Tactic[] = [
   nonZero,
   compress,
   dynamicMovement,
+  nonMaxSuppression,
 ];
