@@ -4,7 +4,7 @@
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { packNative } from './pack-native.mjs';
+import { installTarballs } from './pack-tarballs.mjs';
 import { fail, publishedPackages, root, run, runTool } from './process.mjs';
 
 if (!runTool('nx', ['run-many', '-t', 'build', '--outputStyle=stream'])) fail('The build failed.');
@@ -13,23 +13,8 @@ const packages = publishedPackages();
 const mostRuntimeBytes = 15e6;
 
 try {
-  check(
-    run('npm', [
-      'pack',
-      '--silent',
-      '--pack-destination',
-      folder,
-      ...packages.map((path) => `./${path}`),
-      packNative(),
-    ]),
-    'pack',
-  );
-  const tarballs = readdirSync(folder).map((name) => `./${name}`);
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
-  check(
-    run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...tarballs], { cwd: folder }),
-    'install',
-  );
+  const failed = installTarballs(folder);
+  check(failed === undefined, failed);
   const names = packages.map((path) => JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')).name);
   writeFileSync(
     join(folder, 'load.mjs'),
