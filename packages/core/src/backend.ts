@@ -33,6 +33,8 @@ export interface Candidate {
   readonly inputs: readonly Access[];
   /** The layout of each output. */
   readonly outputs: readonly Layout[];
+  /** For each output, the input that its step changes in place: they share their memory. Default: none. */
+  readonly aliases?: readonly (number | undefined)[];
   /** The first output may be a strided slot of a larger tensor, dense in its innermost axis. */
   readonly stridedOutput: boolean;
   /** Model's estimate in microseconds; ranks candidates and decides alone at optimization level 0. */

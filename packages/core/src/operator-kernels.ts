@@ -87,6 +87,8 @@ export interface OperatorKernels {
   refuses(problem: KernelProblem): string | undefined;
   /** Whether map nodes that follow the operator's one output may be computed where its elements are stored. Default: no. */
   readonly epilogue?: boolean;
+  /** For each output, the input that kernels change in place: both arguments are the same pointer. Default: none. */
+  readonly aliases?: readonly (number | undefined)[];
   /** Best first. */
   variants(problem: KernelProblem): readonly KernelVariant[];
 }

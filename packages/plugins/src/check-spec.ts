@@ -39,6 +39,7 @@ export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
     if (!spec.cuda && !spec.cpu) fail('it has no implementation: give lower, cuda or cpu');
   }
   checkCuda(title, spec);
+  checkAliases(title, spec);
   spec.patterns?.forEach((pattern, i) => checkPattern(title, spec, pattern, i));
   for (const [name, field] of Object.entries(spec.fields ?? {}))
     if (field.default !== undefined) checkField(title, name, field.kind, field.default);
@@ -65,6 +66,24 @@ function checkCuda(title: string, { cuda, outputs }: AnySpec): void {
   if (typeof cuda.launches !== 'function') fail('cuda.launches must be a function');
   if (cuda.refuses !== undefined && typeof cuda.refuses !== 'function') fail('cuda.refuses must be a function');
   if (cuda.epilogue === true && outputs.length > 1) fail('cuda.epilogue is for plugins with one output');
+}
+
+function checkAliases(title: string, { aliases, inputs, outputs, cuda, lower, implements: builtIn }: AnySpec): void {
+  if (!aliases) return;
+  const fail = failing(title);
+  if (lower ?? builtIn) fail('aliases are for plugins with an operator of their own');
+  const used = new Set<string>();
+  for (const [output, input] of Object.entries(aliases)) {
+    if (!outputs.includes(output)) fail(`aliases: there is no output '${output}'`);
+    if (input === undefined || !inputs.some((i) => nameOf(i) === input))
+      fail(`aliases: there is no input '${String(input)}'`);
+    if (used.has(input!)) fail(`aliases: two outputs share the memory of '${input!}'`);
+    used.add(input!);
+    for (const format of cuda?.formats ?? [])
+      if ((format[input!] ?? 'rows') !== (format[output] ?? 'rows'))
+        fail(`aliases: '${output}' and '${input!}' have different layouts`);
+  }
+  if (cuda?.epilogue === true) fail('what is changed in place takes no epilogue');
 }
 
 /** @throws ERR_INVALID_ARGUMENT when there is none of the name */

@@ -38,17 +38,20 @@ interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
   readonly outputs: O;
   readonly fields: F;
   readonly cuda: CudaImplementation<I, O, F>;
+  /** Positions of inputs, by outputs. */
+  readonly aliases?: readonly (number | undefined)[];
 }
 
 export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldSchema>(
   parts: Parts<I, O, F>,
 ): OperatorKernels {
-  const { title, cuda } = parts;
+  const { title, cuda, aliases } = parts;
   const dtypes = cuda.dtypes ?? ['float32'];
   return {
     plugin: title,
-    producer: `${title} ${identity(cuda)}`,
+    producer: `${title} ${identity(parts)}`,
     ...(cuda.epilogue === true && { epilogue: true }),
+    ...(aliases && { aliases }),
     refuses(problem: KernelProblem): string | undefined {
       const other = [...problem.inputs, ...problem.outputs].find((o) => o && !dtypes.includes(o.dtype));
       if (other) return `plugin ${title} has no CUDA kernel for ${other.dtype}; it has some for ${dtypes.join(', ')}`;
@@ -60,12 +63,13 @@ export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldS
 }
 
 /** Changes whenever the kernels do, so that times of old ones are not taken for theirs. */
-function identity(cuda: CudaImplementation<never, never, never>): string {
+function identity<I extends Names, O extends Names, F extends FieldSchema>({ cuda, aliases }: Parts<I, O, F>): string {
   const text = [
     cuda.source,
     cuda.launches.toString(),
     cuda.workspaceBytes?.toString() ?? '',
     cuda.epilogue === true,
+    JSON.stringify(aliases ?? []),
   ].join('\0');
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }

@@ -13,6 +13,7 @@ import { cudaKernelsOf } from './cuda-kernels.js';
 import { rememberPlugin } from './defined.js';
 import type { FieldSchema, NoFields } from './fields.js';
 import { lowerCall } from './lowering.js';
+import { aliasPositions } from './names.js';
 import { operatorOfPlugin } from './operator.js';
 import { patternsOf } from './patterns.js';
 import { checkKey, type PluginKey, titleOf } from './plugin-key.js';
@@ -34,7 +35,8 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
   const { inputs, outputs, cuda } = spec;
   const builtIn = spec.implements === undefined ? undefined : builtInOperator(title, spec.implements);
   const operator = builtIn ?? registerOperator(operatorOfPlugin({ key, title, fields, spec }));
-  const kernels = cuda && cudaKernelsOf({ title, inputs, outputs, fields, cuda });
+  const aliases = spec.aliases && { aliases: aliasPositions(inputs, outputs, spec.aliases) };
+  const kernels = cuda && cudaKernelsOf({ title, inputs, outputs, fields, cuda, ...aliases });
   if (kernels && !builtIn) provideCudaKernels(operator.name, kernels);
   const base: Omit<Plugin<I, O, F>, 'patterns' | 'addTo'> = {
     key,

@@ -7,6 +7,7 @@ import {
   type EvaluateContext,
   type InferContext,
   type Operator,
+  provablyEqual,
   readNumbers,
   Tensor,
   tensorFromNumbers,
@@ -76,8 +77,20 @@ function infer<I extends Names, O extends Names, F extends FieldSchema>(
         plugin: title,
         output: name,
       });
+    const alias = (spec.aliases as Readonly<Record<string, string | undefined>> | undefined)?.[name];
+    const shared = alias === undefined ? undefined : inputs[spec.inputs.findIndex((n) => nameOf(n) === alias)];
+    if (shared && !sameShape(shared, shape))
+      throw new TensorwrightError(
+        'ERR_PLUGIN',
+        `plugin ${title}: output '${name}' shares the memory of input '${alias!}', but infer gives it another dtype or shape`,
+        { plugin: title, output: name },
+      );
     return tensorType(shape.dtype, shape.dims);
   });
+}
+
+function sameShape(a: Shaped, b: Shaped): boolean {
+  return a.dtype === b.dtype && a.dims.length === b.dims.length && a.dims.every((d, i) => provablyEqual(d, b.dims[i]!));
 }
 
 function evaluate<I extends Names, O extends Names, F extends FieldSchema>(

@@ -22,6 +22,9 @@ import type { PluginKey } from './plugin-key.js';
 /** Names in order; a trailing '?' marks an input that may be omitted. */
 export type Names = readonly string[];
 
+/** 'bias?' → 'bias' */
+export type BareName<N extends string> = N extends `${infer Base}?` ? Base : N;
+
 /** One `T` for each input: 'x' → `x`, 'bias?' → `bias` or undefined. */
 export type ByInput<I extends Names, T> = {
   readonly [N in I[number] as N extends `${string}?` ? never : N]: T;
@@ -179,6 +182,12 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
    * outputs are the operator's in order, fields those of its attributes that the plugin wants to see.
    */
   readonly implements?: string;
+  /**
+   * Outputs that are an input changed in place, each with its input: `{ cache: 'past' }`. Kernels get the same pointer for
+   * both; where the input is still needed as it was, or is an input of the network or a constant, they get that of a copy.
+   * Types and shapes are the input's. The function for the processor leaves its inputs as they are. Default: none.
+   */
+  readonly aliases?: { readonly [K in O[number]]?: BareName<I[number]> };
   /** Dtypes and shapes of the outputs. Needed of plugins with an operator of their own. */
   infer?(context: InferenceContext<I, F>): ByOutput<O, Shaped>;
   /**

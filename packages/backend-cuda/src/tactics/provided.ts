@@ -37,6 +37,9 @@ export const provided: Tactic = {
       // What the map nodes read besides is read through any strides.
       inputs: group.node.inputs.map((_, i) => variant.inputs[group.anchorInputs.indexOf(i)] ?? 'strided'),
       outputs: variant.outputs,
+      ...(kernels.aliases && {
+        aliases: kernels.aliases.map((i) => (i === undefined ? undefined : group.anchorInputs[i])),
+      }),
       stridedOutput: false,
       estimate: variant.estimate ?? memoryMicroseconds(bytesOf(group)),
       producer: kernels.producer,

@@ -24,6 +24,7 @@ import { assignmentOf, type BodyMemory, type LowerContext } from './lower-contex
 import { Operands } from './operands.js';
 import { placeInArenas } from './place-in-arenas.js';
 import { Placements } from './placements.js';
+import { type MayOverwrite, overwriting } from './shared-outputs.js';
 import { StepList } from './step-list.js';
 import { isFact, type Memory, type Placement, ValueTable } from './value-table.js';
 import { slotView } from './view.js';
@@ -49,6 +50,9 @@ class Lowering {
   readonly #operands: Operands;
   readonly #steps: StepList;
   readonly #placements: Placements;
+  readonly #mayOverwrite: MayOverwrite;
+  /** Inputs that lie where an output does. */
+  readonly #shared = new Map<Node, Map<number, Placement>>();
 
   constructor(graph: Graph, context: LowerContext) {
     this.#graph = graph;
@@ -58,6 +62,7 @@ class Lowering {
     this.#operands = new Operands(this.#table, this.#values, context.weights);
     this.#steps = new StepList(context, this.#values, this.#operands);
     this.#placements = new Placements(this.#slots, context, this.#table, this.#values, this.#steps);
+    this.#mayOverwrite = overwriting(this.#order, graph);
   }
 
   async run(parent: ExpressionTable | undefined): Promise<Lowered> {
@@ -101,6 +106,7 @@ class Lowering {
     }
     const assignment = assignmentOf(node, this.#context);
     const { backend, candidate } = assignment;
+    this.#shareMemory(node, assignment);
     const emitting = backend.emit(node, candidate, this.#emitContext(node, assignment));
     if (backend.memory === undefined || operatorOf(node.op).kind === 'control') {
       const step = await emitting;
@@ -111,6 +117,26 @@ class Lowering {
       this.#addPendingStep(node, assignment, emitting);
     }
     for (const o of node.outputs) this.#placements.finishSlot(o);
+  }
+
+  /** Outputs that are inputs changed in place; what is still needed as it was is copied. */
+  #shareMemory(node: Node, assignment: Assignment): void {
+    const shared = new Map<number, Placement>();
+    assignment.candidate.aliases?.forEach((input, output) => {
+      const v = input === undefined ? undefined : node.inputs[input];
+      if (!v) return;
+      const from = this.#readInput(node, input!, assignment)!;
+      const o = node.outputs[output]!;
+      if (this.#values.isOwn(from) && this.#mayOverwrite(v, node)) {
+        this.#placements.put(o, from);
+        shared.set(input!, from);
+      } else {
+        const to = this.#allocateOutput(node, output, assignment);
+        this.#steps.addCopy(v, from, to, 'alias');
+        shared.set(input!, to);
+      }
+    });
+    this.#shared.set(node, shared);
   }
 
   /** All operands are placed now, so that copies of them come before the step. */
@@ -134,6 +160,8 @@ class Lowering {
 
   /** Where the step finds an input, as its tactic reads it. */
   #readInput(node: Node, index: number, { backend, candidate }: Assignment): Placement | undefined {
+    const shared = this.#shared.get(node)?.get(index);
+    if (shared) return shared;
     const v = node.inputs[index];
     return v && this.#placements.read(v, candidate.inputs[index] ?? 'rows', backend.memory);
   }

@@ -18,7 +18,7 @@ import type { ExpressionTable } from './expressions.js';
 import { assignmentOf, type LowerContext } from './lower-context.js';
 import type { StepList } from './step-list.js';
 import { isFact, type Memory, type Placement, type ValueTable } from './value-table.js';
-import { axisOrder, isDense, moveView, slotView, viewMovements } from './view.js';
+import { axisOrder, isDense, moveView, slotView, type View, viewMovements } from './view.js';
 
 export class Placements {
   /** Where each value was made. */
@@ -73,6 +73,11 @@ export class Placements {
     return this.#place(v, layout);
   }
 
+  /** `v` lies where its step changes another value in place. */
+  put(v: Value, placement: Placement): void {
+    this.#placements.set(v, placement);
+  }
+
   #place(v: Value, layout: Layout): Placement {
     const known = this.#placements.get(v);
     if (known) return known;
@@ -83,9 +88,17 @@ export class Placements {
 
   /** Where `v` can be read as `access` in this memory, after a copy if need be. */
   read(v: Value, access: Access, memory: Memory): Placement {
+    const isAs = (view: View | undefined): boolean =>
+      !view || access === 'strided' || isDense(view, axisOrder(access, view.dims.length));
+    const home = this.#placementOf(v);
+    const made = this.#values.memoryOf(home);
+    // A device is faster at putting elements into another order, so it does that before they are carried away.
+    if (access !== 'strided' && made && made !== memory && !isAs(home.view))
+      return this.#copyOnce(v, `${memory ?? 'host'} ${access}`, () =>
+        this.#carry(v, this.read(v, access, made), access, memory),
+      );
     const placement = this.inMemory(v, memory);
-    const { view } = placement;
-    if (!view || access === 'strided' || isDense(view, axisOrder(access, view.dims.length))) return placement;
+    if (access === 'strided' || isAs(placement.view)) return placement;
     return this.#copyOnce(v, `${memory ?? 'host'} ${access}`, () => {
       const copy = this.#values.add(v, { layout: access, memory });
       this.#steps.addCopy(v, placement, copy, 'reformat');
@@ -104,24 +117,29 @@ export class Placements {
       const from = this.#denseAtHome(v, home);
       const rank = from.view?.dims.length ?? 0;
       const layout = !from.view || isDense(from.view, axisOrder('rows', rank)) ? 'rows' : 'channelsLast';
-      const carried = this.#values.add(v, { layout, memory });
-      this.#steps.addMove(v, 'transfer', 'transfer', from, carried, this.#context.deviceBackend!.name);
-      return carried;
+      return this.#carry(v, from, layout, memory);
     });
   }
 
-  /** A view of an input or a constant becomes the same view of all of it on the device. */
+  /** @param from dense in the layout */
+  #carry(v: Value, from: Placement, layout: Layout, memory: Memory): Placement {
+    const carried = this.#values.add(v, { layout, memory });
+    this.#steps.addMove(v, 'transfer', 'transfer', from, carried, this.#context.deviceBackend!.name);
+    return carried;
+  }
+
+  /** A view of an input, a constant or a tensor of dims becomes the same view of all of it on the device. */
   #twinOf({ value, view }: Placement, memory: Memory): number | undefined {
     if (!view || this.#values.isWhole({ value, view })) return undefined;
     const known = this.#twins.get(value);
     if (known !== undefined) return known;
     const { storage } = this.#values.values[value]!;
     // Other values may still be in the making: a concat fills its memory bit by bit.
-    if (storage.kind !== 'input' && storage.kind !== 'constant') return undefined;
+    if (storage.kind !== 'input' && storage.kind !== 'constant' && storage.kind !== 'dims') return undefined;
     const twin = this.#values.addTwin(value, memory);
     if (!twin) return undefined;
     this.#twins.set(value, twin.to.value);
-    if (storage.kind === 'input')
+    if (storage.kind !== 'constant')
       this.#steps.addMove(twin.v, 'transfer', 'transfer', twin.from, twin.to, this.#context.deviceBackend!.name);
     return twin.to.value;
   }
@@ -156,7 +174,8 @@ export class Placements {
     const input = operatorOf(v.node.op).kind === 'movement' ? v.node.inputs[0] : undefined;
     invariant(input, `${v.node.op} was read before it was computed`);
     // A movement that strides cannot express on the input as it lies: make the input dense first.
-    const dense = this.read(input, 'rows', this.#values.memoryOf(this.#placementOf(input)));
+    const memory = this.#context.assignments.get(v.node)?.backend.memory;
+    const dense = this.read(input, 'rows', memory ?? this.#values.memoryOf(this.#placementOf(input)));
     const view = dense.view && moveView(v.node.op, v.node.attributes, dense.view, (v.type as TensorType).dims!);
     invariant(view, `${v.node.op} of ${formatType(input.type)} is no view`);
     return { value: dense.value, view };

@@ -12,6 +12,7 @@ import {
   type PlanStorage,
   type PlanValue,
   productOf,
+  provablyEqual,
   topologicalOrder,
   unboundedExtent,
   type Value,
@@ -106,6 +107,16 @@ export class ValueTable {
     if (view.offset !== 0 || dims?.length !== view.dims.length) return false;
     if (!view.dims.every((d, i) => this.#table.index(d) === dims[i])) return false;
     return isDense(view, order ?? axisOrder('rows', view.dims.length));
+  }
+
+  /** Whether it is all of a value that steps of the program make, perhaps under other extents. */
+  isOwn({ value, view }: Placement): boolean {
+    const { kind } = this.values[value]!.storage;
+    const made = this.#madeFor.get(value)?.v.type;
+    if (!view || (kind !== 'arena' && kind !== 'heap') || made?.kind !== 'tensor' || !made.dims) return false;
+    if (this.isWhole({ value, view })) return true;
+    const inRows = view.offset === 0 && isDense(view, axisOrder('rows', view.dims.length));
+    return inRows && provablyEqual(productOf(view.dims), productOf(made.dims));
   }
 
   #newBindings(v: Value, dims: readonly Dim[]): [number, number][] {
