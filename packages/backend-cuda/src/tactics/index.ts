@@ -12,6 +12,7 @@ import { control } from './control.js';
 import { cublaslt } from './cublaslt.js';
 import { cudnn } from './cudnn.js';
 import { cumulative } from './cumulative.js';
+import { deformProduct } from './deform-product.js';
 import { depthwise } from './depthwise.js';
 import { excitation } from './excitation.js';
 import { gemv } from './gemv.js';
@@ -35,6 +36,7 @@ export const tactics: readonly Tactic[] = [
   hopper,
   gemv,
   depthwise,
+  deformProduct,
   excitation,
   pooledExcitation,
   stem,
