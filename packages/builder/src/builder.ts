@@ -43,7 +43,7 @@ export class Builder {
   async build(network: Network, options: BuildOptions = {}): Promise<Plan> {
     checkOptions(options);
     options.signal?.throwIfAborted();
-    const chosen = await openBackends(options.backends, options.logger ?? silentLogger);
+    const { chosen, leftOut } = await openBackends(options.backends, options.logger ?? silentLogger);
     const backends = withImplicit(chosen);
     const breather = new Breather(options.signal);
     const logger = options.logger ?? silentLogger;
@@ -52,6 +52,7 @@ export class Builder {
       builder: network.builder,
       options,
       backends,
+      leftOut,
       optimum: bound.optimum,
       log: (record) => {
         logger({ scope: 'builder', ...record });
@@ -171,8 +172,14 @@ function because(backend: Backend): string {
   return reason === undefined ? '' : `: ${reason}`;
 }
 
+interface OpenBackends {
+  readonly chosen: readonly Backend[];
+  /** Default ones that cannot run here: name and reason. */
+  readonly leftOut: readonly string[];
+}
+
 /** Without a choice of the user's: what this machine has, in order of speed. */
-async function openBackends(names: readonly string[] | undefined, logger: Logger): Promise<readonly Backend[]> {
+async function openBackends(names: readonly string[] | undefined, logger: Logger): Promise<OpenBackends> {
   if (names) {
     const chosen = await Promise.all(names.map((name) => loadBackend(name)));
     for (const backend of chosen) {
@@ -185,23 +192,23 @@ async function openBackends(names: readonly string[] | undefined, logger: Logger
           { backend: backend.name },
         );
     }
-    return chosen;
+    return { chosen, leftOut: [] };
   }
   const found: Backend[] = [];
+  const leftOut: string[] = [];
+  const leaveOut = (name: string, why: string): void => {
+    leftOut.push(`${name}: ${why}`);
+    logger({ level: 'info', scope: 'builder', message: `backend '${name}' is left out: ${why}` });
+  };
   for (const name of ['cuda', 'cpu', 'reference']) {
     await setImmediate();
     try {
       const backend = await loadBackend(name);
       if (backend.device()) found.push(backend);
-      else
-        logger({
-          level: 'info',
-          scope: 'builder',
-          message: `backend '${name}' is left out: it cannot run on this machine${because(backend)}`,
-        });
+      else leaveOut(name, `it cannot run on this machine${because(backend)}`);
     } catch (error) {
       if (!TensorwrightError.is(error)) throw error;
-      logger({ level: 'info', scope: 'builder', message: `backend '${name}' is left out: ${error.message}` });
+      leaveOut(name, error.message);
     }
   }
   if (found.length === 0)
@@ -209,5 +216,5 @@ async function openBackends(names: readonly string[] | undefined, logger: Logger
       'ERR_BACKEND_UNAVAILABLE',
       'no backend package is installed: install @tensorwright/backend-cpu or @tensorwright/backend-reference',
     );
-  return found;
+  return { chosen: found, leftOut };
 }

@@ -15,6 +15,8 @@ export interface PassContext {
   readonly builder: GraphBuilder;
   readonly options: BuildOptions;
   readonly backends: readonly Backend[];
+  /** Default backends that cannot run here, each with its reason, for messages. */
+  readonly leftOut?: readonly string[];
   /** Extents that dynamic dimensions are timed at. */
   readonly optimum: ReadonlyMap<DimSymbol, number>;
   readonly log: (record: Omit<LogRecord, 'scope'>) => void;

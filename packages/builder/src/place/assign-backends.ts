@@ -99,10 +99,11 @@ async function assign(
     }
     if (!backendOf.has(node)) {
       const inputs = node.inputs.map((v) => (v ? formatType(v.type) : '(omitted)')).join(', ');
-      throw new TensorwrightError('ERR_UNSUPPORTED', `no backend runs ${node.op}(${inputs}): ${reasons.join('; ')}`, {
+      const all = [...(context.leftOut ?? []), ...reasons];
+      throw new TensorwrightError('ERR_UNSUPPORTED', `no backend runs ${node.op}(${inputs}): ${all.join('; ')}`, {
         node: context.builder.provenance.of(node),
         operator: node.op,
-        reasons,
+        reasons: all,
       });
     }
     await context.breathe();
