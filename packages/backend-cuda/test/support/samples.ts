@@ -42,6 +42,16 @@ const excitation = (r: GraphBuilder, x: Value, [down, up, pixels]: readonly [Val
 };
 const excitationWeights = [weights(f16, [28, 672, 1, 1]), weights(f16, [672, 28, 1, 1])] as const;
 
+/** With a bias and relu. */
+const deformable = (dtype: DType): Value =>
+  group(
+    [
+      ...[input(dtype, [8, 256, 50, 84]), weights(dtype, [256, 256, 3, 3]), input(dtype, [8, 18, 50, 84])],
+      ...[weights(dtype, [256]), input(dtype, [8, 9, 50, 84])],
+    ],
+    (r, ...operands) => r.op('relu', [r.op('deformConv', operands, { ...conv, offsetGroup: 1 })]),
+  );
+
 export interface Sample {
   readonly tactics: readonly string[];
   readonly result: Value;
@@ -132,6 +142,8 @@ export const samples: Readonly<Record<string, Sample>> = {
     ['depthwise'],
     b.op('conv', [input('float32', [1, 96, 56, 56]), weights('float32', [96, 1, 3, 3])], { ...conv, group: 96 }),
   ),
+  'deformable convolution': sample(['deformProduct'], deformable(f16)),
+  'deformable convolution of float32': sample(['deformProduct'], deformable('float32')),
   map: sample(
     ['map'],
     group([input('float32', [64, 1000]), input('float32', [1000])], (r, x, y) =>

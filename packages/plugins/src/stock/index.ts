@@ -10,12 +10,14 @@ import { embLayerNormVersions } from './emb-layer-norm.js';
 import { fusedRotaryEmbedding } from './fused-rotary-embedding.js';
 import { groupNorm } from './group-norm.js';
 import { instanceNormVersions } from './instance-norm.js';
+import { modulatedDeformConvVersions } from './modulated-deform-conv.js';
 import { multiscaleDeformableAttentionVersions } from './multiscale-deformable-attention.js';
 import { pillarScatter } from './pillar-scatter.js';
 import { roiAlignVersions } from './roi-align.js';
 import { skipLayerNormVersions } from './skip-layer-norm.js';
 import { voxelGenerator } from './voxel-generator.js';
 
+export { modulatedDeformConv, modulatedDeformConvVersions } from './modulated-deform-conv.js';
 export { voxelGenerator } from './voxel-generator.js';
 export { pillarScatter } from './pillar-scatter.js';
 export { disentangledAttention, disentangledAttentionVersions } from './disentangled-attention.js';
@@ -35,6 +37,7 @@ export { skipLayerNorm, skipLayerNormVersions } from './skip-layer-norm.js';
 
 /** All of them, in all versions. */
 export const stockPlugins: readonly AnyPlugin[] = [
+  ...modulatedDeformConvVersions,
   voxelGenerator,
   pillarScatter,
   ...disentangledAttentionVersions,

@@ -42,9 +42,12 @@ interface Run {
 const vectorBytes = 16;
 const mostLanes = 8;
 
+/** What a result asks of a contraction. */
+export type ResultShape = Pick<Problem, 'batch' | 'rows' | 'columns' | 'output' | 'bias'>;
+
 export interface ResultOptions {
   readonly group: GroupView;
-  readonly problem: Problem;
+  readonly problem: ResultShape;
   readonly view: (input: number) => MemoryView;
   readonly output: MemoryView;
   /** C++ type of the sums. */
@@ -144,7 +147,7 @@ function biasOperand(o: ResultOptions): SideOperand {
 
 type Runs = Readonly<Record<Role, readonly Run[]>>;
 
-function runsOf(problem: Problem, views: readonly MemoryView[]): Runs {
+function runsOf(problem: ResultShape, views: readonly MemoryView[]): Runs {
   const list = (role: Role): Run[] => {
     const runs: Run[] = [];
     problem[role].forEach((extent, axis) => {
@@ -168,7 +171,7 @@ function runsOf(problem: Problem, views: readonly MemoryView[]): Runs {
 
 /** Output coordinates that may lie beyond the output: the blocks of a transposed convolution are rounded up. */
 function checkText(
-  problem: Problem,
+  problem: ResultShape,
   runs: Runs,
   checks: readonly number[],
   output: MemoryView,

@@ -3,6 +3,8 @@
 import { type Dim, floorDivDims, type EmitContext, type EmittedStep, type GroupView } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import type { Tactic } from '../../tactic.js';
+import { geometryOf, likelyExtent } from '../contraction/conv-problem.js';
+import { cyclesPerMicrosecond, launchMicroseconds } from '../operands.js';
 import { AnchorOperands, emitOverOutput, names } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
 import { sumType } from './pool.js';
@@ -16,8 +18,20 @@ export const deformConv: Tactic = operatorTactic({
     const known = type.kind === 'tensor' && type.dims!.slice(1).every((d) => typeof d === 'number');
     return known ? undefined : 'the kernel has extents that are only known at run time';
   },
+  estimate,
   emit: emitDeformConv,
 });
+
+/** Clocks of a thread for a tap of a channel, and threads that have one at a time. */
+const tapCycles = 60;
+const threadsAtWork = 132 * 128;
+
+function estimate(group: GroupView): number {
+  const { w, out } = geometryOf(group);
+  const taps = w.slice(1).reduce<number>((n, d) => n * likelyExtent(d), 1);
+  const elements = out.reduce<number>((n, d) => n * likelyExtent(d), 1);
+  return launchMicroseconds + (elements * taps * tapCycles) / threadsAtWork / cyclesPerMicrosecond;
+}
 
 function emitDeformConv(group: GroupView, context: EmitContext): Promise<EmittedStep> {
   const { attributes } = group.anchor!;

@@ -1,6 +1,7 @@
 /** The stock plugins' cases. */
 
 import type { PluginCase } from '../case.js';
+import { modulatedDeformConvCase } from './modulated-deform-conv.js';
 import { voxelGeneratorCase } from './voxel-generator.js';
 import { pillarScatterCase } from './pillar-scatter.js';
 import { disentangledAttentionCase } from './disentangled-attention.js';
@@ -13,6 +14,7 @@ import { cropAndResizeCase, roiAlignCase } from './regions.js';
 import { skipLayerNormCase } from './skip-layer-norm.js';
 
 export const cases: readonly PluginCase[] = [
+  modulatedDeformConvCase,
   voxelGeneratorCase,
   pillarScatterCase,
   disentangledAttentionCase,

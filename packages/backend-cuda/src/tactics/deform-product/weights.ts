@@ -1,0 +1,60 @@
+/** The weights of a deformConv in the order of its steps. */
+
+import { dtypeInfo, Tensor } from '@tensorwright/core';
+import type { DeformProblem } from './problem.js';
+
+const cache = new WeakMap<Tensor, Map<string, Tensor>>();
+
+/** Columns of a row of float32 weights, which are copied four at a time. */
+export function pitchOf({ columns }: DeformProblem): number {
+  return Math.ceil(columns / 4) * 4;
+}
+
+/**
+ * Weights [M, C / group, taps y, taps x] as [group][tap][chunk][column][depth], or, of float32, as
+ * [group][tap][chunk][depth][pitch], with zeros where a chunk has fewer channels and where groups were merged.
+ */
+export function stepWeights(problem: DeformProblem): Tensor {
+  const { weights, groups, depth, width } = problem;
+  let tables = cache.get(weights);
+  if (!tables) cache.set(weights, (tables = new Map<string, Tensor>()));
+  const key = [groups, depth, width, problem.chunks[0]!.length].join();
+  let table = tables.get(key);
+  if (!table) tables.set(key, (table = pack(problem)));
+  return table;
+}
+
+function pack(problem: DeformProblem): Tensor {
+  const { weights, groups, columns, depth, chunks, geometry } = problem;
+  const [, perGroup, tapsY, tapsX] = weights.dims as [number, number, number, number];
+  const taps = tapsY * tapsX;
+  const bytes = dtypeInfo(weights.dtype).bits / 8;
+  const alongDepth = bytes === 2;
+  const rowSize = alongDepth ? columns * depth : depth * pitchOf(problem);
+  const out = new Uint8Array(groups * taps * chunks[0]!.length * rowSize * bytes);
+  const ownOutputs = weights.dims[0]! / geometry.group;
+  let step = 0;
+  for (let g = 0; g < groups; g++)
+    for (let tap = 0; tap < taps; tap++)
+      for (const { channel, count } of chunks[g]!) {
+        for (let column = 0; column < columns; column++) {
+          const output = g * columns + column;
+          const first = Math.floor(output / ownOutputs) * perGroup;
+          for (let k = 0; k < count; k++) {
+            const own = channel + k - first;
+            if (own < 0 || own >= perGroup) continue;
+            const from = ((output * perGroup + own) * taps + tap) * bytes;
+            const to = step * rowSize + (alongDepth ? column * depth + k : k * pitchOf(problem) + column);
+            for (let b = 0; b < bytes; b++) out[to * bytes + b] = weights.bytes[from + b]!;
+          }
+        }
+        step++;
+      }
+  return Tensor.fromBytes('uint8', out, [out.length]);
+}
+
+/** First channel, count and displacements' group of each group's chunks, and a 0. */
+export function chunkTable({ chunks }: DeformProblem): Tensor {
+  const numbers = chunks.flatMap((list) => list.flatMap((c) => [c.channel, c.count, c.group, 0]));
+  return new Tensor('int32', Int32Array.from(numbers), [numbers.length]);
+}

@@ -1,0 +1,132 @@
+import { type Attributes, type DType, type GraphBuilder, type Value } from '@tensorwright/core';
+import { describe, it } from 'vitest';
+import { compare, hasDevice, type Input } from './compare.js';
+import { smallWeights } from './support/small-weights.js';
+
+interface Convolution {
+  readonly dtype?: DType;
+  readonly x: readonly number[];
+  readonly w: readonly number[];
+  /** Extents of the result. */
+  readonly out: readonly [number, number];
+  readonly attributes?: Attributes;
+  readonly symbols?: readonly (string | undefined)[];
+  /** rows, columns, down, across, splits */
+  readonly tile?: readonly [number, number, number, number, number];
+  readonly bias?: boolean;
+  readonly mask?: boolean;
+  readonly after?: (b: GraphBuilder, y: Value) => Value;
+}
+
+const tensorTiles = [
+  [128, 128, 4, 2, 1],
+  [64, 256, 2, 4, 1],
+  [128, 64, 4, 2, 2],
+  [64, 128, 2, 4, 1],
+  [64, 64, 4, 2, 4],
+  [32, 256, 1, 8, 1],
+  [32, 128, 1, 8, 2],
+  [64, 32, 4, 1, 1],
+] as const;
+const simtTiles = [
+  [128, 128, 8, 8, 1],
+  [64, 128, 8, 4, 2],
+  [64, 64, 4, 4, 1],
+  [32, 64, 4, 4, 4],
+] as const;
+
+function convolve(c: Convolution): Promise<void> {
+  const { dtype = 'float16', x, w, out, attributes = {}, symbols, bias = true, mask = true, after } = c;
+  const [rows, columns, down, across, splits] = c.tile ?? (dtype === 'float32' ? simtTiles[2] : tensorTiles[4]);
+  const taps = w[2]! * w[3]!;
+  const offsets = ((attributes['offsetGroup'] as number | undefined) ?? 1) * taps;
+  const spatial = symbols && [symbols[0], undefined, symbols[2], symbols[3]];
+  const input = (dims: readonly number[], fill?: (i: number) => number): Input => ({
+    dtype,
+    dims,
+    ...(spatial && { symbols: spatial }),
+    ...(fill && { fill }),
+  });
+  return compare({
+    inputs: [
+      input(x),
+      // Places between pixels and on them, some of them outside of the image.
+      input([x[0]!, 2 * offsets, ...out], (i) => ((i * 37) % 41) / 8 - 2.5),
+      ...(mask ? [input([x[0]!, offsets, ...out], (i) => ((i * 13) % 16) / 16)] : []),
+    ],
+    graph: (b, image, offset, scale) => {
+      const weights = [smallWeights(b, dtype, w), bias ? smallWeights(b, dtype, [w[0]!]) : undefined] as const;
+      const y = b.op('deformConv', [image, weights[0], offset, weights[1], scale], {
+        ...{ group: 1, offsetGroup: 1 },
+        ...attributes,
+      });
+      return after ? after(b, y) : y;
+    },
+    tolerance: dtype === 'float32' ? 4e-6 : dtype === 'float16' ? 2e-3 : 1.6e-2,
+    force: { tactic: 'cuda.deformProduct', parameters: { rows, columns, down, across, splits } },
+  });
+}
+
+const same = { pads: [1, 1, 1, 1] };
+
+describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
+  it.each(tensorTiles)('takes tiles of %i x %i by %i x %i warps, %i splits', (...tile) =>
+    convolve({ x: [2, 72, 9, 11], w: [136, 72, 3, 3], out: [9, 11], attributes: same, tile }),
+  );
+
+  it.each(simtTiles)('takes float32 tiles of %i x %i, %i x %i sums a thread, %i splits', (...tile) =>
+    convolve({ dtype: 'float32', x: [2, 40, 9, 11], w: [70, 40, 3, 3], out: [9, 11], attributes: same, tile }),
+  );
+
+  it.each([
+    ['odd channels', [1, 7, 6, 9], [5, 7, 3, 3], [6, 9], same],
+    ['2 channels a load', [1, 6, 6, 9], [10, 6, 3, 3], [6, 9], same],
+    [
+      'strides and a kernel of unequal axes',
+      [1, 16, 9, 8],
+      [8, 16, 3, 2],
+      [5, 7],
+      { strides: [2, 1], pads: [1, 0, 1, 0] },
+    ],
+    ['dilations', [1, 16, 9, 10], [8, 16, 3, 3], [9, 10], { dilations: [2, 3], pads: [2, 3, 2, 3] }],
+    ['groups', [1, 96, 5, 6], [40, 48, 3, 3], [5, 6], { ...same, group: 2 }],
+    ['deformable groups', [1, 96, 5, 6], [24, 96, 3, 3], [5, 6], { ...same, offsetGroup: 4 }],
+    ['groups across deformable groups', [1, 48, 5, 6], [24, 24, 3, 3], [5, 6], { ...same, group: 2, offsetGroup: 3 }],
+    ['one filter a channel', [1, 12, 5, 6], [12, 1, 3, 3], [5, 6], { ...same, group: 12, offsetGroup: 2 }],
+    ['one tap', [1, 16, 5, 6], [8, 16, 1, 1], [5, 6], {}],
+  ] as [string, number[], number[], [number, number], Attributes][])(
+    'convolves %s',
+    async (_, x, w, out, attributes) => {
+      for (const dtype of ['float16', 'float32'] as const) await convolve({ dtype, x, w, out, attributes });
+    },
+  );
+
+  it('computes bfloat16', () =>
+    convolve({ dtype: 'bfloat16', x: [1, 24, 7, 5], w: [16, 24, 3, 3], out: [7, 5], attributes: same }));
+
+  it.each([
+    [true, false],
+    [false, true],
+    [false, false],
+  ])('with bias %s, mask %s', (bias, mask) =>
+    convolve({ x: [1, 16, 7, 5], w: [16, 16, 3, 3], out: [7, 5], attributes: same, bias, mask }),
+  );
+
+  it('computes the maps that follow', () =>
+    convolve({
+      x: [1, 16, 7, 5],
+      w: [16, 16, 3, 3],
+      out: [7, 5],
+      attributes: same,
+      after: (b, y) => b.op('relu', [b.op('mul', [y, smallWeights(b, 'float16', [1, 16, 1, 1])])]),
+    }));
+
+  it('takes extents that only the run knows', () =>
+    convolve({
+      x: [2, 16, 8, 6],
+      w: [16, 16, 3, 3],
+      out: [8, 6],
+      attributes: same,
+      symbols: ['n', undefined, 'h', 'w'],
+    }));
+});
