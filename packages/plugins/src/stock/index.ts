@@ -12,6 +12,7 @@ import { groupNorm } from './group-norm.js';
 import { instanceNormVersions } from './instance-norm.js';
 import { modulatedDeformConvVersions } from './modulated-deform-conv.js';
 import { multiscaleDeformableAttentionVersions } from './multiscale-deformable-attention.js';
+import { pagedKvCacheUpdate } from './paged-kv-cache-update.js';
 import { pillarScatter } from './pillar-scatter.js';
 import { roiAlignVersions } from './roi-align.js';
 import { skipLayerNormVersions } from './skip-layer-norm.js';
@@ -33,6 +34,7 @@ export {
   multiscaleDeformableAttentionVersions,
 } from './multiscale-deformable-attention.js';
 export { roiAlign, roiAlignVersions } from './roi-align.js';
+export { pagedKvCacheUpdate } from './paged-kv-cache-update.js';
 export { skipLayerNorm, skipLayerNormVersions } from './skip-layer-norm.js';
 
 /** All of them, in all versions. */
@@ -49,6 +51,7 @@ export const stockPlugins: readonly AnyPlugin[] = [
   fusedRotaryEmbedding,
   groupNorm,
   ...instanceNormVersions,
+  pagedKvCacheUpdate,
   ...skipLayerNormVersions,
   ...multiscaleDeformableAttentionVersions,
 ];

@@ -3,6 +3,7 @@
 import type { PluginCase } from '../case.js';
 import { modulatedDeformConvCase } from './modulated-deform-conv.js';
 import { voxelGeneratorCase } from './voxel-generator.js';
+import { pagedKvCacheUpdateCase } from './paged-kv-cache-update.js';
 import { pillarScatterCase } from './pillar-scatter.js';
 import { disentangledAttentionCase } from './disentangled-attention.js';
 import { efficientNmsCase, efficientNmsOnnxCase } from './efficient-nms.js';
@@ -26,6 +27,7 @@ export const cases: readonly PluginCase[] = [
   fusedRotaryEmbeddingCase,
   groupNormCase,
   instanceNormCase,
+  pagedKvCacheUpdateCase,
   skipLayerNormCase,
   multiscaleDeformableAttentionCase,
 ];
