@@ -76,6 +76,9 @@ struct Driver {
   int (*cuModuleGetFunction)(Kernel*, void*, const char*);
   int (*cuLaunchKernel)(Kernel, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**,
                         void**);
+  int (*cuMemsetD8Async)(std::uint64_t, unsigned char, std::size_t, void*);
+  int (*cuMemcpyDtoHAsync)(void*, std::uint64_t, std::size_t, void*);
+  int (*cuStreamSynchronize)(void*);
   int (*cuGetErrorString)(int, const char**);
 
   void check(int result, const char* call) const {
@@ -100,6 +103,9 @@ inline const Driver& driver() {
     library.find(d.cuModuleUnload, "cuModuleUnload");
     library.find(d.cuModuleGetFunction, "cuModuleGetFunction");
     library.find(d.cuLaunchKernel, "cuLaunchKernel");
+    library.find(d.cuMemsetD8Async, "cuMemsetD8Async");
+    library.find(d.cuMemcpyDtoHAsync, "cuMemcpyDtoHAsync_v2");
+    library.find(d.cuStreamSynchronize, "cuStreamSynchronize");
     library.find(d.cuGetErrorString, "cuGetErrorString");
     return d;
   }();
@@ -217,6 +223,21 @@ void launch(void* stream, Kernel kernel, Extents grid, Extents block, unsigned s
   detail::driver().check(detail::driver().cuLaunchKernel(kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z,
                                                          shared_bytes, stream, pointers, nullptr),
                          "cuLaunchKernel");
+}
+
+// Queues the same value for each byte of the device's memory.
+inline void fill(void* stream, void* to, unsigned char value, std::size_t bytes) {
+  if (bytes == 0) return;
+  detail::driver().check(
+      detail::driver().cuMemsetD8Async(reinterpret_cast<std::uintptr_t>(to), value, bytes, stream), "cuMemsetD8Async");
+}
+
+// Copies from the device's memory to the host's, and waits for the stream: for sizes that only the values decide. Other
+// plugins never wait.
+inline void read(void* stream, void* to, const void* from, std::size_t bytes) {
+  const detail::Driver& d = detail::driver();
+  d.check(d.cuMemcpyDtoHAsync(to, reinterpret_cast<std::uintptr_t>(from), bytes, stream), "cuMemcpyDtoHAsync");
+  d.check(d.cuStreamSynchronize(stream), "cuStreamSynchronize");
 }
 
 }  // namespace cuda

@@ -85,4 +85,23 @@ describe.skipIf(!hasCompiler || cudaBackend.device() === undefined)('a plugin li
       message: expect.stringMatching(/attach failed: a kernel does not compile:[^]*no_such_type/) as string,
     });
   });
+
+  it('gives outputs whose size the values decide', async () => {
+    using library = PluginLibrary.load(join(folder.path, 'device.so'));
+    const network = new NetworkDefinition();
+    const { y } = library.plugins
+      .find((p) => p.key.name === 'Positive')!
+      .addTo(network, {
+        x: network.addInput('x', 'float32', ['n']),
+      });
+    network.markOutput(network.addElementWise(y!, y!, 'sum'), 'y');
+    const plan = await new Builder().build(network.toNetwork(), { backends: ['cuda', 'cpu'] });
+    await using engine = await Runtime.load(await plan.toBytes());
+    await using context = engine.createContext();
+    for (const values of [[1, -2, 3], [-1, -2, -3], [5], [], Array.from({ length: 300 }, (_, i) => Math.sin(i))]) {
+      const result = await context.run({ x: new Tensor('float32', Float32Array.from(values), [values.length]) });
+      const right = Float32Array.from(values).filter((v) => v > 0);
+      expect(result['y']!.data).toEqual(right.map((v) => v + v));
+    }
+  });
 });
