@@ -48,18 +48,19 @@ export const cudnn: Tactic = {
     return typeof known === 'string' ? known : undefined;
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const known = configurationsOf(likelyConvolution(group, mapsOf(group)!)) as readonly CudnnConfiguration[];
+    const maps = mapsOf(group)!;
+    const known = configurationsOf(likelyConvolution(group, maps)) as readonly CudnnConfiguration[];
     const estimates = estimatesBehindOwn(group, known.length);
     return known.map(({ engine, knobs }, i) => ({
       parameters: { engine, knobs, version: version() },
-      ...layoutsOf(group),
+      ...layoutsOf(group, maps),
       estimate: estimates[i]!,
     }));
   },
   async emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const maps = mapsOf(group)!;
     if (await takes(group, maps, candidate, context)) return describe(group, maps, candidate, context);
-    // The slot of a concat, or a side that lies in another order, may be more than the engine takes.
+    // The slot of a concat may be more than the engine takes.
     const { inputs } = operandLayouts(group);
     const own = contraction.candidates(group).find((c) => c.inputs.every((access, i) => access === inputs[i]))!;
     return contraction.emit(group, { ...candidate, ...own }, context);
@@ -118,12 +119,16 @@ function isRefusal(error: unknown): boolean {
   );
 }
 
-/** Filters that are known are brought into order here; others come so. */
-function layoutsOf(group: GroupView): Pick<CandidateOutline, 'inputs' | 'outputs' | 'stridedOutput'> {
+/** Filters that are known are brought into order here, others come so; engines add only images that lie like their result. */
+function layoutsOf(
+  group: GroupView,
+  { sides }: ConvolutionMaps,
+): Pick<CandidateOutline, 'inputs' | 'outputs' | 'stridedOutput'> {
   const layouts = operandLayouts(group);
   const w = group.anchorInputs[1]!;
-  if (constantOf(group.node.inputs[w])) return layouts;
-  return { ...layouts, inputs: layouts.inputs.map((access, i) => (i === w ? 'channelsLast' : access)) };
+  const isTurned = (i: number): boolean =>
+    i === w ? constantOf(group.node.inputs[w]) === undefined : sides.some((s) => s.input === i && s.isWhole);
+  return { ...layouts, inputs: layouts.inputs.map((access, i) => (isTurned(i) ? 'channelsLast' : access)) };
 }
 
 /** Whether the engine takes the operands as they lie: those that are dense it has been chosen for. */

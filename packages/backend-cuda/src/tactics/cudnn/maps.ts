@@ -13,10 +13,13 @@ import type { CudnnMap } from '@tensorwright/native';
 import { sameScalar, withoutGelu } from '../gelu.js';
 import { dtypeOf } from '../operands.js';
 
-/** An input of the group that maps read; `isChannels`: a list of the result's channels, not an operand that broadcasts. */
+/** An input of the group that maps read. */
 export interface Side {
   readonly input: number;
+  /** A list of the result's channels, not an operand that broadcasts. */
   readonly isChannels: boolean;
+  /** As large as the result. */
+  readonly isWhole: boolean;
 }
 
 export interface ConvolutionMaps {
@@ -116,7 +119,7 @@ class MapWriter {
         const bias = this.#group.anchorInputs[2];
         if (bias !== undefined) operands.push({ operand: this.#channels(bias), rank: 3 });
       } else {
-        const rank = this.#reads(e) ? 1 : this.#isWhole(e) ? 2 : e.op === 'const' ? 4 : 3;
+        const rank = this.#reads(e) ? 1 : e.op === 'arg' && this.#isWhole(e.index) ? 2 : e.op === 'const' ? 4 : 3;
         operands.push({ operand: this.#operand(e), rank });
       }
     }
@@ -175,7 +178,7 @@ class MapWriter {
   }
 
   #channels(input: number): Operand | undefined {
-    return this.#isRead(input) ? this.#addSide({ input, isChannels: true }) : undefined;
+    return this.#isRead(input) ? this.#addSide({ input, isChannels: true, isWhole: false }) : undefined;
   }
 
   #side(input: number): Operand | undefined {
@@ -185,7 +188,8 @@ class MapWriter {
     const fits = shape.every(
       (d, i) => d === 1 || (result[lead + i] !== undefined && provablyEqual(d, result[lead + i]!)),
     );
-    return lead >= 0 && fits && this.#isRead(input) ? this.#addSide({ input, isChannels: false }) : undefined;
+    if (lead < 0 || !fits || !this.#isRead(input)) return undefined;
+    return this.#addSide({ input, isChannels: false, isWhole: this.#isWhole(input) });
   }
 
   #addSide(side: Side): Operand {
@@ -202,10 +206,8 @@ class MapWriter {
     return e.op === 'arg' ? e.index === this.#anchor : scalarArgs(e).some((a) => this.#reads(a));
   }
 
-  /** Whether it is an operand as large as the result. */
-  #isWhole(e: Scalar): boolean {
-    if (e.op !== 'arg') return false;
-    const shape = (this.#group.node.inputs[e.index]!.type as TensorType).dims!;
+  #isWhole(input: number): boolean {
+    const shape = (this.#group.node.inputs[input]!.type as TensorType).dims!;
     const result = (this.#group.outputs[0]!.type as TensorType).dims!;
     return shape.length === result.length && shape.every((d, i) => provablyEqual(d, result[i]!));
   }
