@@ -18,6 +18,7 @@ const programs = {
   attention: 'harness/src/attention/main.ts',
   conformance: 'harness/src/conformance/main.ts',
   contractions: 'harness/src/contractions/main.ts',
+  convolutions: 'harness/src/convolutions/main.ts',
   plugins: 'harness/src/plugins/main.ts',
   zoo: 'harness/src/zoo/main.ts',
   'plugin-library': 'harness/src/plugin-library/main.ts',

@@ -1,9 +1,11 @@
 #!/bin/sh
 # The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance zoo latency pytorch streams soak sanitizer; default: all;
-# and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts; attention,
-# every kernel for attention against the formula, and its time (ATTENTION: names of problems); plugins, the stock plugins
-# against their formulas, and their times beside standard layers (PLUGINS: names of cases); library, a plugin library on the
-# device, and what a plugin's step costs in a CUDA graph.
+# and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts, and our
+# fastest beside the libraries' (CONTRACTIONS: names of networks, CONTRACTIONS_SHOWN: lines of the table); attention,
+# every kernel for attention against the formula, and its time (ATTENTION: names of problems); convolutions, random ones by
+# every engine of cuDNN (CONVOLUTIONS: how many); plugins, the stock plugins against their formulas, and their times beside
+# standard layers (PLUGINS: names of cases); library, a plugin library on the device, and what a plugin's step costs in a
+# CUDA graph.
 # In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
 #   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
 #   RESULTS  folder of the reports, JSON               (default: .cache/gpu)
@@ -87,7 +89,12 @@ pytorch() {
 }
 
 contractions() {
-  stage contractions program contractions --seconds "${SECONDS_OF_TIMING:-240}" --json "$RESULTS/contractions.json"
+  LINES_SHOWN="${CONTRACTIONS_SHOWN:-4}" stage contractions program contractions --seconds "${SECONDS_OF_TIMING:-240}" \
+    --json "$RESULTS/contractions.json" ${CONTRACTIONS:-}
+}
+
+convolutions() {
+  stage convolutions program convolutions --count "${CONVOLUTIONS:-200}" --json "$RESULTS/convolutions.json"
 }
 
 attention() {

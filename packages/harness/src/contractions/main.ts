@@ -2,6 +2,7 @@
  * node scripts/from-source.mjs packages/harness/src/contractions/main.ts [--seconds 240] [--json times.json] [NAME …]
  * Times the CUDA backend's kernels for the contractions of well-known networks (those of networks whose name contains a
  * NAME; default: all), as many as there is time for, and writes the times: fit.ts makes the model's coefficients of them.
+ * At the end it prints our fastest beside the libraries'.
  */
 
 import { Builder } from '@tensorwright/builder';
@@ -16,6 +17,7 @@ import { problems as known } from './generated/problems.js';
 import { networkOf, problemIndex } from './network.js';
 import type { NamedProblem } from './problem.js';
 import { inOrder, someOf } from './sample.js';
+import { tableOf } from './table.js';
 import type { TimedCandidate, TimedProblem, Times } from './times.js';
 
 /** Problems of one build: kernels of some compile while those of others are timed. */
@@ -114,6 +116,7 @@ async function main(): Promise<void> {
     await writeFile(values.json, JSON.stringify(times));
     stdout.write(`${String(whole.length)} of ${String(list.length)} problems\n`);
   }
+  stdout.write(`${tableOf(timed.filter((p) => p.candidates.length > 0))}\n`);
 }
 
 main().catch((error: unknown) => {

@@ -21,6 +21,7 @@ const shares: readonly (readonly [prefix: string, best: number, others: number])
   ['cuda.contraction.tensor', 7, 6],
   ['cuda.contraction', 4, 2],
   ['cuda.cublaslt', 8, 0],
+  ['cuda.cudnn', 8, 0],
   ['', 4, 0],
 ];
 
