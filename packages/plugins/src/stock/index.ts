@@ -16,6 +16,7 @@ import { pagedKvCacheUpdate } from './paged-kv-cache-update.js';
 import { pillarScatter } from './pillar-scatter.js';
 import { roiAlignVersions } from './roi-align.js';
 import { skipLayerNormVersions } from './skip-layer-norm.js';
+import { topkLastDim } from './topk-last-dim.js';
 import { voxelGenerator } from './voxel-generator.js';
 
 export { modulatedDeformConv, modulatedDeformConvVersions } from './modulated-deform-conv.js';
@@ -35,6 +36,7 @@ export {
 } from './multiscale-deformable-attention.js';
 export { roiAlign, roiAlignVersions } from './roi-align.js';
 export { pagedKvCacheUpdate } from './paged-kv-cache-update.js';
+export { topkLastDim } from './topk-last-dim.js';
 export { skipLayerNorm, skipLayerNormVersions } from './skip-layer-norm.js';
 
 /** All of them, in all versions. */
@@ -47,6 +49,7 @@ export const stockPlugins: readonly AnyPlugin[] = [
   efficientNmsOnnx,
   ...roiAlignVersions,
   ...cropAndResizeVersions,
+  topkLastDim,
   ...embLayerNormVersions,
   fusedRotaryEmbedding,
   groupNorm,

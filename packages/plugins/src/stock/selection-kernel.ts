@@ -8,7 +8,8 @@
  * - `find_bin<Threads>(histogram, wanted)`: where the `wanted`-th element (from 1) of a histogram of `bins` bins is.
  * - `nth_key<Threads>(histogram, wanted, each)`: a key that exactly `wanted` keys do not exceed. `each(take)` calls `take`
  *   with this thread's share of the keys; `histogram` is shared memory of `bins` counters.
- * - `sort_keys<Threads>(keys, size)`: sorts a power of two of keys in place.
+ * - `sort_keys<Threads>(keys, size)`: sorts a power of two of keys in place. With a number of the thread within its group,
+ *   each group of `Threads` threads of a block, whole warps, sorts as many keys of its own.
  *
  * All threads of a one-dimensional block of `Threads` threads take part, and the results of one are seen by all.
  */
@@ -115,7 +116,7 @@ TW_DEVICE u64 nth_key(u32* histogram, u32 wanted, const Each& each) {
 }
 
 template <int Threads>
-TW_DEVICE void sort_keys(u64* keys, u32 size) {
+TW_DEVICE void sort_keys(u64* keys, u32 size, u32 thread = threadIdx.x) {
   bool whole_block = true;
   for (u32 run = 2; run <= size; run *= 2) {
     for (u32 step = run / 2; step > 0; step /= 2) {
@@ -123,7 +124,7 @@ TW_DEVICE void sort_keys(u64* keys, u32 size) {
       if (whole_block || step > warp_size) __syncthreads();
       else __syncwarp();
       whole_block = step > warp_size;
-      for (u32 i = threadIdx.x; i < size / 2; i += Threads) {
+      for (u32 i = thread; i < size / 2; i += Threads) {
         const u32 low = 2 * i - (i & (step - 1)), high = low + step;
         const u64 a = keys[low], b = keys[high];
         if ((b < a) == ((low & run) == 0)) {

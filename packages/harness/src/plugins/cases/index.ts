@@ -12,6 +12,7 @@ import { fusedRotaryEmbeddingCase } from './fused-rotary-embedding.js';
 import { embLayerNormCase } from './emb-layer-norm.js';
 import { multiscaleDeformableAttentionCase } from './multiscale-deformable-attention.js';
 import { cropAndResizeCase, roiAlignCase } from './regions.js';
+import { topkLastDimCase } from './topk-last-dim.js';
 import { skipLayerNormCase } from './skip-layer-norm.js';
 
 export const cases: readonly PluginCase[] = [
@@ -23,6 +24,7 @@ export const cases: readonly PluginCase[] = [
   efficientNmsOnnxCase,
   roiAlignCase,
   cropAndResizeCase,
+  topkLastDimCase,
   embLayerNormCase,
   fusedRotaryEmbeddingCase,
   groupNormCase,
