@@ -76,8 +76,8 @@ function problems(random: Random): Problem[] {
     },
     {
       ...problemOf(
-        'DCN ResNet-50, third stage, 8 x 256 x 50 x 84',
-        { batch: 8, channels: 256, outputs: 256, image: [50, 84] },
+        'DCN ResNet-50, third stage, 2 x 256 x 50 x 84',
+        { batch: 2, channels: 256, outputs: 256, image: [50, 84] },
         random,
       ),
       timed: true,

@@ -126,23 +126,32 @@ function problems(random: Random): Problem[] {
     border,
     withInputs(dynamic, (name, o) => (declared[name] ? { ...o, declared: declared[name] } : o)),
     withInputs(constant, (name, o) => (known.includes(name) ? { ...o, dtype: 'int64', isConstant: true } : o)),
-    {
-      ...problemOf(
-        'encoder of Deformable DETR, 800 x 1066',
-        {
-          ...{ batch: 1, queries: 17821, heads: 8, channels: 32, points: 4, margin: 0 },
-          levels: [
-            [100, 134],
-            [50, 67],
-            [25, 34],
-            [13, 17],
-          ],
-        },
-        random,
-      ),
-      timed: true,
-    },
+    { ...encoder(random), timed: true },
   ];
+}
+
+/** Of Deformable DETR, for an image of 800 x 1066: each pixel is a query, and looks around its own place. */
+function encoder(random: Random): Problem {
+  const levels = [
+    [100, 134],
+    [50, 67],
+    [25, 34],
+    [13, 17],
+  ] as const;
+  const queries = levels.flatMap(([height, width]) =>
+    Array.from({ length: height * width }, (_, i) => [
+      ((i % width) + 0.5) / width,
+      (Math.floor(i / width) + 0.5) / height,
+    ]),
+  );
+  const sizes = { batch: 1, queries: queries.length, heads: 8, channels: 32, points: 4 };
+  const problem = problemOf('encoder of Deformable DETR, 800 x 1066', { ...sizes, levels }, random);
+  // Points of a query are up to 4 pixels of their level away.
+  problem.inputs['sampling_locations']!.values.forEach((_, i, all) => {
+    const [level, query] = [Math.floor(i / 8) % 4, Math.floor(i / 8 / 4 / 8)];
+    all[i] = queries[query]![i % 2]! + (8 * random.next() - 4) / levels[level]![1 - (i % 2)]!;
+  });
+  return problem;
 }
 
 /** Each pixel counts by how near it is: (1 - |dx|)(1 - |dy|), and nothing from a distance of one pixel on. */
