@@ -10,20 +10,6 @@
 //   data, place(r), step(k), offset(place, step), inside(place, step), rows(), depth()
 //   left(k)      elements along the depth from k on before the operand, or a run of it, ends; not positive: none
 
-// 16-byte chunks of a row are permuted, so that ldmatrix reads eight rows without bank conflicts.
-template <int RowBytes>
-TW_DEVICE constexpr int chunk_permutation(int row) {
-  constexpr int chunks = RowBytes / 16;
-  static_assert((chunks & (chunks - 1)) == 0, "a power of two");
-  if constexpr (chunks >= 8) return row & 7;
-  else return (row / (8 / chunks)) & (chunks - 1);
-}
-
-template <int RowBytes>
-TW_DEVICE constexpr int chunk_offset(int row, int chunk) {
-  return row * RowBytes + ((chunk ^ chunk_permutation<RowBytes>(row)) << 4);
-}
-
 template <int Bytes>
 TW_DEVICE void copy_async(void* shared, const void* global, int valid_bytes) {
   if constexpr (Bytes == 16) cp_async_16(shared, global, valid_bytes);

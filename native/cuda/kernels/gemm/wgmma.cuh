@@ -10,8 +10,9 @@
 //   load(a, shared, barrier, place, step)       starts a load of the tile's rows, `span` bytes of depth each, swizzled;
 //                                               where blocks share Across, of a block's part of them, into all of these
 //                                               blocks: load(a, shared, barrier, place, step, blocks)
-// The contraction, besides blocks.cuh and wgmma_result.cuh: operands Down (64 rows to a wgmma) and Across, steps(a), span,
-// and `shares`: blocks of a cluster whose tiles lie below each other and which load one tile of Across together.
+// The contraction, besides blocks.cuh, wgmma_result.cuh and wgmma_prologue.cuh: operands Down (64 rows to a wgmma) and
+// Across, steps(a), span, and `shares`: blocks of a cluster whose tiles lie below each other and which load one tile of
+// Across together.
 
 // Names the instruction for elements of a type.
 template <typename Element>
@@ -77,6 +78,8 @@ struct WarpgroupProduct {
   static constexpr int share = 65536 / 128 / ((warps * Resident + 3) / 4) / 8 * 8;
   static constexpr int registers = moves_registers ? many_registers : share < 255 ? share : 255;
   static constexpr int blocks = Rows / Together / 64;
+  using Rewrite = TilePrologue<typename Contraction::Prologue, 64 * blocks, span>;
+  static constexpr bool rewrites = !Contraction::Prologue::none;
   static constexpr int down_bytes = Rows * span, stage_bytes = down_bytes + Columns * span;
   static constexpr int part_columns = Columns / shares;  // of Across, that a block loads
   // The memory of a barrier serves nothing else: sums may be more than the ring, and barriers lie behind both.
@@ -84,6 +87,7 @@ struct WarpgroupProduct {
   static constexpr int barriers_at = from_registers || Tile::bytes < ring_bytes ? ring_bytes : Tile::bytes;
   static_assert(Rows == 64 * Together * blocks && Columns % 8 == 0, "whole instructions");
   static_assert(sizeof(typename Down::Element) > 1 || Columns <= 32 || Columns % 16 == 0, "a width for integers");
+  static_assert(!rewrites || !Contraction::swapped, "only the operand of wgmma's rows is computed");
   static_assert(shares == 1 || Columns % (8 * shares) == 0, "parts begin where the swizzle does");
   static_assert(from_registers || Turns == 1, "by turns only without shared memory");
 
@@ -191,8 +195,10 @@ struct WarpgroupProduct {
     let_successor_start();
   }
 
-  // The sums of one tile: blocks of 64 rows of this warpgroup, `group` being its index in its team.
-  TW_DEVICE void multiply(RingPlace<Stages>& at, i32 steps, int group, T (&d)[blocks][Columns / 2]) const {
+  // The sums of tile `index`: blocks of 64 rows of this warpgroup, `group` being its index in its team.
+  TW_DEVICE void multiply(RingPlace<Stages>& at, const DepthRange& depth, u32 index, int group,
+                          T (&d)[blocks][Columns / 2]) const {
+    const i32 steps = depth.count;
 #pragma unroll
     for (int b = 0; b < blocks; ++b) {
 #pragma unroll
@@ -203,9 +209,13 @@ struct WarpgroupProduct {
     // Where nothing is multiplied, nothing may be waited for either: the compiler would find sums that were cleared
     // among those that a wait is for, and let each wgmma wait for the one before.
     if (steps <= 0) return;
+    const i32 first_row = rewrites ? tile(index).row + group * blocks * 64 : 0;
+    Rewrite rewrite(a, first_row, rewrites ? Contraction::rows(a) : 0);
     i32 last = -1;
     for (i32 i = 0; i < steps; ++i) {
+      rewrite.load(depth.begin + i);
       barrier_wait(&full[at.stage], at.parity);
+      rewrite.apply(shared + at.stage * stage_bytes + group * (blocks * 64 * span));
       const u64 offset = static_cast<u64>(at.stage * (stage_bytes / 16));
 #pragma unroll
       for (int b = 0; b < blocks; ++b) wgmma_hold(d[b]);
@@ -244,6 +254,8 @@ struct WarpgroupProduct {
     const DepthRange depth = range();
     RingPlace<Stages> at;
     if (Turns > 1 && team > 0) at.skip(depth.count);
+    // What operands are computed from is the preceding kernel's.
+    if constexpr (rewrites) wait_for_predecessor();
     T d[blocks][Columns / 2];
     u32 parity = team > 0 ? 0 : 1;
     for (u32 index = first_tile() + team * tile_step(); index < tiles; index += Turns * tile_step()) {
@@ -252,7 +264,7 @@ struct WarpgroupProduct {
         barrier_wait(&turn[team], parity);
         parity ^= 1;
       }
-      multiply(at, depth.count, group, d);
+      multiply(at, depth, index, group, d);
       if constexpr (Turns > 1) {
         if (lane_index() == 0) barrier_arrive(&turn[1 - team]);
       }
@@ -273,7 +285,8 @@ struct WarpgroupProduct {
     if (warp < consumers) {
       T d[blocks][Columns / 2];
       RingPlace<Stages> at;
-      multiply(at, range().count, warp / 4, d);
+      if constexpr (rewrites) wait_for_predecessor();
+      multiply(at, range(), first_tile(), warp / 4, d);
       // All that was loaded has come; other warps may still multiply it.
       named_barrier_sync(1, 32 * consumers);
 #pragma unroll

@@ -12,6 +12,7 @@ import type { CandidateOutline, Tactic } from '../tactic.js';
 import { contraction } from './contraction.js';
 import { likelyExtents, onTensorCores, operandLayouts, problemOf, refuseContraction } from './contraction/group.js';
 import { isHopper, machineOf } from './contraction/machine.js';
+import { prologueOf } from './contraction/prologue.js';
 import { type WorkedCandidate, worked } from './contraction/worked.js';
 import { denseView } from './dense-view.js';
 import { emitWarpgroups } from './hopper/emit.js';
@@ -23,7 +24,7 @@ export const hopper: Tactic = {
   name: 'hopper',
   refuses(group: GroupView): string | undefined {
     if (!isHopper()) return 'not a device with warpgroup instructions';
-    return refuseContraction(group) ?? refuseOperands(group);
+    return refuseContraction(group, true) ?? refuseOperands(group);
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     // Of the same blocks in other arrangements only the best.
@@ -55,8 +56,9 @@ export function warpgroupCandidates(group: GroupView): WorkedCandidate[] {
   const { depth, span, bytes, left, right } = operandsOf(group, problem, usualViews(group))!;
   const steps = stepsOf(depth);
   const sharesLeft = left.image === undefined;
-  return tilesFor({ extents, steps, span, constant: right.constant, sharesLeft, machine }).map((tile) =>
-    worked(tileWork(tile, extents, steps, bytes, depth.taps, machine), {
+  const computes = prologueOf(group) !== undefined;
+  return tilesFor({ extents, steps, span, constant: right.constant, sharesLeft, computes, machine }).map((tile) =>
+    worked(tileWork(tile, { extents, steps, elementBytes: bytes, taps: depth.taps, computes, machine }), {
       parameters: { ...tile },
       ...operandLayouts(group),
     }),

@@ -107,7 +107,7 @@ export const samples: Readonly<Record<string, Sample>> = {
     ),
   ),
   'convolution of a scaled image': sample(
-    ['contraction'],
+    ['contraction', 'hopper'],
     group(
       [input(f16, [32, 672, 14, 14]), input(f16, [32, 672, 1, 1]), weights(f16, [112, 672, 1, 1])],
       (r, x, s, w) => {

@@ -22,7 +22,7 @@ import { sameExtents } from '../operands.js';
 import type { Problem } from './problem.js';
 import { printSource } from './source.js';
 
-interface Prologue {
+export interface Prologue {
   readonly expression: Scalar;
   /** Of the group's inputs: the image, and what all pixels share. */
   readonly image: number;
@@ -35,7 +35,8 @@ const mostSides = 3;
 /** Of an image: a tile of fewer holds too many images, and as many rows of every side. */
 const leastPixels = 16;
 
-function prologueOf(group: GroupView): Prologue | undefined {
+/** undefined where the group reads its image as it is. */
+export function prologueOf(group: GroupView): Prologue | undefined {
   if (group.anchorInputs[0] !== -1) return undefined;
   const expression = group.prologue(0);
   const x = group.anchor!.inputs[0]!.type as TensorType;
@@ -85,12 +86,13 @@ function isShared(dims: readonly Dim[], image: readonly Dim[]): boolean {
   return lead >= 0 && dims.every((d, i) => d === 1 || (lead + i < 2 && provablyEqual(d, image[lead + i]!)));
 }
 
-function variesByImage(group: GroupView, side: number): boolean {
+export function variesByImage(group: GroupView, side: number): boolean {
   const { dims } = group.node.inputs[side]!.type as TensorType;
   return dims!.length === (group.anchor!.inputs[0]!.type as TensorType).dims!.length && dims![0] !== 1;
 }
 
-function pixelsOf(group: GroupView): Dim {
+/** Of an image of the result. */
+export function pixelsOf(group: GroupView): Dim {
   return productOf((group.anchor!.outputs[0]!.type as TensorType).dims!.slice(2));
 }
 
@@ -110,7 +112,7 @@ function imagesOf(group: GroupView, { sides }: Prologue, rows: number): number {
 export function printPrologue(group: GroupView, problem: Problem, context: EmitContext, args: Arguments): string {
   const prologue = prologueOf(group);
   if (!prologue) return 'struct Prologue { static constexpr bool none = true; };';
-  const { expression, image, sides } = prologue;
+  const { sides } = prologue;
   const { dtype, dims } = group.anchor!.inputs[0]!.type as TensorType;
   const type = cxxType(dtype);
   const vary = sides.some((i) => variesByImage(group, i));
@@ -148,11 +150,19 @@ export function printPrologue(group: GroupView, problem: Problem, context: EmitC
     `  static constexpr int sides = ${String(sides.length)}, pixels = ${String(vary ? (pixelsOf(group) as number) : 0)};`,
     '  template <template <typename...> typename List>',
     `  using Sources = List<${sides.map((_, i) => `Side${String(i)}`).join(', ')}>;`,
+    ...printApply(prologue, type),
+    '};',
+  ].join('\n');
+}
+
+/** apply() of gemm/prologue.cuh. */
+export function printApply(prologue: Prologue, type: string): string[] {
+  const { expression, image, sides } = prologue;
+  return [
     `  TW_DEVICE static u32 apply(u32 x, const u32 (&side)[${String(Math.max(1, sides.length))}]) {`,
     ...(isProduct(expression, image) ? [`    return multiply_pair<${type}>(x, side[0]);`] : printPair(prologue, type)),
     '  }',
-    '};',
-  ].join('\n');
+  ];
 }
 
 /** Whether it is the image times one side: exact but for the rounding, so that no wider type is needed. */

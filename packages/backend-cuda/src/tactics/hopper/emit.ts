@@ -24,6 +24,7 @@ import { printImage } from './image.js';
 import { type Matrix, printMatrix } from './matrix.js';
 import { type MappedOperand, type Operands, operandsOf, packed } from './operands.js';
 import { permuteColumns } from './packed-columns.js';
+import { printTilePrologue } from './prologue.js';
 import { tileSharedBytes, tileThreads, type WarpgroupTile } from './tiles.js';
 
 /** undefined where an operand lies as no tensor map can describe it. */
@@ -60,11 +61,13 @@ export function emitWarpgroups(
     `TW_USE_WGMMA(${instruction}, ${String(tile.columns)})`,
     left,
     right,
+    printTilePrologue(group, context, args),
     result.text,
     'struct Contraction {',
     `  using Accumulator = ${accumulator};`,
     `  using Down = ::${isSwapped ? 'Right' : 'Left'};`,
     `  using Across = ::${isSwapped ? 'Left' : 'Right'};`,
+    '  using Prologue = ::Prologue;',
     '  using Result = ::Result;',
     `  static constexpr bool swapped = ${String(isSwapped)}, permuted = ${String(permuted)};`,
     `  static constexpr int splits = ${String(splits)}, shares = ${String(shares)}, span = ${String(tile.span)};`,

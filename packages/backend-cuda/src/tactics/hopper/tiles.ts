@@ -43,6 +43,19 @@ export function tileThreads(t: WarpgroupTile): number {
   return 32 * (consumers + (consumers === 8 && t.blocks === 1 && !meetsInShared(t) ? 4 : 1));
 }
 
+/** Registers that a multiplying thread has besides its sums: those of WarpgroupProduct (native/cuda/kernels/gemm/wgmma.cuh). */
+function spareRegisters(t: WarpgroupTile): number {
+  const warps = tileThreads(t) / 32;
+  const sums = ((t.rows / t.together / 64) * t.columns) / 2;
+  const moved = t.shares > 1 ? 224 : 232;
+  const quarter = Math.ceil((warps * t.blocks) / 4);
+  const share = Math.min(255, Math.floor(512 / quarter / 8) * 8);
+  return (warps === 12 ? moved : share) - sums;
+}
+
+/** That computing an operand takes. */
+const computingRegisters = 40;
+
 /** Whether sums go to the result by way of shared memory. */
 function meetsInShared(t: WarpgroupTile): boolean {
   return t.splits > 1 || t.permuted === 0;
@@ -113,11 +126,21 @@ export interface TileOptions {
   readonly constant: boolean;
   /** Whether blocks may load the left operand together, where it takes wgmma's columns. */
   readonly sharesLeft: boolean;
+  /** Whether the left operand is computed in shared memory: then it takes wgmma's rows. */
+  readonly computes: boolean;
   readonly machine: Machine;
 }
 
 /** Tiles worth a look. */
-export function tilesFor({ extents, steps, span, constant, sharesLeft, machine }: TileOptions): WarpgroupTile[] {
+export function tilesFor({
+  extents,
+  steps,
+  span,
+  constant,
+  sharesLeft,
+  computes,
+  machine,
+}: TileOptions): WarpgroupTile[] {
   const { multiprocessors } = machine;
   const found: WarpgroupTile[] = [];
   const add = (
@@ -136,6 +159,7 @@ export function tilesFor({ extents, steps, span, constant, sharesLeft, machine }
         const rounds = splits === 1 ? Math.ceil(tiles / (t.blocks * multiprocessors)) : 1;
         const own = Math.ceil(steps / splits) * rounds;
         const tile = withStages({ ...t, splits, shares, permuted, span }, own);
+        if (tile && computes && spareRegisters(tile) < computingRegisters) continue;
         if (tile) found.push(tile);
         // A block that has a multiprocessor to itself may have all of its memory.
         if (t.blocks === 1 || tiles * splits > multiprocessors) continue;
@@ -147,7 +171,7 @@ export function tilesFor({ extents, steps, span, constant, sharesLeft, machine }
   for (const [rows, columns, together, turns, blocks] of shapes)
     if ((constant || turns === 1) && columns <= Math.max(32, 32 * Math.ceil(extents.columns / 32)))
       add({ rows, columns, together, turns, blocks, swapped: 0 }, extents.rows, extents.columns);
-  if (constant && extents.rows <= swappedLimit) {
+  if (constant && !computes && extents.rows <= swappedLimit) {
     const columns = swappedWidths.find((w) => w >= extents.rows)!;
     for (const [rows, together] of [
       [64, 1],
@@ -174,15 +198,20 @@ function mayShare(
   return mapped && splits * shares <= mostOfCluster && columns % (8 * shares) === 0 && rounded <= 1.25 * below;
 }
 
-/** @param taps how often an image is read */
+export interface WorkOptions extends Pick<TileOptions, 'extents' | 'steps' | 'computes' | 'machine'> {
+  readonly elementBytes: number;
+  /** How often an image is read. */
+  readonly taps: number;
+}
+
+/** How much longer a tile takes to come where it is read, computed and written again. */
+const computedSlowness = 1.25;
+
 export function tileWork(
   t: WarpgroupTile,
-  extents: Extents,
-  steps: number,
-  elementBytes: number,
-  taps: number,
-  { multiprocessors }: Machine,
+  { extents, steps, elementBytes, taps, computes, machine }: WorkOptions,
 ): Work {
+  const { multiprocessors } = machine;
   const [down, across] = t.swapped === 1 ? [extents.columns, extents.rows] : [extents.rows, extents.columns];
   const below = Math.ceil(Math.ceil(down / t.rows) / t.shares) * t.shares;
   return {
@@ -200,7 +229,7 @@ export function tileWork(
     turns: t.turns,
     warps: 4 * t.together,
     bytes: bytesOf(extents, elementBytes, taps),
-    slowness: 1,
+    slowness: computes ? computedSlowness : 1,
     before: 0,
     multiprocessors,
     usable: usableFor(t.splits * t.shares, multiprocessors),

@@ -161,7 +161,7 @@ function movedTable(
         ? picked(
             from,
             dims,
-            strides.map((s, axis) => (i) => (starts[axis]! + i * (steps[axis]!)) * s),
+            strides.map((s, axis) => (i) => (starts[axis]! + i * steps[axis]!) * s),
           )
         : undefined;
     }
