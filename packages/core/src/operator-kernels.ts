@@ -44,7 +44,9 @@ export type CudaArgument =
   /** A C++ expression: `0.5f`, `true`. */
   | { readonly kind: 'literal'; readonly text: string }
   /** `void*`, so many bytes into the scratch memory. Offsets should be multiples of 256. */
-  | { readonly kind: 'workspace'; readonly offset: Dim };
+  | { readonly kind: 'workspace'; readonly offset: Dim }
+  /** `i64*`, where launches that count write the extents that they find. */
+  | { readonly kind: 'extents' };
 
 export interface CudaLaunch {
   /** A kernel of the source, with template arguments where they cannot be deduced: 'scale', 'scale<4>'. */
@@ -63,6 +65,11 @@ export interface CudaLaunch {
 export interface CudaKernels {
   readonly source: string;
   readonly launches: readonly CudaLaunch[];
+  /**
+   * Launches before those, which write the extents that the values decide, in the order of their first use in the
+   * outputs. Scratch memory stays as they leave it. Default: none.
+   */
+  readonly count?: readonly CudaLaunch[];
   /** Scratch memory in bytes. Default: none. */
   readonly workspaceBytes?: Dim;
 }
@@ -87,6 +94,8 @@ export interface OperatorKernels {
   refuses(problem: KernelProblem): string | undefined;
   /** Whether map nodes that follow the operator's one output may be computed where its elements are stored. Default: no. */
   readonly epilogue?: boolean;
+  /** Whether they count the extents that only the values decide. Default: no, and calls with such extents are not theirs. */
+  readonly counts?: boolean;
   /** For each output, the input that kernels change in place: both arguments are the same pointer. Default: none. */
   readonly aliases?: readonly (number | undefined)[];
   /** Best first. */

@@ -4,6 +4,7 @@ import {
   type CudaArgument,
   type CudaLaunch,
   type Dim,
+  dimSymbols,
   dtypeInfo,
   type KernelOperand,
   type KernelProblem,
@@ -51,6 +52,7 @@ export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldS
     plugin: title,
     producer: `${title} ${identity(parts)}`,
     ...(cuda.epilogue === true && { epilogue: true }),
+    ...(cuda.count && { counts: true }),
     ...(aliases && { aliases }),
     refuses(problem: KernelProblem): string | undefined {
       const other = [...problem.inputs, ...problem.outputs].find((o) => o && !dtypes.includes(o.dtype));
@@ -67,6 +69,7 @@ function identity<I extends Names, O extends Names, F extends FieldSchema>({ cud
   const text = [
     cuda.source,
     cuda.launches.toString(),
+    cuda.count?.toString() ?? '',
     cuda.workspaceBytes?.toString() ?? '',
     cuda.epilogue === true,
     JSON.stringify(aliases ?? []),
@@ -107,7 +110,45 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
   const launches = list.map((launch) => describeLaunch(launch, title, places));
   const workspaceBytes =
     cuda.workspaceBytes && named(title, 'cuda.workspaceBytes', () => cuda.workspaceBytes!(context));
-  return { source: cuda.source, launches, ...(workspaceBytes !== undefined && { workspaceBytes }) };
+  const count = cuda.count && describeCount(parts, problem, workspaceBytes, context, places);
+  return {
+    source: cuda.source,
+    launches,
+    ...(count && { count }),
+    ...(workspaceBytes !== undefined && { workspaceBytes }),
+  };
+}
+
+/** What counts can use neither the outputs nor the extents that it is to find. */
+function describeCount<I extends Names, O extends Names, F extends FieldSchema>(
+  { cuda, title }: Parts<I, O, F>,
+  { inputs, outputs }: KernelProblem,
+  workspaceBytes: Dim | undefined,
+  context: LaunchContext<I, O, F>,
+  places: ReadonlyMap<KernelTensor, CudaArgument>,
+): CudaLaunch[] {
+  const symbolsOf = (operands: readonly (KernelOperand | undefined)[]): ReadonlySet<unknown> =>
+    new Set(operands.flatMap((o) => o?.dims.flatMap((d) => [...dimSymbols(d)]) ?? []));
+  const [known, all] = [symbolsOf(inputs), symbolsOf(outputs)];
+  const isLate = (d: Dim): boolean => [...dimSymbols(d)].some((s) => all.has(s) && !known.has(s));
+  const fail = (message: string): never => {
+    throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: ${message}`, { plugin: title });
+  };
+  if (workspaceBytes !== undefined && isLate(workspaceBytes))
+    fail('cuda.workspaceBytes depends on an extent that cuda.count is to find: say what it is at most');
+  const list = named(title, 'cuda.count', () => cuda.count!(context));
+  return list.map((launch) => {
+    const described = describeLaunch(launch, title, places);
+    for (const argument of described.arguments)
+      if (argument.kind === 'output')
+        fail(`cuda.count gives kernel '${launch.kernel}' an output, which has no memory yet`);
+    const dims = described.arguments.flatMap((a) =>
+      a.kind === 'dim' ? [a.value] : a.kind === 'workspace' ? [a.offset] : [],
+    );
+    if ([...described.grid, ...dims].some(isLate))
+      fail(`cuda.count gives kernel '${launch.kernel}' an extent that it is to find itself`);
+    return described;
+  });
 }
 
 /** The operands as somebody's functions see them, and which argument each one is. */
@@ -196,11 +237,20 @@ function describeArgument(
       ? { kind: 'dim', value: argument }
       : fail(`argument ${String(position)} is ${String(argument)}: floats are written arg.float(…)`);
   if (places.has(argument as KernelTensor)) return places.get(argument as KernelTensor)!;
-  if ('kind' in argument && (argument.kind === 'literal' || argument.kind === 'workspace')) return special(argument);
+  if ('kind' in argument && specialKinds.has(argument.kind)) return special(argument);
   if ('terms' in argument) return { kind: 'dim', value: argument };
   return fail(`argument ${String(position)} is no operand, number, tensor or arg.…`);
 }
 
+const specialKinds: ReadonlySet<string> = new Set<SpecialArgument['kind']>(['literal', 'workspace', 'extents']);
+
 function special({ kind, value }: SpecialArgument): CudaArgument {
-  return kind === 'literal' ? { kind, text: value as string } : { kind, offset: value as Dim };
+  switch (kind) {
+    case 'literal':
+      return { kind, text: value as string };
+    case 'workspace':
+      return { kind, offset: value as Dim };
+    case 'extents':
+      return { kind };
+  }
 }

@@ -11,10 +11,13 @@ export const arg: {
   text(expression: string): SpecialArgument;
   /** A pointer so many bytes into the scratch memory; a multiple of 256 is best. Default: its beginning. */
   workspace(offset?: Dim): SpecialArgument;
+  /** `i64*`: where `count` writes the extents it finds. */
+  extents(): SpecialArgument;
 } = {
   float: (value) => ({ kind: 'literal', value: floatText(value) }),
   text: (value) => ({ kind: 'literal', value }),
   workspace: (value = 0) => ({ kind: 'workspace', value }),
+  extents: () => ({ kind: 'extents', value: 0 }),
 };
 
 /** A literal that is the same float32. */

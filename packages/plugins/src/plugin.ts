@@ -73,9 +73,9 @@ export interface KernelTensor extends Shaped {
   readonly type: string;
 }
 
-/** A float parameter, a text of C++ and a place in the scratch memory, as arguments; see `arg`. */
+/** A float parameter, a text of C++, a place in the scratch memory and that of the extents, as arguments; see `arg`. */
 export interface SpecialArgument {
-  readonly kind: 'literal' | 'workspace';
+  readonly kind: 'literal' | 'workspace' | 'extents';
   readonly value: string | Dim;
 }
 
@@ -137,6 +137,13 @@ export interface CudaImplementation<I extends Names, O extends Names, F extends 
   readonly tactics?: readonly string[];
   /** Launches in order. */
   launches(context: LaunchContext<I, O, F>): readonly Launch[];
+  /**
+   * Launches that find out the extents that only the values decide; they run before `launches`. They write int64s to
+   * `arg.extents()`, in the order in which the extents first occur in the outputs' dims, and what else they find into the
+   * scratch memory, where `launches` finds it. The outputs have no memory yet. A negative extent fails the run: the
+   * inputs' values do not fit each other. Default: none, and a call with such extents runs by `cpu`.
+   */
+  count?(context: LaunchContext<I, O, F>): readonly Launch[];
   /** Scratch memory in bytes. Default: none. */
   workspaceBytes?(context: LaunchContext<I, O, F>): Dim;
 }

@@ -32,9 +32,9 @@ export async function countedStep(step: CountedStep): Promise<EmittedStep> {
   return { ...write, before: step.extents.length > 0 ? [count, readExtents(step)] : [count] };
 }
 
-/** Memory for so many extents. */
+/** Memory for so many extents; never none. */
 export function extentsMemory(extents: readonly Dim[]): ScratchMemory {
-  return { dtype: 'int64', dims: [extents.length] };
+  return { dtype: 'int64', dims: [Math.max(extents.length, 1)] };
 }
 
 function readExtents({ group, context, extents, extentsMemory: memory }: CountedStep): EmittedStep {
