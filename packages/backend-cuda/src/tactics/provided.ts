@@ -14,48 +14,35 @@ import {
   type OperatorKernels,
   type ScratchMemory,
   TensorwrightError,
-} from "@tensorwright/core";
-import { Arguments } from "../launch/arguments.js";
-import { countedStep, extentsMemory } from "../launch/counted-step.js";
-import { type Launch, launchStep } from "../launch/launch-step.js";
-import { cxxType } from "../print/types.js";
-import type { CandidateOutline, Tactic } from "../tactic.js";
-import {
-  bytesOf,
-  dtypeOf,
-  memoryMicroseconds,
-  refuseOperands,
-} from "./operands.js";
-import {
-  onlyItself,
-  ownExtents,
-  refuseLateSizes,
-} from "./operators/operator-tactic.js";
-import { printEpilogue, refuseEpilogue } from "./provided-epilogue.js";
+} from '@tensorwright/core';
+import { Arguments } from '../launch/arguments.js';
+import { countedStep, extentsMemory } from '../launch/counted-step.js';
+import { type Launch, launchStep } from '../launch/launch-step.js';
+import { cxxType } from '../print/types.js';
+import type { CandidateOutline, Tactic } from '../tactic.js';
+import { bytesOf, dtypeOf, memoryMicroseconds, refuseOperands } from './operands.js';
+import { onlyItself, ownExtents, refuseLateSizes } from './operators/operator-tactic.js';
+import { printEpilogue, refuseEpilogue } from './provided-epilogue.js';
 
 export const provided: Tactic = {
-  name: "provided",
+  name: 'provided',
   refuses(group: GroupView): string | undefined {
     const all = group.anchor ? cudaKernelsFor(group.anchor.op) : [];
-    if (all.length === 0) return "no kernels from outside";
+    if (all.length === 0) return 'no kernels from outside';
     const reason = refuseOperands(group);
     if (reason !== undefined) return reason;
     const reasons = all.map((kernels) => refuseKernels(kernels, group));
-    return reasons.includes(undefined) ? undefined : reasons.join("; ");
+    return reasons.includes(undefined) ? undefined : reasons.join('; ');
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     return variantsOf(group).map(({ kernels, variant }) => ({
       variant: variantName(kernels, variant),
       parameters: { plugin: kernels.plugin, variant: variant.name },
       // What the map nodes read besides is read through any strides.
-      inputs: group.node.inputs.map(
-        (_, i) => variant.inputs[group.anchorInputs.indexOf(i)] ?? "strided",
-      ),
+      inputs: group.node.inputs.map((_, i) => variant.inputs[group.anchorInputs.indexOf(i)] ?? 'strided'),
       outputs: variant.outputs,
       ...(kernels.aliases && {
-        aliases: kernels.aliases.map((i) =>
-          i === undefined ? undefined : group.anchorInputs[i],
-        ),
+        aliases: kernels.aliases.map((i) => (i === undefined ? undefined : group.anchorInputs[i])),
       }),
       stridedOutput: false,
       estimate: variant.estimate ?? memoryMicroseconds(bytesOf(group)),
@@ -63,45 +50,25 @@ export const provided: Tactic = {
       plugin: kernels.plugin,
     }));
   },
-  async emit(
-    group: GroupView,
-    candidate,
-    context: EmitContext,
-  ): Promise<EmittedStep> {
+  async emit(group: GroupView, candidate, context: EmitContext): Promise<EmittedStep> {
     const { plugin, variant: name } = candidate.parameters;
-    const found = variantsOf(group).find(
-      (v) => v.kernels.plugin === plugin && v.variant.name === name,
-    );
+    const found = variantsOf(group).find((v) => v.kernels.plugin === plugin && v.variant.name === name);
     if (!found)
-      throw new TensorwrightError(
-        "ERR_PLUGIN",
-        `plugin ${String(plugin)}: its kernels '${String(name)}' are gone`,
-        {
-          plugin,
-        },
-      );
+      throw new TensorwrightError('ERR_PLUGIN', `plugin ${String(plugin)}: its kernels '${String(name)}' are gone`, {
+        plugin,
+      });
     try {
       return await emitKernels(group, found, context);
     } catch (error) {
-      if (!TensorwrightError.is(error) || error.code !== "ERR_COMPILATION")
-        throw error;
+      if (!TensorwrightError.is(error) || error.code !== 'ERR_COMPILATION') throw error;
       const details = { ...error.details, plugin };
-      throw new TensorwrightError(
-        error.code,
-        `plugin ${String(plugin)}: ${error.message}`,
-        details,
-        { cause: error },
-      );
+      throw new TensorwrightError(error.code, `plugin ${String(plugin)}: ${error.message}`, details, { cause: error });
     }
   },
 };
 
-function refuseKernels(
-  kernels: OperatorKernels,
-  group: GroupView,
-): string | undefined {
-  const around =
-    kernels.epilogue === true ? refuseEpilogue(group) : onlyItself(group);
+function refuseKernels(kernels: OperatorKernels, group: GroupView): string | undefined {
+  const around = kernels.epilogue === true ? refuseEpilogue(group) : onlyItself(group);
   const late = kernels.counts === true ? undefined : refuseLateSizes(group);
   return around ?? late ?? kernels.refuses(kernelProblem(group.anchor!));
 }
@@ -121,36 +88,19 @@ function variantsOf(group: GroupView): Offer[] {
 }
 
 /** 'acme::LeakyScale@1.256' */
-function variantName(
-  { plugin }: OperatorKernels,
-  { name }: KernelVariant,
-): string {
-  return [plugin.replace(" ", "@"), name]
-    .filter((part) => part !== "")
-    .join(".");
+function variantName({ plugin }: OperatorKernels, { name }: KernelVariant): string {
+  return [plugin.replace(' ', '@'), name].filter((part) => part !== '').join('.');
 }
 
-async function emitKernels(
-  group: GroupView,
-  { kernels, variant }: Offer,
-  context: EmitContext,
-): Promise<EmittedStep> {
+async function emitKernels(group: GroupView, { kernels, variant }: Offer, context: EmitContext): Promise<EmittedStep> {
   const { source, launches, count, workspaceBytes } = variant.kernels();
   const args = new Arguments();
   const hole = kernels.epilogue === true;
-  const epilogue = hole
-    ? printEpilogue(group, context, variant.outputs[0]!, args)
-    : "";
+  const epilogue = hole ? printEpilogue(group, context, variant.outputs[0]!, args) : '';
   if (!count) {
-    const workspace = (offset: Dim): string => args.workspace(offset, "void");
+    const workspace = (offset: Dim): string => args.workspace(offset, 'void');
     return launchStep({
-      ...printLaunches(
-        group,
-        source,
-        launches,
-        { args, hole, workspace, extents: "nullptr" },
-        epilogue,
-      ),
+      ...printLaunches(group, source, launches, { args, hole, workspace, extents: 'nullptr' }, epilogue),
       outputs: group.outputs.length,
       ...(workspaceBytes !== undefined && { workspaceBytes }),
     });
@@ -159,15 +109,14 @@ async function emitKernels(
   const found = extentsMemory(extents);
   // Both parts work in the same memory. One byte more, so that there always is some.
   const scratch: ScratchMemory = {
-    dtype: "uint8",
+    dtype: 'uint8',
     dims: [addDims(workspaceBytes ?? 0, 1)],
   };
   const placesOf = (to: Arguments): Places => ({
     args: to,
     hole,
-    workspace: (offset) =>
-      `static_cast<void*>(${to.scratch(scratch, "u8")} + ${to.dim(offset)})`,
-    extents: to.scratch(found, "i64"),
+    workspace: (offset) => `static_cast<void*>(${to.scratch(scratch, 'u8')} + ${to.dim(offset)})`,
+    extents: to.scratch(found, 'i64'),
   });
   return countedStep({
     group,
@@ -175,7 +124,7 @@ async function emitKernels(
     extents,
     extentsMemory: found,
     count: {
-      ...printLaunches(group, source, count, placesOf(new Arguments()), ""),
+      ...printLaunches(group, source, count, placesOf(new Arguments()), ''),
       writes: [scratch, found],
     },
     write: launchStep({
@@ -206,17 +155,15 @@ function printLaunches(
   readonly arguments: Arguments;
   readonly launches: readonly Launch[];
 } {
-  const callers = launches.map((launch, i) =>
-    printCaller(group, launch, i, places),
-  );
+  const callers = launches.map((launch, i) => printCaller(group, launch, i, places));
   const text = `${epilogue}#pragma push_macro("__launch_bounds__")
 #undef __launch_bounds__
 #define __launch_bounds__(...)
 namespace plugin {
-${source.replace(/\b__global__\b/g, "TW_DEVICE")}
+${source.replace(/\b__global__\b/g, 'TW_DEVICE')}
 }
 #pragma pop_macro("__launch_bounds__")
-${callers.join("\n")}`;
+${callers.join('\n')}`;
   return {
     text,
     arguments: places.args,
@@ -234,50 +181,36 @@ function callerName(launch: number): string {
   return `launch${String(launch)}`;
 }
 
-function printCaller(
-  group: GroupView,
-  launch: CudaLaunch,
-  position: number,
-  places: Places,
-): string {
+function printCaller(group: GroupView, launch: CudaLaunch, position: number, places: Places): string {
   const threads = launch.block.reduce((a, b) => a * b, 1);
   const values = launch.arguments.map((argument) =>
-    places.hole && argument.kind === "output"
-      ? "Epilogue{a}"
-      : printArgument(group, argument, places),
+    places.hole && argument.kind === 'output' ? 'Epilogue{a}' : printArgument(group, argument, places),
   );
   return `
 extern "C" __global__ void __launch_bounds__(${String(threads)}) ${callerName(position)}(const __grid_constant__ Arguments a) {
   wait_for_predecessor();
-  plugin::${launch.kernel}(${values.join(", ")});
+  plugin::${launch.kernel}(${values.join(', ')});
 }`;
 }
 
-function printArgument(
-  group: GroupView,
-  argument: CudaArgument,
-  { args, workspace, extents }: Places,
-): string {
+function printArgument(group: GroupView, argument: CudaArgument, { args, workspace, extents }: Places): string {
   switch (argument.kind) {
-    case "input": {
+    case 'input': {
       const at = group.anchorInputs[argument.index];
-      if (at === undefined) return "nullptr";
+      if (at === undefined) return 'nullptr';
       return args.input(at, cxxType(dtypeOf(group.node.inputs[at])!));
     }
-    case "output":
-      return args.output(
-        argument.index,
-        cxxType(dtypeOf(group.outputs[argument.index])!),
-      );
-    case "constant":
+    case 'output':
+      return args.output(argument.index, cxxType(dtypeOf(group.outputs[argument.index])!));
+    case 'constant':
       return args.constant(argument.tensor, cxxType(argument.tensor.dtype));
-    case "dim":
+    case 'dim':
       return args.dim(argument.value);
-    case "workspace":
+    case 'workspace':
       return workspace(argument.offset);
-    case "extents":
+    case 'extents':
       return extents;
-    case "literal":
+    case 'literal':
       return argument.text;
   }
 }
