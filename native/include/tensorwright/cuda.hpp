@@ -2,8 +2,8 @@
 // this is built without the CUDA toolkit, and loads on machines without a device. All functions throw
 // std::runtime_error, which plugin.hpp turns into an error of the engine.
 //
-// The engine has made its device current when it calls `attach`, `detach` and `enqueue`. A library that is built with the
-// toolkit needs none of this: the engine's context is the device's primary one, which the CUDA runtime uses too.
+// The engine has made its device current when it calls `attach`, `detach` and `enqueue`. A library that is built with
+// the toolkit needs none of this: the engine's context is the device's primary one, which the CUDA runtime uses too.
 #pragma once
 #include <cstdint>
 #include <cstdlib>
@@ -157,7 +157,7 @@ inline int architecture() {
   return 10 * major + minor;
 }
 
-}  // namespace detail
+}  // namespace detail TENSORWRIGHT_HIDDEN
 
 // CUDA C++ as a cubin for the current device. The text has no headers; its kernels are `extern "C" __global__`. Further
 // options are NVRTC's, "-DTILE=32" say.
@@ -228,8 +228,8 @@ void launch(void* stream, Kernel kernel, Extents grid, Extents block, unsigned s
 // Queues the same value for each byte of the device's memory.
 inline void fill(void* stream, void* to, unsigned char value, std::size_t bytes) {
   if (bytes == 0) return;
-  detail::driver().check(
-      detail::driver().cuMemsetD8Async(reinterpret_cast<std::uintptr_t>(to), value, bytes, stream), "cuMemsetD8Async");
+  detail::driver().check(detail::driver().cuMemsetD8Async(reinterpret_cast<std::uintptr_t>(to), value, bytes, stream),
+                         "cuMemsetD8Async");
 }
 
 // Copies from the device's memory to the host's, and waits for the stream: for sizes that only the values decide. Other
@@ -240,5 +240,5 @@ inline void read(void* stream, void* to, const void* from, std::size_t bytes) {
   d.check(d.cuStreamSynchronize(stream), "cuStreamSynchronize");
 }
 
-}  // namespace cuda
-}  // namespace tensorwright
+}  // namespace cuda TENSORWRIGHT_HIDDEN
+}  // namespace tensorwright TENSORWRIGHT_HIDDEN

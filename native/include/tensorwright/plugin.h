@@ -147,7 +147,7 @@ typedef struct tw_run {
 } tw_run;
 
 typedef struct tw_plugin {
-  uint32_t size; /* sizeof(tw_plugin) */
+  uint32_t size;                           /* sizeof(tw_plugin) */
   const char *name, *version, *name_space; /* name_space may be NULL: none */
   /* Names in order; an input whose name ends in '?' may be omitted. */
   const char* const* inputs;

@@ -183,23 +183,10 @@ constexpr std::int32_t length(const T (&)[N]) {
 template <typename P>
 struct Record {
   static constexpr tw_plugin value = {
-      sizeof(tw_plugin),
-      P::name,
-      P::version,
-      P::name_space,
-      P::inputs,
-      length(P::inputs),
-      P::outputs,
-      length(P::outputs),
-      fields_of<P>(nullptr),
-      field_count<P>(nullptr),
-      &infer<P>,
-      supports_of<P>(0),
-      workspace_of<P>(0),
-      attach_of<P>(nullptr),
-      detach_of<P>(0),
-      &enqueue<P>,
-      flags_of<P>(0),
+      sizeof(tw_plugin), P::name,           P::version,         P::name_space,         P::inputs,
+      length(P::inputs), P::outputs,        length(P::outputs), fields_of<P>(nullptr), field_count<P>(nullptr),
+      &infer<P>,         supports_of<P>(0), workspace_of<P>(0), attach_of<P>(nullptr), detach_of<P>(0),
+      &enqueue<P>,       flags_of<P>(0),
   };
 };
 
@@ -210,14 +197,14 @@ const tw_plugin* const* list(std::uint32_t host_interface, std::int32_t* count) 
   return host_interface == TW_PLUGIN_INTERFACE ? records : nullptr;
 }
 
-}  // namespace detail
-}  // namespace tensorwright
+}  // namespace detail TENSORWRIGHT_HIDDEN
+}  // namespace tensorwright TENSORWRIGHT_HIDDEN
 
 // Exports the classes as the plugins of the library. Once in a library.
-#define TENSORWRIGHT_PLUGINS(...)                                                                  \
-  extern "C" {                                                                                     \
-  TW_PLUGIN_EXPORT extern const uint32_t tensorwright_plugin_interface = TW_PLUGIN_INTERFACE;      \
-  TW_PLUGIN_EXPORT const tw_plugin* const* tensorwright_plugins(uint32_t host, int32_t* count) {   \
-    return tensorwright::detail::list<__VA_ARGS__>(host, count);                                   \
-  }                                                                                                \
+#define TENSORWRIGHT_PLUGINS(...)                                                                \
+  extern "C" {                                                                                   \
+  TW_PLUGIN_EXPORT extern const uint32_t tensorwright_plugin_interface = TW_PLUGIN_INTERFACE;    \
+  TW_PLUGIN_EXPORT const tw_plugin* const* tensorwright_plugins(uint32_t host, int32_t* count) { \
+    return tensorwright::detail::list<__VA_ARGS__>(host, count);                                 \
+  }                                                                                              \
   }

@@ -8,8 +8,7 @@ FieldValues::FieldValues(const tw_plugin& plugin, const Attributes& attributes) 
   for (const tw_field* f = plugin.fields; f != plugin.fields + plugin.field_count; ++f) {
     const std::string name = std::string("field:") + f->name;
     if (!attributes.has(name)) {
-      if (!f->fallback)
-        throw Error(Code::kPlugin, "plugin " + title(plugin) + ": field '" + f->name + "' is missing");
+      if (!f->fallback) throw Error(Code::kPlugin, "plugin " + title(plugin) + ": field '" + f->name + "' is missing");
       values_.push_back(*f->fallback);
       continue;
     }

@@ -35,16 +35,22 @@ constexpr int64_t kLargestExtent = (int64_t{1} << 53) - 1;
 
 std::optional<int64_t> compute(int32_t operation, int64_t a, int64_t b) {
   switch (operation) {
-    case TW_ADD: return checked_add(a, b);
+    case TW_ADD:
+      return checked_add(a, b);
     case TW_SUBTRACT: {
       const auto negative = checked_mul(b, -1);
       return negative ? checked_add(a, *negative) : negative;
     }
-    case TW_MULTIPLY: return checked_mul(a, b);
-    case TW_FLOOR_DIVIDE: return checked_floor_div(a, b);
-    case TW_MODULO: return checked_floor_mod(a, b);
-    case TW_MINIMUM: return std::min(a, b);
-    default: return std::max(a, b);
+    case TW_MULTIPLY:
+      return checked_mul(a, b);
+    case TW_FLOOR_DIVIDE:
+      return checked_floor_div(a, b);
+    case TW_MODULO:
+      return checked_floor_mod(a, b);
+    case TW_MINIMUM:
+      return std::min(a, b);
+    default:
+      return std::max(a, b);
   }
 }
 

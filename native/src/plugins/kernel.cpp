@@ -1,7 +1,8 @@
 // Steps that a plugin of a library computes: `plugin` on the processor, `cuda.plugin` on a device.
+#include "base/kernel.h"
+
 #include <algorithm>
 
-#include "base/kernel.h"
 #include "cuda/queue.h"
 #include "plugins/fields.h"
 #include "plugins/inference.h"
@@ -118,9 +119,8 @@ class PluginKernel : public Kernel {
     auto in = inputs_of(inputs), out = outputs_of(outputs);
     for (auto* list : {&in, &out})
       for (tw_tensor& t : *list) t.data = nullptr;
-    const int64_t bytes = guarded("workspace_bytes", [&] {
-      return plugin().workspace_bytes(Backend, fields_.data(), in.data(), out.data());
-    });
+    const int64_t bytes = guarded(
+        "workspace_bytes", [&] { return plugin().workspace_bytes(Backend, fields_.data(), in.data(), out.data()); });
     if (bytes < 0) refuse("workspace_bytes gives a negative size");
     return static_cast<size_t>(bytes);
   }
@@ -159,9 +159,17 @@ class PluginKernel : public Kernel {
     auto out = outputs_of(outputs);
     void* stream = nullptr;
     if constexpr (Backend == TW_CUDA) stream = static_cast<cuda::Queue&>(*context.queue).lend();
-    const tw_run run{sizeof(tw_run), &host,          Backend,  stream,    context.workspace,
+    const tw_run run{sizeof(tw_run),
+                     &host,
+                     Backend,
+                     stream,
+                     context.workspace,
                      static_cast<int64_t>(workspace_bytes(inputs, outputs, 0)),
-                     state_,         fields_.data(), allocate, cancelled, fail};
+                     state_,
+                     fields_.data(),
+                     allocate,
+                     cancelled,
+                     fail};
     const int32_t result = guarded("enqueue", [&] { return plugin().enqueue(&run, in.data(), out.data()); });
     if (host.error) throw Error(host.error->code, "plugin " + title(plugin()) + ": " + host.error->what());
     if (result != 0 || !host.failure.empty())

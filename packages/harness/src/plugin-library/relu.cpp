@@ -40,8 +40,8 @@ struct Relu {
   static void detach(void* state) { delete static_cast<State*>(state); }
   static void enqueue(const tw_run& run, Fields, const tw_tensor* in, tw_tensor* out) {
     const int count = static_cast<int>(in[0].dims[0] / 4);
-    cuda::launch(run.stream, static_cast<State*>(run.state)->kernel, {static_cast<unsigned>((count + 255) / 256)}, {256},
-                 0, static_cast<const void*>(in[0].data), out[0].data, count);
+    cuda::launch(run.stream, static_cast<State*>(run.state)->kernel, {static_cast<unsigned>((count + 255) / 256)},
+                 {256}, 0, static_cast<const void*>(in[0].data), out[0].data, count);
   }
 };
 

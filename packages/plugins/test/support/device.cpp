@@ -1,4 +1,5 @@
-// Plugins of a device: some that count the calls of their code, which a recording spares, and one that does not compile.
+// Plugins of a device: some that count the calls of their code, which a recording spares, and one that does not
+// compile.
 #include "tensorwright/cuda.hpp"
 #include "tensorwright/plugin.hpp"
 
@@ -63,9 +64,7 @@ struct Positive : Counting<0> {
     out[0] = builder.shape(TW_FLOAT32, {builder.data_dependent(0, most)});
   }
   static int64_t workspace_bytes(int32_t, const tw_value*, const tw_tensor*, const tw_tensor*) { return 8; }
-  static void* attach(int32_t, Fields) {
-    return new KeepState{cuda::Module(cuda::compile(keep_text))};
-  }
+  static void* attach(int32_t, Fields) { return new KeepState{cuda::Module(cuda::compile(keep_text))}; }
   static void detach(void* state) { delete static_cast<KeepState*>(state); }
   static void enqueue(const tw_run& run, Fields, const tw_tensor* in, tw_tensor*) {
     const auto& state = *static_cast<KeepState*>(run.state);

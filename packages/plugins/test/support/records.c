@@ -16,8 +16,9 @@ static const int64_t zero_int = 0, one_int = 1;
 static const tw_value zero_default = {TW_FIELD_INT, 1, &zero_int, NULL, NULL};
 static const tw_value one_default = {TW_FIELD_INT, 1, &one_int, NULL, NULL};
 static const tw_value no_numbers = {TW_FIELD_FLOATS, 0, NULL, NULL, NULL};
-static const tw_field fields[] = {
-    {"operation", TW_FIELD_INT, &zero_default}, {"by", TW_FIELD_INT, &one_default}, {"list", TW_FIELD_FLOATS, &no_numbers}};
+static const tw_field fields[] = {{"operation", TW_FIELD_INT, &zero_default},
+                                  {"by", TW_FIELD_INT, &one_default},
+                                  {"list", TW_FIELD_FLOATS, &no_numbers}};
 static const tw_field wrong_fields[] = {{"by", TW_FIELD_INT, &no_numbers}};
 
 static int32_t infer(const tw_builder* b, const tw_value* values, const tw_shape* in, tw_shape* out) {
@@ -28,7 +29,8 @@ static int32_t infer(const tw_builder* b, const tw_value* values, const tw_shape
     out[0].dims[0] = b->data_dependent(b->host, values[1].ints[0], 0);
     return 0;
   }
-  out[0].dims[0] = b->combine(b->host, (int32_t)values[0].ints[0], in[0].dims[0], b->number(b->host, values[1].ints[0]));
+  out[0].dims[0] =
+      b->combine(b->host, (int32_t)values[0].ints[0], in[0].dims[0], b->number(b->host, values[1].ints[0]));
   return 0;
 }
 static int32_t enqueue(const tw_run* run, const tw_tensor* in, tw_tensor* out) {
