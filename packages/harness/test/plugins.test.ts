@@ -2,6 +2,7 @@
 
 import { cudaBackend } from '@tensorwright/backend-cuda';
 import { describe, expect, it, vi } from 'vitest';
+import { usualFloats } from '../src/plugins/case.js';
 import { cases } from '../src/plugins/cases/index.js';
 import { check, tolerances } from '../src/plugins/check.js';
 import { Random } from '../src/plugins/random.js';
@@ -14,7 +15,7 @@ describe.each(cases)('plugin $name', (subject) => {
   const problems = subject.problems(new Random(1)).filter((p) => !p.timed);
 
   describe.each(backends)('on %s', (...names) => {
-    describe.each(subject.floats ?? (['float32', 'float16'] as const))('in %s', (float) => {
+    describe.each(subject.floats ?? usualFloats)('in %s', (float) => {
       it.each(problems)('computes $name', async (problem) => {
         const { engine, errors } = await check(subject, problem, float, { backends: names });
         await engine.close();

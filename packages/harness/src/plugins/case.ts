@@ -4,8 +4,9 @@ import type { DType, InputDim, NetworkDefinition, NetworkTensor } from '@tensorw
 import type { AnyPlugin } from '@tensorwright/plugins';
 import type { Random } from './random.js';
 
+export type FloatType = 'float32' | 'float16' | 'bfloat16';
 /** Floats that every problem is run in, where its case does not say otherwise. */
-export type FloatType = 'float32' | 'float16';
+export const usualFloats: readonly FloatType[] = ['float32', 'float16'];
 
 /** An input of a call. */
 export interface Operand {
@@ -25,7 +26,7 @@ export interface Problem {
   readonly inputs: Readonly<Record<string, Operand>>;
   readonly fields: Readonly<Record<string, unknown>>;
   /** Fields besides that say which float the run is in. Default: none. */
-  readonly floatFields?: Readonly<Record<FloatType, Readonly<Record<string, unknown>>>>;
+  readonly floatFields?: Readonly<Partial<Record<FloatType, Readonly<Record<string, unknown>>>>>;
   /** Of realistic size: timed, and left out where there is no device. Default: false. */
   readonly timed?: boolean;
 }
@@ -41,7 +42,7 @@ export interface PluginCase {
   /** The file's name. */
   readonly name: string;
   readonly plugin: LayerPlugin;
-  /** Default: both. */
+  /** Default: `usualFloats`. Timed are those of them. */
   readonly floats?: readonly FloatType[];
   /** Odd shapes, fields and edge cases, and one that is timed. */
   problems(random: Random): readonly Problem[];

@@ -8,7 +8,11 @@ import type { FloatType, PluginCase, Problem } from './case.js';
 import { networkOf, rounded, tensorsOf } from './network.js';
 
 /** Largest error that is none, of the largest value of an output by the formula. */
-export const tolerances: Readonly<Record<FloatType, number>> = { float32: 1e-4, float16: 5e-3 };
+export const tolerances: Readonly<Record<FloatType, number>> = {
+  float32: 1e-4,
+  float16: 5e-3,
+  bfloat16: 3e-2,
+};
 
 export interface CheckOptions {
   readonly backends: readonly string[];
@@ -45,10 +49,7 @@ export async function check(
     const results = await context.run(tensorsOf(problem, float));
     await context.close();
     const wanted = subject.reference(rounded(problem, float));
-    const errors = Object.entries(wanted).map(([name, values]) => [
-      name,
-      errorOf(results[name], values),
-    ]);
+    const errors = Object.entries(wanted).map(([name, values]) => [name, errorOf(results[name], values)]);
     return { engine, errors: Object.fromEntries(errors) as Checked['errors'] };
   } catch (error) {
     await engine.close();

@@ -10,7 +10,7 @@ import type { Engine } from '@tensorwright/runtime';
 import { writeFile } from 'node:fs/promises';
 import process, { argv, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
-import type { FloatType, PluginCase, Problem } from './case.js';
+import { type FloatType, type PluginCase, type Problem, usualFloats } from './case.js';
 import { cases } from './cases/index.js';
 import { check, type CheckOptions, tolerances } from './check.js';
 import { tensorsOf } from './network.js';
@@ -79,6 +79,10 @@ async function timed(
   return { ...(times && { microseconds: median(times.device) }), bytes, tactics };
 }
 
+function floatsOf({ floats = usualFloats }: PluginCase, isTimed: boolean): readonly FloatType[] {
+  return isTimed ? floats.filter((float) => usualFloats.includes(float)) : floats;
+}
+
 function median(list: readonly number[]): number {
   return [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
 }
@@ -112,7 +116,7 @@ async function main(): Promise<void> {
       if (isTimed && !values.times) continue;
       const parts =
         isTimed && typeof subject.standard === 'function' ? (['plugin', 'standard'] as const) : (['plugin'] as const);
-      for (const float of subject.floats ?? (['float32', 'float16'] as const)) {
+      for (const float of floatsOf(subject, isTimed)) {
         for (const part of parts) {
           stdout.write(`${subject.name}, ${problem.name}, ${float}, ${part} … `);
           const optimizationLevel = isTimed ? 3 : 0;

@@ -62,6 +62,7 @@ function normalize(
 export const groupNormCase: PluginCase = {
   name: 'group-norm',
   plugin: groupNorm,
+  floats: ['float32', 'float16', 'bfloat16'],
   problems: (random) => [
     grouped('three groups', random, [2, 12, 5, 7], { groups: 3 }),
     grouped('all channels', random, [3, 5, 4, 4], { offset: 20 }),
@@ -80,6 +81,7 @@ export const groupNormCase: PluginCase = {
 export const instanceNormCase: PluginCase = {
   name: 'instance-norm',
   plugin: instanceNorm,
+  floats: ['float32', 'float16', 'bfloat16'],
   problems: (random) => [
     single('image', random, [2, 3, 9, 11]),
     single('leaky', random, [2, 5, 4, 4, 3], { alpha: 0.2 }),

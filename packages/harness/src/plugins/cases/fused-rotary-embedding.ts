@@ -90,6 +90,7 @@ function rotated(x: Operand, heads: number, problem: Problem): Float64Array {
 export const fusedRotaryEmbeddingCase: PluginCase = {
   name: 'fused-rotary-embedding',
   plugin: fusedRotaryEmbedding,
+  floats: ['float32', 'float16', 'bfloat16'],
   problems: (random) => [
     problem('heads apart', random, { batch: 2, length: 5, heads: 3, keyHeads: 3, size: 16 }),
     problem('interleaved', random, { batch: 1, length: 7, heads: 4, keyHeads: 2, size: 32 }, { interleaved: true }),

@@ -73,6 +73,7 @@ function problem(name: string, random: Random, shape: Shape, more: More = {}): P
 export const pagedKvCacheUpdateCase: PluginCase = {
   name: 'paged-kv-cache-update',
   plugin: pagedKvCacheUpdate,
+  floats: ['float32', 'float16', 'bfloat16'],
   problems: (random) => [
     problem('a token each', random, { pages: 9, pageSize: 4, heads: 2, size: 16, batch: 3, length: 1, columns: 3 }),
     problem(

@@ -31,6 +31,7 @@ const dataOf = (fields: Problem['fields'], name: string): Float32Array | undefin
 export const skipLayerNormCase: PluginCase = {
   name: 'skip-layer-norm',
   plugin: skipLayerNorm,
+  floats: ['float32', 'float16', 'bfloat16'],
   problems: (random) => [
     problem('TensorRT shape', random, [5, 3, 48, 1, 1], 48, { hasBias: true }),
     problem('far from zero', random, [2, 7, 64], 64, { offset: 30 }),
