@@ -10,9 +10,9 @@
 //   load(a, shared, barrier, place, step)       starts a load of the tile's rows, `span` bytes of depth each, swizzled;
 //                                               where blocks share Across, of a block's part of them, into all of these
 //                                               blocks: load(a, shared, barrier, place, step, blocks)
-// The contraction, besides blocks.cuh, wgmma_result.cuh and wgmma_prologue.cuh: operands Down (64 rows to a wgmma) and
-// Across, steps(a), span, and `shares`: blocks of a cluster whose tiles lie below each other and which load one tile of
-// Across together.
+// The contraction, besides blocks.cuh, wgmma_result.cuh, wgmma_prologue.cuh and row_moments.cuh: operands Down (64 rows to
+// a wgmma) and Across, steps(a), span, `shares`: blocks of a cluster whose tiles lie below each other and which load one
+// tile of Across together; and `early`: whether the next kernel's blocks may come before the loads are through.
 
 // Names the instruction for elements of a type.
 template <typename Element>
@@ -89,7 +89,9 @@ struct WarpgroupProduct {
   static_assert(sizeof(typename Down::Element) > 1 || Columns <= 32 || Columns % 16 == 0, "a width for integers");
   static_assert(!rewrites || !Contraction::swapped, "only the operand of wgmma's rows is computed");
   static_assert(shares == 1 || Columns % (8 * shares) == 0, "parts begin where the swizzle does");
+  static constexpr bool normalized = Contraction::Normalization::normalized;
   static_assert(from_registers || Turns == 1, "by turns only without shared memory");
+  static_assert(!normalized || (from_registers && span == 128), "a block has whole rows, and their sums in registers");
 
   const Arguments& a;
   u8* const shared;
@@ -160,6 +162,7 @@ struct WarpgroupProduct {
 
   // By one thread. Constants of the first stages are on their way before the preceding kernel has ended.
   TW_DEVICE void produce() const {
+    if constexpr (Contraction::early) let_successor_start();
     Down::prefetch(a);
     Across::prefetch(a);
     const DepthRange depth = range();
@@ -192,15 +195,16 @@ struct WarpgroupProduct {
       }
       begun = 0;
     }
-    let_successor_start();
+    if constexpr (!Contraction::early) let_successor_start();
   }
 
   // The sums of tile `index`: blocks of 64 rows of this warpgroup, `group` being its index in its team.
   TW_DEVICE void multiply(RingPlace<Stages>& at, const DepthRange& depth, u32 index, int group,
-                          T (&d)[blocks][Columns / 2]) const {
+                          T (&d)[blocks][Columns / 2], RowMoments (&moments)[blocks]) const {
     const i32 steps = depth.count;
 #pragma unroll
     for (int b = 0; b < blocks; ++b) {
+      moments[b] = {};
 #pragma unroll
       for (int i = 0; i < Columns / 2; ++i) d[b][i] = T(0);
     }
@@ -227,6 +231,11 @@ struct WarpgroupProduct {
           wgmma<Operand, Columns>(d[b], down + offset + b * (64 * span / 16) + 2 * k, across + offset + 2 * k, true);
       }
       wgmma_commit();
+      if constexpr (normalized) {
+        const u8* const rows = shared + at.stage * stage_bytes + group * blocks * 64 * span;
+#pragma unroll
+        for (int b = 0; b < blocks; ++b) moments[b].template add<typename Down::Element>(rows + b * 64 * span);
+      }
 #pragma unroll
       for (int b = 0; b < blocks; ++b) wgmma_hold(d[b]);
       wgmma_wait<1>();
@@ -257,6 +266,7 @@ struct WarpgroupProduct {
     // What operands are computed from is the preceding kernel's.
     if constexpr (rewrites) wait_for_predecessor();
     T d[blocks][Columns / 2];
+    RowMoments moments[blocks];
     u32 parity = team > 0 ? 0 : 1;
     for (u32 index = first_tile() + team * tile_step(); index < tiles; index += Turns * tile_step()) {
       if constexpr (Turns > 1) {
@@ -264,7 +274,7 @@ struct WarpgroupProduct {
         barrier_wait(&turn[team], parity);
         parity ^= 1;
       }
-      multiply(at, depth, index, group, d);
+      multiply(at, depth, index, group, d, moments);
       if constexpr (Turns > 1) {
         if (lane_index() == 0) barrier_arrive(&turn[1 - team]);
       }
@@ -273,6 +283,10 @@ struct WarpgroupProduct {
 #pragma unroll
       for (int b = 0; b < blocks; ++b) {
         const BlockTile part{here.batch, here.row + (group * blocks + b) * 64, here.column};
+        if constexpr (normalized) {
+          using N = typename Contraction::Normalization;
+          normalize_products<N, Columns>(a, RowScales::of<N>(a, moments[b]), here.column, d[b]);
+        }
         Store{a, part, Contraction::rows(a), Contraction::columns(a)}.store(d[b]);
       }
       if (Turns > 1) at.skip(depth.count);
@@ -284,9 +298,10 @@ struct WarpgroupProduct {
     T* const sums = reinterpret_cast<T*>(shared);
     if (warp < consumers) {
       T d[blocks][Columns / 2];
+      RowMoments moments[blocks];
       RingPlace<Stages> at;
       if constexpr (rewrites) wait_for_predecessor();
-      multiply(at, range(), first_tile(), warp / 4, d);
+      multiply(at, range(), first_tile(), warp / 4, d, moments);
       // All that was loaded has come; other warps may still multiply it.
       named_barrier_sync(1, 32 * consumers);
 #pragma unroll

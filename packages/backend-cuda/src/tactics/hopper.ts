@@ -24,7 +24,7 @@ export const hopper: Tactic = {
   name: 'hopper',
   refuses(group: GroupView): string | undefined {
     if (!isHopper()) return 'not a device with warpgroup instructions';
-    return refuseContraction(group, true) ?? refuseOperands(group);
+    return refuseContraction(group, true) ?? refuseWarpgroups(group);
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     // Of the same blocks in other arrangements only the best.
@@ -68,8 +68,8 @@ export function warpgroupCandidates(group: GroupView): WorkedCandidate[] {
 /** What the instructions multiply; float32 as tf32, where the node asks for it. */
 const multiplied = new Set(['float16', 'bfloat16', 'float32', 'int8', 'uint8']);
 
-/** Judges by how the operands usually lie. */
-function refuseOperands(group: GroupView): string | undefined {
+/** Why these instructions do not multiply the operands, judged by how they usually lie. */
+export function refuseWarpgroups(group: GroupView): string | undefined {
   if (!onTensorCores(group)) return 'not on tensor cores';
   const problem = problemOf(group);
   const { left, right } = problem;

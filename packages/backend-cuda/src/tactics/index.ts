@@ -20,6 +20,7 @@ import { hopper } from './hopper.js';
 import { map } from './map.js';
 import { movement } from './movement.js';
 import { norm } from './norm.js';
+import { normalizedProduct } from './normalized-product.js';
 import { refuseOperands } from './operands.js';
 import { operatorTactics } from './operators/index.js';
 import { provided } from './provided.js';
@@ -34,6 +35,7 @@ export const tactics: readonly Tactic[] = [
   cublaslt,
   cudnn,
   hopper,
+  normalizedProduct,
   gemv,
   depthwise,
   deformProduct,

@@ -22,18 +22,24 @@ import { printResult } from '../contraction/result.js';
 import type { LoaderOptions } from './depth.js';
 import { printImage } from './image.js';
 import { type Matrix, printMatrix } from './matrix.js';
+import { type NormalizedRows, printNormalization, scaledProblem } from './normalization.js';
 import { type MappedOperand, type Operands, operandsOf, packed } from './operands.js';
 import { permuteColumns } from './packed-columns.js';
 import { printTilePrologue } from './prologue.js';
 import { tileSharedBytes, tileThreads, type WarpgroupTile } from './tiles.js';
 
-/** undefined where an operand lies as no tensor map can describe it. */
+/**
+ * undefined where an operand lies as no tensor map can describe it.
+ * @param rows that are normalized on their way. Default: they are multiplied as they are.
+ */
 export function emitWarpgroups(
   group: GroupView,
   tile: WarpgroupTile,
   context: EmitContext,
+  rows?: NormalizedRows,
 ): Promise<EmittedStep> | undefined {
-  const problem = problemOf(group, context);
+  const plain = problemOf(group, context);
+  const problem = rows ? scaledProblem(rows, plain) : plain;
   const view = (input: number): MemoryView => context.view(input)!;
   const operands = operandsOf(group, problem, view);
   if (operands?.span !== tile.span || (tile.permuted === 1 && !operands.right.constant)) return undefined;
@@ -52,8 +58,8 @@ export function emitWarpgroups(
   const right = print('Right', operands.right, isSwapped ? down : across, permuted);
   const accumulator = sumType(problem.left.dtype);
   const result = printResult({ group, problem, view, output: context.outputView(0)!, accumulator }, args);
-  const [batches, rows, columns] = [problem.batch, problem.rows, problem.columns].map(productOf) as [Dim, Dim, Dim];
-  const [below, beside] = isSwapped ? [columns, rows] : [rows, columns];
+  const [batches, ofRows, ofColumns] = [problem.batch, problem.rows, problem.columns].map(productOf) as [Dim, Dim, Dim];
+  const [below, beside] = isSwapped ? [ofColumns, ofRows] : [ofRows, ofColumns];
   const extent = (name: string, d: Dim): string =>
     `  TW_DEVICE static i32 ${name}(const Arguments& a) { return ${args.dim(d)}; }`;
   const instruction = problem.left.dtype === 'float32' ? 'tf32' : cxxType(problem.left.dtype);
@@ -63,13 +69,17 @@ export function emitWarpgroups(
     right,
     printTilePrologue(group, context, args),
     result.text,
+    printNormalization(rows, plain, args),
     'struct Contraction {',
+    '  using Normalization = ::Normalization;',
     `  using Accumulator = ${accumulator};`,
     `  using Down = ::${isSwapped ? 'Right' : 'Left'};`,
     `  using Across = ::${isSwapped ? 'Left' : 'Right'};`,
     '  using Prologue = ::Prologue;',
     '  using Result = ::Result;',
     `  static constexpr bool swapped = ${String(isSwapped)}, permuted = ${String(permuted)};`,
+    // What follows a convolution is mostly another one, whose weights would be in the way of these loads.
+    `  static constexpr bool early = ${String(group.anchor!.op === 'dot')};`,
     `  static constexpr int splits = ${String(splits)}, shares = ${String(shares)}, span = ${String(tile.span)};`,
     extent('batches', batches),
     extent('rows', below),

@@ -69,6 +69,18 @@ function pooledExcitations(clustering: Clustering): Chain[] {
   });
 }
 
+const rowNorms = new Set(['layerNorm', 'rmsNorm']);
+
+/** A normalization of rows, and the product that alone reads it. */
+function normalizedProducts(clustering: Clustering): Chain[] {
+  return clustering.order.flatMap((norm) => {
+    if (norm.outputs.length === 0 || !rowNorms.has(viewGroup(norm).anchor?.op ?? '')) return [];
+    const product = onlyUser(norm.outputs[0]!, clustering);
+    if (product?.op !== 'group' || viewGroup(product).anchor?.op !== 'dot') return [];
+    return [{ kind: 'normalizedProduct', members: [norm, product] }];
+  });
+}
+
 /** What a group that convolves reads as its image. */
 function imageOf(node: Node): Value | undefined {
   if (node.op !== 'group' || node.outputs.length !== 1) return undefined;
@@ -88,4 +100,5 @@ export const chainPatterns: readonly ((clustering: Clustering) => readonly Chain
   computedImages,
   excitations,
   pooledExcitations,
+  normalizedProducts,
 ];
