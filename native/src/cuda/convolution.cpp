@@ -12,7 +12,7 @@ using cudnn::Place;
 
 constexpr size_t kPads = 0, kImage = 1, kFilters = 2, kFirstSide = 3;
 // Of other configurations, where that of the plan does not take the extents.
-constexpr size_t kMostTried = 16, kMostPlans = 32;
+constexpr size_t kMostTried = 16;
 
 [[noreturn]] void invalid(const std::string& what) {
   throw Error(tw::Code::kInvalidPlan, "a convolution of cuDNN: " + what);
@@ -117,7 +117,6 @@ std::shared_ptr<const cudnn::ConvolutionPlan> ConvolutionKernel::plan(const cudn
   if (!made)
     throw Error(tw::Code::kUnsupported,
                 "cuDNN " + cudnn::library().version + " has no engine for the convolution at these extents");
-  if (plans_.size() == kMostPlans) plans_.erase(plans_.begin());
   plans_.emplace_back(convolution, made);
   return made;
 }

@@ -23,8 +23,7 @@ class ConvolutionKernel : public Kernel {
 
  private:
   cudnn::Convolution convolution(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
-  // For these extents: by the configuration of the plan, or where that does not take them by the library's first that
-  // does.
+  // For these extents: by the configuration of the plan, or by the library's first that takes them.
   std::shared_ptr<const cudnn::ConvolutionPlan> plan(const cudnn::Convolution& convolution) const;
 
   std::shared_ptr<CudaDevice> device_;
@@ -35,6 +34,7 @@ class ConvolutionKernel : public Kernel {
   std::optional<cudnn::Configuration> configuration_;
 
   mutable std::mutex mutex_;
+  // All that were asked for: recordings play their kernels for as long as there are contexts.
   mutable std::vector<std::pair<cudnn::Convolution, std::shared_ptr<const cudnn::ConvolutionPlan>>> plans_;
 };
 

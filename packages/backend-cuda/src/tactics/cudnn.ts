@@ -60,7 +60,7 @@ export const cudnn: Tactic = {
   async emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const maps = mapsOf(group)!;
     if (await takes(group, maps, candidate, context)) return describe(group, maps, candidate, context);
-    // The slot of a concat may be more than the engine takes.
+    // A slice, or the slot of a concat, may be more than the engine takes.
     const { inputs } = operandLayouts(group);
     const own = contraction.candidates(group).find((c) => c.inputs.every((access, i) => access === inputs[i]))!;
     return contraction.emit(group, { ...candidate, ...own }, context);
@@ -143,10 +143,10 @@ async function takes(
     const { strides } = denseView(v.dims, true);
     return v.dims.every((d, i) => d === 1 || provablyEqual(v.strides[i]!, strides[i]!));
   };
-  const views = [output, ...maps.sides.filter((s) => !s.isChannels).map((s) => context.view(s.input)!)];
+  const read = [group.anchorInputs[0]!, ...maps.sides.filter((s) => !s.isChannels).map((s) => s.input)];
+  const views = [output, ...read.map((i) => context.view(i)!)];
   if (views.every((v) => isDense(v) && provablyEqual(v.offset, 0))) return true;
-  const likely = likelyConvolution(group, maps);
-  const placed = placedConvolution(likely, maps.sides, (i) => context.view(i)!, output);
+  const placed = placedConvolution(group, maps, (i) => context.view(i)!, output);
   if (!placed) return false;
   try {
     const { engine, knobs } = parameters as unknown as CudnnConfiguration;

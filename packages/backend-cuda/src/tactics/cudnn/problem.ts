@@ -39,26 +39,31 @@ export function likelyConvolution(group: GroupView, { maps, sides, scalars }: Co
   };
 }
 
-/** The same of a result and of sides that lie as these views; undefined where extents or strides are only known later. */
+/**
+ * The same of operands that lie as these views; undefined where extents or strides are only known later.
+ * @param view of the group's inputs
+ */
 export function placedConvolution(
-  likely: CudnnConvolution,
-  sides: readonly Side[],
+  group: GroupView,
+  maps: ConvolutionMaps,
   view: (input: number) => MemoryView,
   output: MemoryView,
 ): CudnnConvolution | undefined {
-  const place = (tensor: CudnnTensor, v: MemoryView): CudnnTensor | undefined => {
-    const lead = tensor.dims.length - v.dims.length;
-    const strides = tensor.dims.map((d, i) => (d === 1 || i < lead ? tensor.strides[i]! : v.strides[i - lead]!));
+  const likely = likelyConvolution(group, maps);
+  const place = (tensor: CudnnTensor, { offset, dims, strides: own }: MemoryView): CudnnTensor | undefined => {
+    const lead = tensor.dims.length - dims.length;
+    const strides = tensor.dims.map((d, i) => (d === 1 || i < lead ? tensor.strides[i]! : own[i - lead]!));
     if (!strides.every((s) => typeof s === 'number')) return undefined;
-    return { ...tensor, strides, alignment: alignmentOf(v.offset, tensor.dtype) };
+    return { ...tensor, strides, alignment: alignmentOf(offset, tensor.dtype) };
   };
+  const image = place(likely.image, view(group.anchorInputs[0]!));
   const result = place(likely.result, output);
-  const placed = likely.sides.map((tensor, i) => {
-    const v = view(sides[i]!.input);
-    if (!sides[i]!.isChannels) return place(tensor, v);
-    return { ...tensor, alignment: alignmentOf(v.offset, tensor.dtype) };
+  const sides = likely.sides.map((tensor, i) => {
+    const { input, isChannels } = maps.sides[i]!;
+    if (!isChannels) return place(tensor, view(input));
+    return { ...tensor, alignment: alignmentOf(view(input).offset, tensor.dtype) };
   });
-  return result && placed.every((p) => p !== undefined) ? { ...likely, result, sides: placed } : undefined;
+  return image && result && sides.every((p) => p !== undefined) ? { ...likely, image, result, sides } : undefined;
 }
 
 /** Float32 stays float32 unless the node asks for tf32. */
