@@ -15,6 +15,8 @@ import { multiscaleDeformableAttentionVersions } from './multiscale-deformable-a
 import { pagedKvCacheUpdate } from './paged-kv-cache-update.js';
 import { pillarScatter } from './pillar-scatter.js';
 import { roiAlignVersions } from './roi-align.js';
+import { nonZero } from './non-zero.js';
+import { scatterElementsVersions } from './scatter-elements.js';
 import { skipLayerNormVersions } from './skip-layer-norm.js';
 import { topkLastDim } from './topk-last-dim.js';
 import { voxelGenerator } from './voxel-generator.js';
@@ -37,6 +39,8 @@ export {
 export { roiAlign, roiAlignVersions } from './roi-align.js';
 export { pagedKvCacheUpdate } from './paged-kv-cache-update.js';
 export { topkLastDim } from './topk-last-dim.js';
+export { nonZero } from './non-zero.js';
+export { scatterElements, scatterElementsVersions } from './scatter-elements.js';
 export { skipLayerNorm, skipLayerNormVersions } from './skip-layer-norm.js';
 
 /** All of them, in all versions. */
@@ -50,6 +54,8 @@ export const stockPlugins: readonly AnyPlugin[] = [
   ...roiAlignVersions,
   ...cropAndResizeVersions,
   topkLastDim,
+  ...scatterElementsVersions,
+  nonZero,
   ...embLayerNormVersions,
   fusedRotaryEmbedding,
   groupNorm,

@@ -13,6 +13,8 @@ import { embLayerNormCase } from './emb-layer-norm.js';
 import { multiscaleDeformableAttentionCase } from './multiscale-deformable-attention.js';
 import { cropAndResizeCase, roiAlignCase } from './regions.js';
 import { topkLastDimCase } from './topk-last-dim.js';
+import { nonZeroCase } from './non-zero.js';
+import { scatterElementsCase } from './scatter-elements.js';
 import { skipLayerNormCase } from './skip-layer-norm.js';
 
 export const cases: readonly PluginCase[] = [
@@ -25,6 +27,8 @@ export const cases: readonly PluginCase[] = [
   roiAlignCase,
   cropAndResizeCase,
   topkLastDimCase,
+  scatterElementsCase,
+  nonZeroCase,
   embLayerNormCase,
   fusedRotaryEmbeddingCase,
   groupNormCase,
