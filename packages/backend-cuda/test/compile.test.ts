@@ -73,7 +73,7 @@ interface Made {
   readonly architectures: readonly string[];
 }
 
-/** The text of each tactic's first candidate for the group. */
+/** The texts of each tactic's first candidate for the group. */
 async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<string, Made>> {
   const group = viewGroup(result.node);
   const found = new Map<string, Made>();
@@ -89,14 +89,18 @@ async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<
     };
     texts.length = 0;
     await tactic.emit(group, candidate, context);
-    for (const text of texts) found.set(tactic.name, { text, architectures: architecturesOf(candidate) });
+    for (const [i, text] of texts.entries())
+      found.set(i === 0 ? tactic.name : `${tactic.name} ${String(i)}`, {
+        text,
+        architectures: architecturesOf(candidate),
+      });
   }
   return found;
 }
 
 /** What is wrong with a text; empty when nothing is. */
 async function complaints(name: string, { text, architectures }: Made): Promise<string> {
-  const file = join(folder, `${name}.cu`);
+  const file = join(folder, `${name.replaceAll(' ', '-')}.cu`);
   writeFileSync(file, text);
   const options = [
     '-x',

@@ -52,6 +52,12 @@ const deformable = (dtype: DType): Value =>
     (r, ...operands) => r.op('relu', [r.op('deformConv', operands, { ...conv, offsetGroup: 1 })]),
   );
 
+const suppressed = (boxes: number): Value =>
+  b.op('nonMaxSuppression', [
+    ...[input('float32', [1, boxes, 4]), input('float32', [1, 80, boxes]), input('int64', [])],
+    ...[input('float32', []), input('float32', [])],
+  ]);
+
 export interface Sample {
   readonly tactics: readonly string[];
   readonly result: Value;
@@ -168,4 +174,21 @@ export const samples: Readonly<Record<string, Sample>> = {
     ),
   ),
   gather: sample(['gather'], b.op('gather', [input('float32', [30000, 768]), input('int64', [384])], { axis: 0 })),
+  'positions that are picked': sample(['nonZero'], b.op('nonZero', [input('float32', [3, 640, 480])])),
+  range: sample(
+    ['range'],
+    b.op(
+      'range',
+      Array.from({ length: 3 }, () => input('int64', [])),
+    ),
+  ),
+  'slices by computed bounds': sample(
+    ['dynamicMovement'],
+    b.op('sliceDynamic', [input(f16, [64, 300]), ...Array.from({ length: 4 }, () => input('int64', [2]))]),
+  ),
+  'padding by computed extents': sample(
+    ['dynamicMovement'],
+    b.op('padDynamic', [input('float32', [3, 320, 320]), input('int64', [6])], { mode: 'reflect' }),
+  ),
+  'suppressed boxes': sample(['nonMaxSuppression'], suppressed(20000)),
 };
