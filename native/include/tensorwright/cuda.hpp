@@ -11,18 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "tensorwright/plugin.hpp"
+
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
 #define NOMINMAX
 #include <windows.h>
 #else
 #include <dlfcn.h>
-#endif
-
-#if defined(_WIN32)
-#define TENSORWRIGHT_HIDDEN
-#else
-#define TENSORWRIGHT_HIDDEN __attribute__((visibility("hidden")))
 #endif
 
 namespace tensorwright TENSORWRIGHT_HIDDEN {

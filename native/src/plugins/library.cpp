@@ -53,6 +53,7 @@ const char* fault(const tw_plugin& p) {
     if (f->fallback && !is_default_of(*f->fallback, f->kind)) return "a field's default is not of its kind";
   }
   if (!p.infer || !p.enqueue) return "it lacks infer or enqueue";
+  if (p.flags & ~uint32_t{TW_NOT_RECORDED}) return "it has flags that this version does not know";
   return nullptr;
 }
 

@@ -74,6 +74,11 @@ describe.skipIf(!hasCompiler)('a library in C', () => {
       `{${size}, "P", "1", NULL, x_names, 1, y_names, 1, wrong_fields, 1, ${code}}`,
       "a field's default is not of its kind",
     ],
+    [
+      'with unknown flags',
+      `{${size}, "P", "1", NULL, x_names, 1, y_names, 1, NULL, 0, infer, NULL, NULL, NULL, NULL, enqueue, 6}`,
+      'it has flags that this version does not know',
+    ],
     ['without code', `{${size}, "P", "1", NULL, x_names, 1, y_names, 1, NULL, 0}`, 'it lacks infer or enqueue'],
   ])('is refused with a record %s', (_, record, message) => {
     const wrong = folder.compile('wrong.so', source, `-DRECORD=${record}`, '-Wno-missing-field-initializers');

@@ -1,12 +1,12 @@
 /** Plugin libraries that a plan carries: code, which is loaded only where the host allows it. */
 
-import { type PlanLibrary, TensorwrightError } from '@tensorwright/core';
+import { TensorwrightError } from '@tensorwright/core';
 import { loadNative, type PluginLibraryHandle } from '@tensorwright/native';
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { PlanSource } from '../plan/plan-source.js';
 import type { ReadPlan } from '../plan/read-plan.js';
 
@@ -38,13 +38,13 @@ export class EmbeddedLibraries {
       if (library.platform !== platform) refuse(`which is for ${library.platform}; this is ${platform}`);
       const bytes = await source.read(librariesOffset + library.offset, library.bytes);
       if (digestOf(bytes) !== library.digest) refuse("which is damaged: its digest is not the header's");
-      await this.#write(library, bytes);
+      await this.#write(bytes);
     }
   }
 
-  async #write({ name }: PlanLibrary, bytes: Uint8Array): Promise<void> {
+  async #write(bytes: Uint8Array): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), 'tensorwright-plugins-'));
-    const path = join(folder, basename(name) || 'library');
+    const path = join(folder, process.platform === 'win32' ? 'plugins.dll' : 'plugins.so');
     this.#files.push({ folder, path });
     await writeFile(path, bytes, { mode: 0o700, flag: 'wx' });
   }
