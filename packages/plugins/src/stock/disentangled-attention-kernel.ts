@@ -10,16 +10,16 @@ import { vectorAccess } from './vector-access.js';
 export const source: string = `${vectorAccess}
 constexpr int tile = 64, threads = 256;
 
-template <typename T>
+template <typename T, typename Result>
 struct Scores {
   const T *contents, *to_positions, *from_positions;
-  T* result;
+  Result result;
   i32 length, places;
   float factor;
 };
 
-template <bool Aligned, int Width, typename T>
-TW_DEVICE void add_scores(const Scores<T>& s, i64 head, i32 first_row, i32 first_column, const i32* place,
+template <bool Aligned, int Width, typename T, typename Result>
+TW_DEVICE void add_scores(const Scores<T, Result>& s, i64 head, i32 first_row, i32 first_column, const i32* place,
                           const T (*turned)[tile + 1]) {
   constexpr int lanes = tile / Width;
   const int column = static_cast<int>(threadIdx.x) % lanes * Width;
@@ -30,20 +30,20 @@ TW_DEVICE void add_scores(const Scores<T>& s, i64 head, i32 first_row, i32 first
     const i64 at = (head * s.length + i) * s.length + j;
     const T* const positions = s.to_positions + (head * s.length + i) * s.places;
     const Vec<T, Width> contents = load_elements<Aligned, Width>(s.contents + at);
-    Vec<T, Width> result;
+    Vec<float, Width> result;
 #pragma unroll
     for (int v = 0; v < Width; ++v) {
       const float sum = convert<float>(contents[v]) + convert<float>(positions[place[row - column - v + tile - 1]]) +
                         convert<float>(turned[column + v][row]);
-      result[v] = convert<T>(sum * s.factor);
+      result[v] = sum * s.factor;
     }
-    store_elements<Aligned, Width>(s.result + at, result);
+    s.result.store(at, result);
   }
 }
 
 // buckets[d] is the bucket of distance d, the last one that of all from there on.
-template <typename T>
-__global__ void disentangled_attention(const T* contents, const T* to_positions, const T* from_positions, T* result,
+template <typename T, typename Result>
+__global__ void disentangled_attention(const T* contents, const T* to_positions, const T* from_positions, Result result,
                                        const i32* buckets, i32 last, i32 span, i32 length, float factor) {
   __shared__ i32 place[2 * tile - 1];
   __shared__ T turned[tile][tile + 1];
@@ -51,7 +51,7 @@ __global__ void disentangled_attention(const T* contents, const T* to_positions,
   const i32 first_column = static_cast<i32>(blockIdx.x) % tiles * tile;
   const i32 first_row = static_cast<i32>(blockIdx.x) / tiles % tiles * tile;
   const i64 head = static_cast<i32>(blockIdx.x) / tiles / tiles;
-  const Scores<T> scores{contents, to_positions, from_positions, result, length, 2 * span, factor};
+  const Scores<T, Result> scores{contents, to_positions, from_positions, result, length, 2 * span, factor};
   if (threadIdx.x < 2 * tile - 1) {
     const i32 distance = first_row - first_column + static_cast<i32>(threadIdx.x) - (tile - 1);
     const i32 bucket = buckets[minimum(distance < 0 ? -distance : distance, last)];
@@ -68,7 +68,7 @@ __global__ void disentangled_attention(const T* contents, const T* to_positions,
   }
   __syncthreads();
   constexpr int width = 16 / sizeof(T);
-  if (length % width == 0 && is_aligned<width>(contents) && is_aligned<width>(result))
+  if (length % width == 0 && is_aligned<width>(contents))
     add_scores<true, width>(scores, head, first_row, first_column, place, turned);
   else
     add_scores<false, 1>(scores, head, first_row, first_column, place, turned);

@@ -72,6 +72,7 @@ export const disentangledAttentionVersions: readonly DisentangledAttention[] = d
   cuda: {
     source,
     dtypes: ['float32', 'float16', 'bfloat16'],
+    epilogue: true,
     launches({ inputs: { data0, data1, data2 }, outputs: { result }, fields: { span, factor, log_buckets } }) {
       const [heads, length] = [data0.dims[0]!, data0.dims[1]!];
       const buckets = bucketsOf(span, log_buckets);

@@ -64,4 +64,23 @@ __global__ void scatter_pillars(const T* features, Integers pillars, T* image, i
     fill_cells<false, Width, Channels>(features, pillars, image, frame * cells, cell, cells, frame, most, channels,
                                        first_channel);
 }
+
+// The same with channels last: a thread writes Width channels of a cell.
+template <int Width, typename T>
+__global__ void scatter_channels(const T* features, Integers pillars, T* image, i64 all, i32 most, i32 channels,
+                                 i32 cells) {
+  const i64 i = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= all) return;
+  const i64 cell = i / (channels / Width), channel = i % (channels / Width) * Width;
+  const i32 pillar = pillars[cell];
+  const T* const from = features + (cell / cells * most + pillar - 1) * channels + channel;
+  Vec<T, Width> values{};
+  if (is_aligned<Width>(features)) {
+    if (pillar != 0) values = load_elements<true, Width>(from);
+  } else if (pillar != 0) {
+    values = load_elements<false, Width>(from);
+  }
+  if (is_aligned<Width>(image)) store_elements<true, Width>(image + i * Width, values);
+  else store_elements<false, Width>(image + i * Width, values);
+}
 `;

@@ -3,7 +3,7 @@
 import { ceilDivDims, type Dim, mulDims } from '@tensorwright/core';
 import { field, type Field } from '../fields.js';
 import { definePlugin } from '../define-plugin.js';
-import type { Plugin } from '../plugin.js';
+import type { KernelTensor, Launch, Plugin, SpecialArgument } from '../plugin.js';
 import { checkExtents } from './extents.js';
 import { source } from './pillar-scatter-kernel.js';
 import { scratchMemory, type ScratchMemory } from './scratch-memory.js';
@@ -21,6 +21,29 @@ const channelsPerBlock = 32;
 
 function scratchOf(batch: Dim, [height, width]: readonly number[]): ScratchMemory<'pillars'> {
   return scratchMemory({ pillars: mulDims(batch, height! * width!) });
+}
+
+function scatterPlanes(voxels: KernelTensor, pillars: SpecialArgument, image: KernelTensor, cells: number): Launch {
+  const [batch, most, channels] = voxels.dims as [Dim, Dim, Dim];
+  const width = widthOf(voxels.dtype, channels, cells);
+  return {
+    kernel: `scatter_pillars<${String(width)}, ${String(channelsPerBlock)}>`,
+    grid: [mulDims(batch, Math.ceil(cells / (threads * width))), ceilDivDims(channels, channelsPerBlock)],
+    block: threads,
+    arguments: [voxels, pillars, image, most, channels, cells],
+  };
+}
+
+function scatterChannels(voxels: KernelTensor, pillars: SpecialArgument, image: KernelTensor, cells: number): Launch {
+  const [batch, most, channels] = voxels.dims as [Dim, Dim, Dim];
+  const width = widthOf(voxels.dtype, channels);
+  const all = mulDims(mulDims(batch, cells), ceilDivDims(channels, width));
+  return {
+    kernel: `scatter_channels<${String(width)}>`,
+    grid: ceilDivDims(all, 256),
+    block: 256,
+    arguments: [voxels, pillars, image, all, most, channels, cells],
+  };
 }
 
 /**
@@ -58,14 +81,14 @@ export const pillarScatter: Plugin<Inputs, readonly ['dense_feature_map'], Pilla
   cuda: {
     source,
     dtypes: ['float32', 'float16', 'bfloat16', 'int32'],
+    formats: [{}, { dense_feature_map: 'channelsLast' }],
     workspaceBytes: ({ inputs: { voxels }, fields }) => scratchOf(voxels.dims[0]!, fields.dense_shape).bytes,
-    launches({ inputs, outputs: { dense_feature_map: image }, fields: { dense_shape: shape } }) {
+    launches({ inputs, outputs: { dense_feature_map: image }, fields: { dense_shape: shape }, format }) {
       const { voxels, voxel_coords: coordinates, num_pillar: counts } = inputs;
       const [batch, most, channels] = voxels.dims as [Dim, Dim, Dim];
       const [height, width] = shape as readonly [number, number];
       const cells = height * width;
       const { pillars } = scratchOf(batch, shape).at;
-      const vector = widthOf(voxels.dtype, channels, cells);
       return [
         {
           kernel: 'clear_cells',
@@ -79,12 +102,9 @@ export const pillarScatter: Plugin<Inputs, readonly ['dense_feature_map'], Pilla
           block: 256,
           arguments: [coordinates, counts, pillars, mulDims(batch, most), most, height, width],
         },
-        {
-          kernel: `scatter_pillars<${String(vector)}, ${String(channelsPerBlock)}>`,
-          grid: [mulDims(batch, Math.ceil(cells / (threads * vector))), ceilDivDims(channels, channelsPerBlock)],
-          block: threads,
-          arguments: [voxels, pillars, image, most, channels, cells],
-        },
+        format['dense_feature_map'] === 'channelsLast'
+          ? scatterChannels(voxels, pillars, image, cells)
+          : scatterPlanes(voxels, pillars, image, cells),
       ];
     },
   },
