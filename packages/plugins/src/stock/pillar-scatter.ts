@@ -85,7 +85,7 @@ export const pillarScatter: Plugin<Inputs, readonly ['dense_feature_map'], Pilla
     workspaceBytes: ({ inputs: { voxels }, fields }) => scratchOf(voxels.dims[0]!, fields.dense_shape).bytes,
     launches({ inputs, outputs: { dense_feature_map: image }, fields: { dense_shape: shape }, format }) {
       const { voxels, voxel_coords: coordinates, num_pillar: counts } = inputs;
-      const [batch, most, channels] = voxels.dims as [Dim, Dim, Dim];
+      const [batch, most] = voxels.dims as [Dim, Dim, Dim];
       const [height, width] = shape as readonly [number, number];
       const cells = height * width;
       const { pillars } = scratchOf(batch, shape).at;
