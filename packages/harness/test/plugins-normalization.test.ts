@@ -104,7 +104,7 @@ describe('the formulas of normalizations of channels', () => {
 });
 
 it('a node of a model made for TensorRT becomes the plugin', async () => {
-  const { TENSOR, INT, STRING } = onnx.AttributeProto.AttributeType;
+  const { TENSOR, FLOATS, INT, STRING } = onnx.AttributeProto.AttributeType;
   const [p] = problemsOf(skipLayerNormCase);
   const [gamma, beta, bias] = ['gamma', 'beta', 'bias'].map((name) => weights(p!, name)!);
   const tensor = (name: string, t: Tensor): onnx.AttributeProto.$Properties => ({
@@ -112,7 +112,8 @@ it('a node of a model made for TensorRT becomes the plugin', async () => {
     t: { dims: [1, 1, t.size], dataType: 1, floatData: [...readNumbers(t)] },
   });
   const attribute = [
-    ...[tensor('gamma', gamma!), tensor('beta', beta!), tensor('bias', bias!)],
+    ...[tensor('gamma', gamma!), tensor('beta', beta!)],
+    { name: 'bias', type: FLOATS, floats: [...readNumbers(bias!)] },
     ...['type_id', 'ld'].map((name) => ({ name, type: INT, i: name === 'ld' ? gamma!.size : 0 })),
     { name: 'plugin_version', type: STRING, s: new TextEncoder().encode('1') },
   ];

@@ -1,6 +1,6 @@
 /** Attributes of a node by name and type; references to a function's parameters are resolved here. */
 
-import type { ConstantData, DType } from '@tensorwright/core';
+import { ConstantData, type DType, Tensor } from '@tensorwright/core';
 import { dtypeOfCode } from './dtype-codes.js';
 import type { BoundAttribute, Environment } from './model-context.js';
 import { ImportFailure } from './problems.js';
@@ -102,6 +102,14 @@ export class AttributeReader {
       return constantFromSparse(proto.sparseTensor, this.#source);
     const t = this.#get(name, AttributeType.TENSOR, 'a tensor')?.t;
     return t ? constantFromProto(t, this.#source) : undefined;
+  }
+
+  /** A tensor; a list of floats counts as one of rank 1. */
+  tensorOrFloats(name: string): ConstantData | undefined {
+    const proto = this.#attributes.get(name)?.proto;
+    if (!proto || typeOf(proto) !== AttributeType.FLOATS) return this.tensor(name);
+    const floats = Float32Array.from(proto.floats ?? []);
+    return ConstantData.of(new Tensor('float32', floats, [floats.length]));
   }
 
   dtype(name: string): DType | undefined {

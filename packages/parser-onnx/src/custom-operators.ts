@@ -62,7 +62,8 @@ export function importCustom(
   }
   const given: Record<string, AttributeValue | undefined> = {};
   for (const [name, kind] of Object.entries(fields)) {
-    if (attributes.has(name)) given[name] = readField(c, name, kind);
+    if (attributes.has(name))
+      given[name] = kind === 'tensor' ? attributes.tensorOrFloats(name) : readField(c, name, kind);
     else if (operator.attributes?.[name] === undefined) c.fail(`plugin ${title} needs the attribute '${name}'`);
   }
   const outputs = operator.outputs?.length ?? 1;
@@ -72,7 +73,7 @@ export function importCustom(
   return custom.lower ? custom.lower({ layers, inputs, attributes: given }) : c.node(operator.name, inputs, given);
 }
 
-function readField(c: ImportContext, name: string, kind: FieldKind): AttributeValue | undefined {
+function readField(c: ImportContext, name: string, kind: Exclude<FieldKind, 'tensor'>): AttributeValue | undefined {
   switch (kind) {
     case 'int':
       return c.int(name, 0);
@@ -88,7 +89,5 @@ function readField(c: ImportContext, name: string, kind: FieldKind): AttributeVa
       return c.floats(name);
     case 'strings':
       return c.strings(name);
-    case 'tensor':
-      return c.tensor(name);
   }
 }

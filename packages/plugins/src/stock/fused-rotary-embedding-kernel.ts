@@ -79,8 +79,9 @@ TW_DEVICE void rotate_token(const T* query, const T* key, const C* cos_row, cons
       const int i = (n * Lanes + lane) * V;
       if (i < S::extent) store_turned<V, Interleaved, Aligned>(to[t] + i, S::half, x[t][n], cos[n], sin[n]);
     }
-    for (int i = R + lane * V; i < D; i += Lanes * V)
-      store_elements<Aligned>(to[t] + i, load_elements<Aligned, V>(from[t] + i));
+    constexpr int rest = (D - R) % V == 0 ? V : 1;
+    for (int i = R + lane * rest; i < D; i += Lanes * rest)
+      store_elements<Aligned>(to[t] + i, load_elements<Aligned, rest>(from[t] + i));
   }
 }
 
@@ -89,8 +90,9 @@ template <int V, int D, int R, bool Interleaved, bool HeadsFirst, int Lanes, int
 __global__ void rotate_heads(const T* query, const T* key, const P* position_ids, bool has_offset, const C* cos,
                              const C* sin, T* rotated_query, T* rotated_key, int query_heads, int key_heads, int length,
                              int positions) {
-  const i64 token = static_cast<i64>(blockIdx.x);
-  const i64 sample = token / length;
+  if (positions == 0) return;
+  const u32 token = blockIdx.x;
+  const u32 sample = token / static_cast<u32>(length);
   const int place = static_cast<int>(token - sample * length);
   i64 position = has_offset ? static_cast<i64>(position_ids[0]) + place : static_cast<i64>(position_ids[token]);
   position = position < 0 ? 0 : position < positions ? position : positions - 1;

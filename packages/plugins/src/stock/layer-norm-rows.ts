@@ -155,9 +155,16 @@ function powerOfTwoFrom(n: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 }
 
-/** Weights as the kernels read them: in the dtype of the rows. */
+const rounded = new WeakMap<Tensor, Map<DType, Tensor>>();
+
+/** Weights as the kernels read them: in the dtype of the rows. Made once, for tables are large. */
 export function weightsFor(dtype: DType, weights: Tensor): Tensor {
-  return weights.dtype === dtype ? weights : tensorFromNumbers(dtype, readNumbers(weights), weights.dims);
+  if (weights.dtype === dtype) return weights;
+  const known = rounded.get(weights) ?? new Map<DType, Tensor>();
+  rounded.set(weights, known);
+  let found = known.get(dtype);
+  if (!found) known.set(dtype, (found = tensorFromNumbers(dtype, readNumbers(weights), weights.dims)));
+  return found;
 }
 
 /** `values`, rows of as many elements as γ has, normalized in place. */

@@ -7,10 +7,9 @@ export const pagedCacheSource: string = `${vectorAccess}
 // the cache's rows where \`runs\` is 1, and else in a row for each head.
 template <int Unit>
 __global__ void write_tokens(const void* key, const void* value, void* key_cache, void* value_cache,
-                             const int* block_table, const int* past_lengths, const int* new_lengths, i64 length,
+                             const int* block_table, const int* past_lengths, const int* new_lengths, int length,
                              int runs, int units, i64 pages, i64 page_size, i64 columns) {
-  const i64 token = static_cast<i64>(blockIdx.x);
-  const i64 sample = token / length, place = token - sample * length;
+  const i64 sample = blockIdx.x / static_cast<u32>(length), place = blockIdx.x - sample * length;
   if (new_lengths && place >= new_lengths[sample]) return;
   const i64 position = past_lengths[sample] + place;
   if (position < 0 || position >= columns * page_size) return;
