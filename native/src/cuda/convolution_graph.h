@@ -30,7 +30,7 @@ struct Map {
   bool operator==(const Map&) const = default;
 };
 
-// Throws kInvalidPlan on an unknown name; whether it has two operands.
+// `binary` says whether it has two operands. Throws kInvalidPlan on an unknown name.
 PointwiseMode mode_of(std::string_view name, bool& binary);
 
 // The last map gives y; without any, the convolution does. Sums and maps are float32.

@@ -22,7 +22,8 @@ std::vector<std::string> candidates() {
   return {"cudnn64_9.dll"};
 #else
   std::vector<std::string> names = toolkit_candidates("cudnn", {std::to_string(kMajor)});
-  // Python packages keep it in a folder beside that of the compiler.
+  // Python packages keep it in a folder beside that of the compiler, which engines of its own look for by name: asking
+  // for the folder opens it.
   if (const std::string folder = compiler_folder(); !folder.empty())
     names.push_back(folder + "/../../cudnn/lib/libcudnn.so.9");
   return names;
@@ -41,9 +42,14 @@ void require_cublaslt(const Library& l, const std::string& folder) {
   } catch (const Error& e) {
     found = e.what();
   }
+#if defined(_WIN32)
+  const std::vector<std::string> names = {"cublasLt64_" + needed + ".dll"};
+  (void)folder;
+#else
   std::vector<std::string> names = toolkit_candidates("cublasLt", {needed});
   for (const char* sibling : {"/../../cu13/lib", "/../../cublas/lib"})
     if (!folder.empty()) names.push_back(folder + sibling + "/libcublasLt.so." + needed);
+#endif
   if (!tw::cuda::Library::open("", names).loaded())
     throw Error(tw::Code::kBackendUnavailable, "cuDNN " + l.version + " needs cuBLASLt " + needed + ": " + found);
 }

@@ -206,8 +206,10 @@ constexpr AttributeType type_of() {
     return AttributeType::kNumericalNote;
   else if constexpr (std::is_same_v<T, PointwiseMode>)
     return AttributeType::kPointwiseMode;
-  else
+  else {
+    static_assert(std::is_same_v<T, void*>);
     return AttributeType::kPointer;
+  }
 }
 static_assert(sizeof(bool) == 1 && sizeof(DataType) == sizeof(int));
 
@@ -246,7 +248,7 @@ class Descriptor {
     values.resize(get(name, type_of<T>(), most, values.data()));
     return values;
   }
-  // How many there are; of those that are wanted so many are then in `values`, which the caller makes.
+  // How many descriptors there are, and the first of them.
   size_t count(Attribute name) const { return get(name, AttributeType::kDescriptor, 0, nullptr); }
   std::vector<Descriptor> descriptors(Attribute name, DescriptorType type, size_t most) const;
 
