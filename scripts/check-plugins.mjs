@@ -65,7 +65,7 @@ function npmTemplate() {
   check(runTool('cmake-js', ['build'], { cwd: home }), 'build templates/plugin-npm');
   check(run(execPath, ['--test'], { cwd: home }), 'test templates/plugin-npm');
   installPacked(home);
-  softSign("(await import('my-tensorwright-plugins'), PluginRegistry.global.get({ name: 'MySoftSign' }))");
+  softSign("(await import('my-tensorwright-plugins'), PluginRegistry.global.get({ name: 'MyScaledSoftSign' }))");
 }
 
 function samplePackage() {

@@ -174,6 +174,8 @@ class PluginKernel : public Kernel {
     if (host.error) throw Error(host.error->code, "plugin " + title(plugin()) + ": " + host.error->what());
     if (result != 0 || !host.failure.empty())
       refuse("enqueue failed: " + (host.failure.empty() ? std::string("it gave no reason") : host.failure));
+    for (size_t i = 0; i < outputs.size(); ++i)
+      if (outputs[i].rank < 0) refuse("enqueue has not allocated output '" + std::string(plugin().outputs[i]) + "'");
   }
 
  private:

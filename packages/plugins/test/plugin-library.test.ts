@@ -54,7 +54,12 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
 
   it('computes on the processor, with fields, state and scratch memory, for any extents', async () => {
     using library = PluginLibrary.load(first);
-    expect(library.plugins.map((p) => p.title)).toEqual(['test::Scale 1', 'test::Positive 1', 'test::Throwing 1']);
+    expect(library.plugins.map((p) => p.title)).toEqual([
+      'test::Scale 1',
+      'test::Positive 1',
+      'test::Throwing 1',
+      'test::Liar 1',
+    ]);
     const [scale] = library.plugins;
     const bytes = await plan((n, x) => scale!.addTo(n, { x }, { by: 3, labels: ['a', 'b'] }), ['rows', 2]);
     const { y, sums } = await run(bytes, new Tensor('float32', Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]));
@@ -151,6 +156,17 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     });
   });
 
+  it.each([
+    ['more than it said', [5], 1, 'axis 0 = 5 is out of bounds'],
+    ['another rank', [2, 2], 1, 'came out as [2,2], expected rank 1'],
+    ['a negative extent', [-1], 1, 'axis 0 = -1 is out of bounds'],
+    ['nothing', [1], 0, "enqueue has not allocated output 'y'"],
+  ])('is held to its word where it asks for memory of %s', async (_, dims, times, message) => {
+    using library = PluginLibrary.load(first);
+    const bytes = await plan((n, x) => library.plugins[3]!.addTo(n, { x }, { dims, times }), ['n']);
+    await expect(run(bytes, floats(1))).rejects.toThrow(message);
+  });
+
   it('does not run plans of other shapes', async () => {
     const library = PluginLibrary.load(first);
     const bytes = await plan((n, x) => library.plugins[0]!.addTo(n, { x }, { labels: ['a', 'b'] }), ['rows', 2]);
@@ -198,7 +214,7 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     mkdirSync(home, { recursive: true });
     writeFileSync(join(home, 'package.json'), JSON.stringify({ tensorwright: { plugins: '../../first.so' } }));
     using library = PluginLibrary.load('some-plugins', join(folder.path, 'package.json'));
-    expect(library.plugins).toHaveLength(3);
+    expect(library.plugins).toHaveLength(4);
   });
 
   it('comes from an npm package with a library for each platform', () => {

@@ -9,7 +9,7 @@ using tensorwright::Fields;
 
 // y = x / (scale + |x|), for float32.
 struct SoftSign {
-  static constexpr const char *name = "MySoftSign", *version = "1", *name_space = "mine";
+  static constexpr const char *name = "MyScaledSoftSign", *version = "1", *name_space = "mine";
   static constexpr const char *inputs[] = {"x"}, *outputs[] = {"y"};
   static constexpr double one = 1;
   static constexpr tw_value scale_default = {TW_FIELD_FLOAT, 1, nullptr, &one, nullptr};

@@ -86,6 +86,21 @@ struct Positive {
   }
 };
 
+// At most 4 elements, it says; then it asks for memory of `dims`, as often as `times`.
+struct Liar {
+  static constexpr const char *name = "Liar", *version = VERSION, *name_space = "test";
+  static constexpr auto& inputs = x_input;
+  static constexpr auto& outputs = y_output;
+  static constexpr tw_field fields[] = {{"dims", TW_FIELD_INTS, nullptr}, {"times", TW_FIELD_INT, nullptr}};
+  static void infer(const Builder& builder, Fields, const tw_shape* in, tw_shape* out) {
+    out[0] = builder.shape(in[0].dtype, {builder.data_dependent(0, 4)});
+  }
+  static void enqueue(const tw_run& run, Fields fields, const tw_tensor*, tw_tensor*) {
+    void* data = nullptr;
+    for (int64_t i = 0; i < fields.integer(1); ++i) run.allocate(run.host, 0, fields[0].count, fields[0].ints, &data);
+  }
+};
+
 struct Throwing {
   static constexpr const char *name = "Throwing", *version = VERSION, *name_space = "test";
   static constexpr auto& inputs = x_input;
@@ -96,4 +111,4 @@ struct Throwing {
 
 }  // namespace
 
-TENSORWRIGHT_PLUGINS(Scale, Positive, Throwing)
+TENSORWRIGHT_PLUGINS(Scale, Positive, Throwing, Liar)

@@ -1,0 +1,34 @@
+/** The templates compile without a warning, and their plugins compute; scripts/check-plugins.mjs builds them as their READMEs say. */
+
+import { Builder } from '@tensorwright/builder';
+import { NetworkDefinition, Tensor } from '@tensorwright/core';
+import { PluginLibrary } from '@tensorwright/plugins';
+import { Runtime } from '@tensorwright/runtime';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { hasCompiler, LibraryFolder } from './support/compile-library.js';
+
+const templates = join(import.meta.dirname, '..', '..', '..', 'templates');
+
+describe.skipIf(!hasCompiler)('templates', () => {
+  const folder = new LibraryFolder();
+  afterAll(() => {
+    folder.remove();
+  });
+
+  it.each(['plugin-cmake/my_plugin.cpp', 'plugin-npm/src/soft_sign.cpp'])(
+    '%s',
+    async (source) => {
+      using library = PluginLibrary.load(folder.compile('template.so', join(templates, source)));
+      const network = new NetworkDefinition();
+      const x = network.addInput('x', 'float32', ['n']);
+      network.markOutput(library.plugins[0]!.addTo(network, { x })['y']!, 'y');
+      const plan = await new Builder().build(network.toNetwork(), { backends: ['cpu'] });
+      await using engine = await Runtime.load(await plan.toBytes());
+      await using context = engine.createContext();
+      const { y } = await context.run({ x: new Tensor('float32', Float32Array.of(-1, 0, 3), [3]) });
+      expect(y!.data).toEqual(Float32Array.of(-0.5, 0, 0.75));
+    },
+    60_000,
+  );
+});
