@@ -5,7 +5,9 @@ import type { KernelTensor, Launch, LaunchArgument } from '../plugin.js';
 import { vectorAccess, widthOf } from './vector-access.js';
 
 /** Results that a block computes: a few for each of its threads, which share what the block learns of the region. */
-const blockResults = 1024;
+const leastResults = 1024;
+/** Blocks that a grid may have in y. */
+const mostBlocks = 65535;
 const threads = 256;
 
 /**
@@ -197,6 +199,8 @@ export function regionLaunch(r: RegionLaunch): Launch {
   const width = r.isChannelsLast ? widthOf(r.image.dtype, channels) : 1;
   const results = mulDims(ceilDivDims(channels, width), r.height * r.width);
   const index = dimBounds(productOf(r.image.dims.slice(1))).max < 2 ** 31 ? 'i32' : 'i64';
+  const needed = typeof results === 'number' ? Math.ceil(results / mostBlocks) : 0;
+  const blockResults = Math.max(leastResults, needed);
   const template = [threads, blockResults, width, r.isChannelsLast, r.isMax, r.height, r.width, index];
   return {
     kernel: `${r.kernel}<${template.join(', ')}>`,

@@ -175,9 +175,9 @@ TW_DEVICE void count_digits(u32* totals, int shift, u64 prefix, bool all, const 
 template <int Threads, int Tile, int Width, bool Largest, typename T>
 __global__ void count_first(const T* input, void* counters, u32 size, i64 inner) {
   let_successor_start();
-  const i64 row = blockIdx.y;
+  const i64 row = blockIdx.x;
   const Row<Threads, Width, Largest, T> elements(input, row, size, inner);
-  const u32 begin = blockIdx.x * Tile, end = min(begin + Tile, size);
+  const u32 begin = blockIdx.y * Tile, end = min(begin + Tile, size);
   count_digits<Threads>(static_cast<Counters*>(counters)[row].first, 64 - bin_bits, 0, true,
                         [&](const auto& take) { elements.each(begin, end, take); });
 }
@@ -185,12 +185,12 @@ __global__ void count_first(const T* input, void* counters, u32 size, i64 inner)
 template <int Threads, int Tile, int Width, bool Largest, typename T>
 __global__ void count_second(const T* input, void* counters, u32 size, u32 k, i64 inner, u32 edge_limit) {
   let_successor_start();
-  const i64 row = blockIdx.y;
+  const i64 row = blockIdx.x;
   Counters& own = static_cast<Counters*>(counters)[row];
   const Bin first = find_bin<Threads>(own.first, min(k, size));
   if (first.count <= edge_limit) return;
   const Row<Threads, Width, Largest, T> elements(input, row, size, inner);
-  const u32 begin = blockIdx.x * Tile, end = min(begin + Tile, size);
+  const u32 begin = blockIdx.y * Tile, end = min(begin + Tile, size);
   count_digits<Threads>(own.second, 64 - 2 * bin_bits, first.index, false,
                         [&](const auto& take) { elements.each(begin, end, take); });
 }
@@ -200,11 +200,11 @@ __global__ void collect(const T* input, void* counters, void* chosen, void* edge
                         u32 edge_limit) {
   __shared__ u32 starts[2];
   let_successor_start();
-  const i64 row = blockIdx.y;
+  const i64 row = blockIdx.x;
   Counters& own = static_cast<Counters*>(counters)[row];
   const Cut cut = cut_of<Threads>(own, min(k, size), edge_limit);
   const Row<Threads, Width, Largest, T> elements(input, row, size, inner);
-  const u32 begin = blockIdx.x * Tile, end = min(begin + Tile, size);
+  const u32 begin = blockIdx.y * Tile, end = min(begin + Tile, size);
   // Better ones in the lower half, those of the edge in the upper.
   u32 mine = 0, total;
   elements.each(begin, end, [&](u64 key) {

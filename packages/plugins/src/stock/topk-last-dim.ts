@@ -21,6 +21,8 @@ import { widthOf } from './vector-access.js';
 const mostSorted = 1024;
 /** Elements that a block of the way for long rows looks at. */
 const tile = 4096;
+/** Rows of which each may have many blocks: each needs scratch memory. */
+const mostGridRows = 1024;
 /** Keys that a block sorts in shared memory. */
 const mostShared = 4096;
 
@@ -56,9 +58,9 @@ function keyBytes(rows: Rows, k: number): Dim {
   return mulDims(rows.count, 16 * k);
 }
 
-/** Whether many blocks share a row. */
+/** Whether many blocks share a row. Where rows are many, a block each keeps the device at work. */
 function isGrid(rows: Rows, tactic: string): boolean {
-  return tactic === 'grid' && dimBounds(rows.size).max > mostSorted;
+  return tactic === 'grid' && dimBounds(rows.size).max > mostSorted && dimBounds(rows.count).max <= mostGridRows;
 }
 
 function scratchBytes(rows: Rows, k: number, tactic: string): Dim {
@@ -110,7 +112,7 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
   const counters = arg.workspace(addDims(keyBytes(rows, k), mulDims(rows.count, edgeCapacity * 8)));
   const shared = (kernel: string, ...rest: LaunchArgument[]): Launch => ({
     kernel: `${kernel}<${[256, tile, width, isLargest].join(', ')}>`,
-    grid: [ceilDivDims(rows.size, tile), rows.count],
+    grid: [rows.count, ceilDivDims(rows.size, tile)],
     block: 256,
     arguments: [input, counters, ...rest],
   });

@@ -3,6 +3,7 @@
 import { efficientNms, efficientNmsOnnx } from '@tensorwright/plugins/stock';
 import type { Operand, PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
+import { timed } from '../timed.js';
 
 type Fields = Readonly<Record<string, number>>;
 
@@ -42,20 +43,20 @@ function boxesOf(random: Random, dims: readonly number[], isCentred: boolean): O
 }
 
 function problemOf(random: Random, name: string, sizes: Sizes, fields: Fields): Problem {
+  return { name, fields, inputs: inputsOf(random, sizes, fields) };
+}
+
+function inputsOf(random: Random, sizes: Sizes, fields: Fields): Problem['inputs'] {
   const { images, boxes, classes, perClass = false, anchors = 0, skew = 1 } = sizes;
   const isCentred = (fields['box_coding'] ?? fields['center_point_box']) === 1;
   const dims = perClass ? [images, boxes, classes, 4] : [images, boxes, 4];
   const logits = fields['score_activation'] === 1;
   return {
-    name,
-    fields,
-    inputs: {
-      boxes: anchors > 0 ? grid(random, dims, -0.5, 0.5, 16) : boxesOf(random, dims, isCentred),
-      scores: logits
-        ? grid(random, [images, boxes, classes], -8, 8, 64)
-        : grid(random, [images, boxes, classes], 0, 1, 2048, skew),
-      ...(anchors > 0 && { anchors: boxesOf(random, [anchors, boxes, 4], isCentred) }),
-    },
+    boxes: anchors > 0 ? grid(random, dims, -0.5, 0.5, 16) : boxesOf(random, dims, isCentred),
+    scores: logits
+      ? grid(random, [images, boxes, classes], -8, 8, 64)
+      : grid(random, [images, boxes, classes], 0, 1, 2048, skew),
+    ...(anchors > 0 && { anchors: boxesOf(random, [anchors, boxes, 4], isCentred) }),
   };
 }
 
@@ -98,22 +99,14 @@ function problems(random: Random): Problem[] {
         scores: { ...scores, declared: ['images', 'boxes', 'classes'] },
       },
     },
-    {
-      ...make(
-        'YOLOv8, 640 x 640',
-        { images: 1, boxes: 8400, classes: 80, skew: 30 },
-        { score_threshold: 0.25, iou_threshold: 0.5, max_output_boxes: 100 },
-      ),
-      timed: true,
-    },
-    {
-      ...make(
-        'YOLOv8, 640 x 640, 8 images, for precision and recall',
-        { images: 8, boxes: 8400, classes: 80, skew: 30 },
-        { score_threshold: 0.001, iou_threshold: 0.625, max_output_boxes: 300 },
-      ),
-      timed: true,
-    },
+    timed('YOLOv8, 640 x 640', { score_threshold: 0.25, iou_threshold: 0.5, max_output_boxes: 100 }, (r) =>
+      inputsOf(r, { images: 1, boxes: 8400, classes: 80, skew: 30 }, {}),
+    ),
+    timed(
+      'YOLOv8, 640 x 640, 8 images, for precision and recall',
+      { score_threshold: 0.001, iou_threshold: 0.625, max_output_boxes: 300 },
+      (r) => inputsOf(r, { images: 8, boxes: 8400, classes: 80, skew: 30 }, {}),
+    ),
   ];
 }
 
@@ -226,15 +219,9 @@ export const efficientNmsOnnxCase: PluginCase = {
       scoresOf(problemOf(random, 'nothing in the first image', some, fields), (s, i) => (none(i) ? 0 : s)),
       scoresOf(problemOf(random, 'nothing but in the first image', some, fields), (s, i) => (none(i) ? s : 0)),
       scoresOf(problemOf(random, 'nothing at all', some, fields), () => 0),
-      {
-        ...problemOf(
-          random,
-          'SSD, 8 images',
-          { images: 8, boxes: 8732, classes: 81, skew: 20 },
-          { ...fields, score_threshold: 0.05, max_output_boxes_per_class: 200 },
-        ),
-        timed: true,
-      },
+      timed('SSD, 8 images', { ...fields, score_threshold: 0.05, max_output_boxes_per_class: 200 }, (r) =>
+        inputsOf(r, { images: 8, boxes: 8732, classes: 81, skew: 20 }, fields),
+      ),
     ];
   },
   reference(problem) {

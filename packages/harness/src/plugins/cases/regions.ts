@@ -3,6 +3,7 @@
 import { cropAndResize, roiAlign } from '@tensorwright/plugins/stock';
 import type { Operand, PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
+import { timed } from '../timed.js';
 
 interface Sizes {
   readonly images: number;
@@ -27,24 +28,12 @@ function cornersOf(random: Random, count: number, extents: readonly [number, num
   return corners;
 }
 
-function alignProblem(
-  random: Random,
-  name: string,
-  sizes: Sizes,
-  fields: Fields,
-  more: Partial<Problem> = {},
-): Problem {
+function alignInputs(random: Random, sizes: Sizes, scale: number): Problem['inputs'] {
   const { images, channels, height, width, regions } = sizes;
-  const scale = fields['spatial_scale'] ?? 1;
   return {
-    name,
-    fields,
-    inputs: {
-      X: random.floats([images, channels, height, width]),
-      rois: { dtype: 'float', dims: [regions, 4], values: cornersOf(random, regions, [width / scale, height / scale]) },
-      batch_indices: random.integers([regions], images),
-    },
-    ...more,
+    X: random.floats([images, channels, height, width]),
+    rois: { dtype: 'float', dims: [regions, 4], values: cornersOf(random, regions, [width / scale, height / scale]) },
+    batch_indices: random.integers([regions], images),
   };
 }
 
@@ -55,7 +44,10 @@ function withInput(problem: Problem, name: string, change: Partial<Operand>): Pr
 function alignProblems(random: Random): Problem[] {
   const some: Sizes = { images: 2, channels: 3, height: 13, width: 17, regions: 5 };
   const bins = { output_height: 3, output_width: 5 };
-  const make = (name: string, sizes: Sizes, fields: Fields): Problem => alignProblem(random, name, sizes, fields);
+  const make = (name: string, sizes: Sizes, fields: Fields): Problem => ({
+    ...{ name, fields },
+    inputs: alignInputs(random, sizes, fields['spatial_scale'] ?? 1),
+  });
   const odd = make('regions that are none', some, bins);
   odd.inputs['rois']!.values.set([NaN, 1, 5, 5, -Infinity, 0, Infinity, 9, 9, 9, 2, 2, 90, 90, 99, 99]);
   const lost = make('images that are not there', some, { ...bins, sampling_ratio: 1 });
@@ -82,14 +74,11 @@ function alignProblems(random: Random): Problem[] {
     odd,
     lost,
     withInput(declared, 'batch_indices', { declared: ['R'] }),
-    {
-      ...make(
-        'Mask R-CNN, 1000 boxes on the second level',
-        { images: 1, channels: 256, height: 100, width: 168, regions: 1000 },
-        { output_height: 7, output_width: 7, sampling_ratio: 2, spatial_scale: 0.125 },
-      ),
-      timed: true,
-    },
+    timed(
+      'Mask R-CNN, 1000 boxes on the second level',
+      { output_height: 7, output_width: 7, sampling_ratio: 2, spatial_scale: 0.125 },
+      (r) => alignInputs(r, { images: 1, channels: 256, height: 100, width: 168, regions: 1000 }, 0.125),
+    ),
   ];
 }
 
@@ -165,17 +154,15 @@ export const roiAlignCase: PluginCase = {
   },
 };
 
-function cropProblem(random: Random, name: string, sizes: Sizes, fields: Fields, more: Partial<Problem> = {}): Problem {
-  const { images, channels, height, width, regions } = sizes;
+function cropInputs(random: Random, { images, channels, height, width, regions }: Sizes): Problem['inputs'] {
   return {
-    name,
-    fields,
-    inputs: {
-      feature_maps: random.floats([images, channels, height, width]),
-      rois: { dtype: 'float', dims: [images, regions, 4, 1], values: cornersOf(random, images * regions, [1, 1]) },
-    },
-    ...more,
+    feature_maps: random.floats([images, channels, height, width]),
+    rois: { dtype: 'float', dims: [images, regions, 4, 1], values: cornersOf(random, images * regions, [1, 1]) },
   };
+}
+
+function cropProblem(random: Random, name: string, sizes: Sizes, fields: Fields): Problem {
+  return { name, fields, inputs: cropInputs(random, sizes) };
 }
 
 function cropReference({ inputs, fields }: Problem): { pfmap: Float64Array } {
@@ -236,12 +223,8 @@ export const cropAndResizeCase: PluginCase = {
         declared: [2, 'C', 'H', 'W'],
       }),
       odd,
-      cropProblem(
-        random,
-        'Faster R-CNN, 300 boxes',
-        { images: 1, channels: 1024, height: 38, width: 64, regions: 300 },
-        { crop_height: 14, crop_width: 14 },
-        { timed: true },
+      timed('Faster R-CNN, 300 boxes', { crop_height: 14, crop_width: 14 }, (r) =>
+        cropInputs(r, { images: 1, channels: 1024, height: 38, width: 64, regions: 300 }),
       ),
     ];
   },

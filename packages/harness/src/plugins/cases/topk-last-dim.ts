@@ -3,6 +3,10 @@
 import { topkLastDim } from '@tensorwright/plugins/stock';
 import type { Operand, PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
+import { timed } from '../timed.js';
+
+/** TensorRT's numbers of the dtypes. */
+const floatFields = { float32: { type_id: 0 }, float16: { type_id: 1 } };
 
 function problem(
   name: string,
@@ -14,7 +18,7 @@ function problem(
     name,
     inputs: { input },
     fields,
-    floatFields: { float32: { type_id: 0 }, float16: { type_id: 1 } },
+    floatFields,
     ...more,
   };
 }
@@ -57,8 +61,8 @@ export const topkLastDimCase: PluginCase = {
       problem('more than fit in a block', random.floats([1, 9000]), { k: 5000 }),
       problem('no rows', random.floats([0, 1200]), { k: 2 }),
       problem('elements of the run', { ...random.floats([2, 50]), declared: ['rows', 'elements'] }, { k: 60 }),
-      problem('vocabulary of 128256', random.floats([8, 128256], -8, 8), { k: 50 }, { timed: true }),
-      problem('router of 256 experts', random.floats([4096, 256]), { k: 8 }, { timed: true }),
+      timed('vocabulary of 128256', { k: 50 }, (r) => ({ input: r.floats([8, 128256], -8, 8) }), { floatFields }),
+      timed('router of 256 experts', { k: 8 }, (r) => ({ input: r.floats([4096, 256]) }), { floatFields }),
     ];
   },
   reference({ inputs, fields }) {
