@@ -41,7 +41,7 @@ export interface Binding {
   deviceMemory(device: number): DeviceMemoryState;
   deviceWrite(memory: Handle, data: ArrayBufferView): Promise<void>;
   deviceRead(memory: Handle, data: ArrayBufferView): Promise<void>;
-  createContext(program: Handle, poison: boolean, recordings: boolean): Handle;
+  createContext(program: Handle, poison: boolean, recordings: boolean, guards: boolean): Handle;
   close(handle: Handle): void;
   run(
     context: Handle,

@@ -17,6 +17,8 @@ export interface ContextOptions {
   readonly poison?: boolean;
   /** Record the steps of a device when they have run once, and play the recording from then on. Default: true. */
   readonly recordings?: boolean;
+  /** Run steps of plugins in memory of their own between guards, and throw ERR_PLUGIN where they change these. Default: false. */
+  readonly guards?: boolean;
 }
 
 /** A checked plan program with its kernels. Contexts run it; they may outlive it. */
@@ -28,8 +30,8 @@ export class Program extends Resource {
 
   /** A context of its own memory. Contexts of one program run in parallel, the runs of one context in order. */
   createContext(options: ContextOptions = {}): Context {
-    const { poison = false, recordings = true } = options;
-    return new Context(this.binding, this.binding.createContext(this.handle, poison, recordings));
+    const { poison = false, recordings = true, guards = false } = options;
+    return new Context(this.binding, this.binding.createContext(this.handle, poison, recordings, guards));
   }
 
   /** Bytes of the device's memory that hold the constants, which all contexts share. */

@@ -100,7 +100,8 @@ Napi::Value create_context(const Napi::CallbackInfo& info) {
   const auto loaded = handle<LoadedProgram>(info[0]);
   return make_handle(info.Env(), std::make_shared<Context>(loaded->program, loaded->pool,
                                                          FrameOptions{.poison = info[1].ToBoolean(),
-                                                                      .recordings = info[2].ToBoolean()}));
+                                                                      .recordings = info[2].ToBoolean(),
+                                                                      .guards = info[3].ToBoolean()}));
 }
 
 Napi::Value close_handle(const Napi::CallbackInfo& info) {

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "executor/control.h"
+#include "executor/guard.h"
 #include "executor/layout.h"
 #include "executor/poison.h"
 
@@ -165,7 +166,10 @@ void Frame::run_step(const ProgramStep& step, KernelContext& context) {
   if (frame_options_.poison && workspace_.data()) std::fill_n(workspace_.data(), workspace_.capacity(), std::byte{0xFF});
   device_busy_ = device_busy_ || step.on_device;
   if (step.kind == StepKind::kKernel) {
-    step.kernel->run(context, inputs_of(step), outputs_of(step));
+    if (frame_options_.guards && !step.plugin.empty())
+      run_guarded(step, context);
+    else
+      step.kernel->run(context, inputs_of(step), outputs_of(step));
   } else {
     auto& state = control_[step_];
     if (!state) state = std::make_unique<ControlState>(step, *this);
@@ -236,6 +240,7 @@ void Frame::allocate(size_t index, std::span<const int64_t> dims) {
   know(value, dims);
   values_[value].data = memory_for(value);
   t = values_[value];
+  if (guards_) guards_->take_output(index, t, {});
 }
 
 Tensor& Frame::place_output(size_t index, std::span<const int64_t> dims) {

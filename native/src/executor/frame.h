@@ -48,6 +48,7 @@ struct MemoryUse {
 struct FrameOptions {
   bool poison = false;     // memory nobody may read any more is filled with NaN bytes
   bool recordings = true;  // steps of a device are recorded, and played again
+  bool guards = false;     // steps of plugins run between guards; nothing is recorded then
 };
 
 struct DeviceTimes {
@@ -57,6 +58,7 @@ struct DeviceTimes {
 };
 
 class ControlState;
+class StepGuards;
 
 class Frame : private OutputAllocator {
  public:
@@ -145,6 +147,7 @@ class Frame : private OutputAllocator {
   void run_step(const ProgramStep& step, KernelContext& context);
   void run_named(size_t step, KernelContext& context);
   void poison_dead();
+  void run_guarded(const ProgramStep& step, KernelContext& context);
   // exchange.cpp
   void exchange(std::span<const Tensor> inputs);
   std::vector<std::byte*> wanted_exchanges(std::span<const Tensor> inputs) const;
@@ -204,6 +207,7 @@ class Frame : private OutputAllocator {
   std::vector<char> placed_;  // outputs the sink was asked about
   std::vector<Tensor> outputs_;
   size_t step_ = 0;  // the one that runs
+  StepGuards* guards_ = nullptr;  // of that step
 };
 
 }  // namespace tw

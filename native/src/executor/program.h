@@ -55,7 +55,8 @@ class Program;
 
 struct ProgramStep {
   StepKind kind = StepKind::kForeign;
-  std::string name;  // for messages
+  std::string name;    // for messages
+  std::string plugin;  // whose code it is; empty: ours
   bool on_device = false;
   std::unique_ptr<Kernel> kernel;
   Attributes attributes;

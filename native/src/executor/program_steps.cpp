@@ -15,6 +15,13 @@ StepKind kind_of(const std::string& kernel) {
   return StepKind::kKernel;
 }
 
+// Whose code a step runs, 'acme::Scale 1'; empty: ours.
+std::string plugin_of(const std::string& kernel, const Attributes& attributes) {
+  if (kernel != "plugin") return attributes.string("plugin");
+  const std::string space = attributes.string("namespace");
+  return (space.empty() ? "" : space + "::") + attributes.string("name") + ' ' + attributes.string("version");
+}
+
 }  // namespace
 
 void ProgramCompiler::segments() {
@@ -67,6 +74,7 @@ void ProgramCompiler::operands(size_t i) {
   step.name =
       "step " + std::to_string(i) + " (" + from.kernel + (from.layer.empty() ? "" : " '" + from.layer + "'") + ")";
   step.attributes = std::move(from.attributes);
+  if (step.kind == StepKind::kKernel) step.plugin = plugin_of(from.kernel, step.attributes);
   step.first_tensor = program_->tensors_;
   program_->tensors_ += from.inputs.size() + from.outputs.size();
   for (size_t k = 0; k < from.inputs.size(); ++k) {

@@ -41,7 +41,7 @@ Frame::Recorded& Frame::recorded() {
 
 // False when the steps have to run one by one: measured, poisoned, or for the first time with these dims.
 bool Frame::run_recorded(size_t range, KernelContext& context) {
-  if (profiling_ || frame_options_.poison || !frame_options_.recordings) return false;
+  if (profiling_ || frame_options_.poison || frame_options_.guards || !frame_options_.recordings) return false;
   Recorded& record = recorded();
   const auto [begin, end] = program_->recordable()[range];
   auto& recording = record.ranges[range];

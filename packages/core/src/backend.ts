@@ -197,6 +197,8 @@ export interface StepRunOptions {
   readonly signal?: AbortSignal;
   readonly maxIterations?: number;
   readonly logger?: Logger;
+  /** Watch code that is not ours: `ContextOptions.debug`. Default: false. */
+  readonly debug?: boolean;
 }
 
 const backends = new Map<string, Backend>();

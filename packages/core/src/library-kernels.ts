@@ -6,6 +6,7 @@
 import type { Candidate, EmittedStep } from './backend.js';
 import type { GroupView } from './group-view.js';
 import { kernelProblem, type KernelProblem } from './operator-kernels.js';
+import { operatorOf } from './operator.js';
 import type { PlanAttribute } from './plan.js';
 
 export type LibraryBackend = 'cpu' | 'cuda';
@@ -98,7 +99,10 @@ export function libraryTactic(
     async emit(group: GroupView): Promise<EmittedStep> {
       return {
         kernel: 'plugin',
-        attributes: kernelsOf(group)!.attributes(kernelProblem(group.node)),
+        attributes: {
+          ...kernelsOf(group)!.attributes(kernelProblem(group.node)),
+          pluginOutputs: operatorOf(group.node.op).outputs ?? [],
+        },
         inputs: group.node.inputs.map((v, index) => (v ? { kind: 'input', index } : { kind: 'omitted' })),
         outputs: group.outputs.map((_, index) => ({ kind: 'output', index })),
       };

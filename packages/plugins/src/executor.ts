@@ -10,8 +10,11 @@ import {
   type RuntimeValue,
   type StepExecutor,
   type StepRunOptions,
+  Tensor,
   TensorwrightError,
 } from '@tensorwright/core';
+import { pluginOfOperator } from './defined.js';
+import { nameOf } from './names.js';
 import type { PluginRegistry } from './registry.js';
 
 export class PluginExecutor implements StepExecutor {
@@ -42,7 +45,8 @@ export class PluginExecutor implements StepExecutor {
     inputs: readonly (RuntimeValue | undefined)[],
     options: StepRunOptions,
   ): readonly RuntimeValue[] {
-    return runOperator(this.#prepare(step), inputs, options);
+    const prepared = this.#prepare(step);
+    return options.debug === true ? runWatched(prepared, inputs, options) : runOperator(prepared, inputs, options);
   }
 
   #prepare(step: PlanStep): PlanOperator {
@@ -50,6 +54,38 @@ export class PluginExecutor implements StepExecutor {
     if (!prepared) this.#prepared.set(step, (prepared = prepareStep(step, this.#registry, this.#context)));
     return prepared;
   }
+}
+
+/** With inputs of its own, which it must leave as they are: others may be memory that more than these tensors lie in. */
+function runWatched(
+  prepared: PlanOperator,
+  inputs: readonly (RuntimeValue | undefined)[],
+  options: StepRunOptions,
+): readonly RuntimeValue[] {
+  const copies = inputs.map((v) => (v instanceof Tensor && v.dtype !== 'string' ? copyOf(v) : v));
+  const results = runOperator(prepared, copies, options);
+  const { title, inputs: names } = pluginOfOperator(prepared.node.op)!;
+  inputs.forEach((v, i) => {
+    const copy = copies[i];
+    if (!(v instanceof Tensor) || !(copy instanceof Tensor) || v === copy) return;
+    if (Buffer.compare(bytesOf(v), bytesOf(copy)) === 0) return;
+    const input = nameOf(names[i]!);
+    throw new TensorwrightError(
+      'ERR_PLUGIN',
+      `plugin ${title}: its function for the processor changes its input '${input}'`,
+      { plugin: title, input },
+    );
+  });
+  return results;
+}
+
+function copyOf(t: Tensor): Tensor {
+  return new Tensor(t.dtype, (t.data as Float32Array).slice(), t.dims);
+}
+
+function bytesOf({ data }: Tensor): Uint8Array {
+  const { buffer, byteOffset, byteLength } = data as Float32Array;
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** The plugin first: without it the operator is not there to be read. */

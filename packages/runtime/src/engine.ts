@@ -62,6 +62,7 @@ export class Engine {
           : this.#knownProfiles(),
       poison: is.flag,
       graphs: is.flag,
+      debug: is.flag,
     });
     const context: ExecutionContext = new ExecutionContext(
       {

@@ -21,6 +21,12 @@ export interface ContextOptions {
    * Default: true.
    */
   readonly graphs?: boolean;
+  /**
+   * Watch the code of plugins: each of their steps runs in memory of its own, between guards that are looked at
+   * afterwards, and functions in TypeScript get copies of their inputs. A run throws ERR_PLUGIN naming the plugin and the
+   * output where one writes beyond it or changes an input. Slow. Default: false.
+   */
+  readonly debug?: boolean;
 }
 
 export interface SyncRunOptions {

@@ -159,7 +159,7 @@ function assemble(
   );
   const createDriver = (options: ContextOptions): Driver => {
     if (native && executors.size === 0) return native.createDriver(options);
-    return new StepDriver(program, facts, executors, native?.createSegments(options));
+    return new StepDriver(program, facts, executors, native?.createSegments(options), options.debug === true);
   };
   return new Engine({
     header,

@@ -11,6 +11,7 @@ import {
   type GroupView,
   kernelProblem,
   type KernelVariant,
+  operatorOf,
   type OperatorKernels,
   type ScratchMemory,
   TensorwrightError,
@@ -58,7 +59,7 @@ export const provided: Tactic = {
         plugin,
       });
     try {
-      return await emitKernels(group, found, context);
+      return signed(await emitKernels(group, found, context), found.kernels.plugin, group.anchor!.op);
     } catch (error) {
       if (!TensorwrightError.is(error) || error.code !== 'ERR_COMPILATION') throw error;
       const details = { ...error.details, plugin };
@@ -66,6 +67,18 @@ export const provided: Tactic = {
     }
   },
 };
+
+/** Says whose code the steps are. */
+function signed(step: EmittedStep, plugin: string, operator: string): EmittedStep {
+  const pluginOutputs = operatorOf(operator).outputs ?? [];
+  return {
+    ...step,
+    attributes: { ...step.attributes, plugin, pluginOutputs },
+    ...(step.before && {
+      before: step.before.map((s) => (s.kernel === 'launch' ? { ...s, attributes: { ...s.attributes, plugin } } : s)),
+    }),
+  };
+}
 
 function refuseKernels(kernels: OperatorKernels, group: GroupView): string | undefined {
   const around = kernels.epilogue === true ? refuseEpilogue(group) : onlyItself(group);
@@ -108,10 +121,7 @@ async function emitKernels(group: GroupView, { kernels, variant }: Offer, contex
   const extents = ownExtents(group);
   const found = extentsMemory(extents);
   // Both parts work in the same memory. One byte more, so that there always is some.
-  const scratch: ScratchMemory = {
-    dtype: 'uint8',
-    dims: [addDims(workspaceBytes ?? 0, 1)],
-  };
+  const scratch: ScratchMemory = { dtype: 'uint8', dims: [addDims(workspaceBytes ?? 0, 1)] };
   const placesOf = (to: Arguments): Places => ({
     args: to,
     hole,
@@ -123,10 +133,7 @@ async function emitKernels(group: GroupView, { kernels, variant }: Offer, contex
     context,
     extents,
     extentsMemory: found,
-    count: {
-      ...printLaunches(group, source, count, placesOf(new Arguments()), ''),
-      writes: [scratch, found],
-    },
+    count: { ...printLaunches(group, source, count, placesOf(new Arguments()), ''), writes: [scratch, found] },
     write: launchStep({
       ...printLaunches(group, source, launches, placesOf(args), epilogue),
       outputs: group.outputs.length,
@@ -150,11 +157,7 @@ function printLaunches(
   launches: readonly CudaLaunch[],
   places: Places,
   epilogue: string,
-): {
-  readonly text: string;
-  readonly arguments: Arguments;
-  readonly launches: readonly Launch[];
-} {
+): { readonly text: string; readonly arguments: Arguments; readonly launches: readonly Launch[] } {
   const callers = launches.map((launch, i) => printCaller(group, launch, i, places));
   const text = `${epilogue}#pragma push_macro("__launch_bounds__")
 #undef __launch_bounds__

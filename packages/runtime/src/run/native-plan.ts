@@ -65,9 +65,10 @@ export function openNativePlan(
     // The program holds what it needs of them.
     mapped?.close();
   }
-  const contextOptions = ({ poison, graphs }: ContextOptions): { poison?: boolean; recordings?: boolean } => ({
+  const contextOptions = ({ poison, graphs, debug }: ContextOptions): Parameters<Program['createContext']>[0] => ({
     ...(poison !== undefined && { poison }),
     ...(graphs !== undefined && { recordings: graphs }),
+    ...(debug !== undefined && { guards: debug }),
   });
   return {
     createDriver: (options) => new NativeDriver(native, program.createContext(contextOptions(options))),

@@ -51,6 +51,7 @@ export class StepDriver implements Driver {
   readonly #facts: ProgramFacts;
   readonly #executors: ReadonlyMap<string, StepExecutor>;
   readonly #native: NativeSegments | undefined;
+  readonly #debug: boolean;
   readonly #calls: Float64Array;
   readonly #nanoseconds: Float64Array;
   #profiling = false;
@@ -61,8 +62,10 @@ export class StepDriver implements Driver {
     facts: ProgramFacts,
     executors: ReadonlyMap<string, StepExecutor>,
     native: NativeSegments | undefined,
+    debug: boolean,
   ) {
     this.#program = program;
+    this.#debug = debug;
     this.#facts = facts;
     this.#executors = executors;
     this.#native = native;
@@ -111,6 +114,7 @@ export class StepDriver implements Driver {
     const values = new ValueStore(this.#program, this.#facts, onHost(request), request.symbols, this.#native);
     const options: StepRunOptions = {
       symbols: request.symbols,
+      debug: this.#debug,
       ...(request.signal && { signal: request.signal }),
       ...(request.maxIterations !== undefined && { maxIterations: request.maxIterations }),
     };
