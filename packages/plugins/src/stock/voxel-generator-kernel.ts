@@ -36,13 +36,15 @@ __global__ void find_cells(const float* points, const i32* sizes, Integers cell_
   if (point < sizes[frame]) {
     const float x = points[i * channels], y = points[i * channels + 1], z = points[i * channels + 2];
     if (x >= range.x && x < range.end_x && y >= range.y && y < range.end_y && z >= range.z && z < range.end_z) {
-      // A point right before the end may be rounded onto it.
-      const i32 u = minimum(static_cast<i32>(floorf((x - range.x) / range.size_x)), range.width - 1);
-      const i32 v = minimum(static_cast<i32>(floorf((y - range.y) / range.size_y)), range.height - 1);
-      cell = v * range.width + u;
-      const i64 at = frame * range.width * range.height + cell;
-      atomicMin(first + at, point);
-      atomicAdd(counts + at, 1);
+      const i32 u = static_cast<i32>(floorf((x - range.x) / range.size_x));
+      const i32 v = static_cast<i32>(floorf((y - range.y) / range.size_y));
+      // The range may end within a pillar that is none any more.
+      if (u < range.width && v < range.height) {
+        cell = v * range.width + u;
+        const i64 at = frame * range.width * range.height + cell;
+        atomicMin(first + at, point);
+        atomicAdd(counts + at, 1);
+      }
     }
   }
   cell_of[i] = cell;

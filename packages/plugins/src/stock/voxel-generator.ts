@@ -86,7 +86,8 @@ function scratchOf(batch: Dim, most: Dim, fields: Values): ScratchMemory<Scratch
  *   those with NaN. Pillars reach from the least z to its end, whatever `voxel_size` says.
  * - `voxel_size`: in x, y, z.
  *
- * A pillar is `⌊(x - least x) / size⌋`, computed in float32. Refused: other ranks, dtypes and sizes. Source: Lang et al.,
+ * A pillar is `⌊(x - least x) / size⌋`, computed in float32; there are as many as sizes in the range, rounded, and points
+ * beyond the last are left out. Refused: other ranks, dtypes and sizes. Source: Lang et al.,
  * PointPillars, 2019; NVIDIA/TensorRT, plugin/voxelGeneratorPlugin.
  */
 export const voxelGenerator: Plugin<Inputs, Outputs, VoxelGeneratorFields> = definePlugin<
@@ -206,8 +207,8 @@ function generate(
   const voxels = new Float32Array(batch * room * limit * wanted);
   const coordinates = new Int32Array(batch * room * 4);
   const counts = new Int32Array(batch);
-  const index = (v: number, axis: number, count: number): number =>
-    Math.min(count - 1, Math.floor(Math.fround(Math.fround(v - range[axis]!) / size[axis]!)));
+  const index = (v: number, axis: number): number =>
+    Math.floor(Math.fround(Math.fround(v - range[axis]!) / size[axis]!));
   for (let frame = 0; frame < batch; frame++) {
     /** Offsets of the kept points by cell, in the order of first points. */
     const pillars = new Map<number, number[]>();
@@ -215,7 +216,9 @@ function generate(
       const at = (frame * most + p) * channels;
       if (![0, 1, 2].every((axis) => cloud[at + axis]! >= range[axis]! && cloud[at + axis]! < range[axis + 3]!))
         continue;
-      const cell = index(cloud[at + 1]!, 1, height) * width + index(cloud[at]!, 0, width);
+      const [x, y] = [index(cloud[at]!, 0), index(cloud[at + 1]!, 1)];
+      if (x >= width || y >= height) continue;
+      const cell = y * width + x;
       const kept = pillars.get(cell);
       if (!kept && pillars.size < room) pillars.set(cell, [at]);
       else if (kept && kept.length < limit) kept.push(at);

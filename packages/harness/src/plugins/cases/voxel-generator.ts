@@ -92,6 +92,7 @@ function problems(random: Random): Problem[] {
     exact('one pillar, one point', { most: 300, counts: [300, 1] }, { max_voxels: 1, max_num_points_per_voxel: 1 }),
     exact('one cell', { most: 200, counts: [200, 0] }, { voxel_size: [4, 4, 2], max_num_points_per_voxel: 70 }),
     exact('room for many points', { most: 90, counts: [90, 5] }, { max_num_points_per_voxel: 600, max_voxels: 3 }),
+    exact('pillars that do not fill the range', {}, { voxel_size: [0.75, 1.5, 2] }),
     exact('counts that are too large or negative', { counts: [99, -3] }),
     exact('empty clouds', { counts: [0, 0] }),
     exact('room for no points', { most: 0, counts: [0, 0] }),
@@ -119,9 +120,11 @@ function reference({ inputs, fields }: Problem): Readonly<Record<string, Float64
     const all = Array.from({ length: Math.max(0, Math.min(most, inputs['num_points']!.values[n]!)) }, (_, p) =>
       inputs['points']!.values.subarray((n * most + p) * channels, (n * most + p + 1) * channels),
     );
-    const inside = all.filter((p) =>
-      [0, 1, 2].every((axis) => p[axis]! >= range[axis]! && p[axis]! < range[axis + 3]!),
-    );
+    const fits = (p: Float64Array, axis: number): boolean =>
+      Math.floor((p[axis]! - range[axis]!) / size[axis]!) < Math.round((range[axis + 3]! - range[axis]!) / size[axis]!);
+    const inside = all
+      .filter((p) => [0, 1, 2].every((axis) => p[axis]! >= range[axis]! && p[axis]! < range[axis + 3]!))
+      .filter((p) => fits(p, 0) && fits(p, 1));
     const nameOf = (p: Float64Array): string =>
       [1, 0].map((axis) => Math.floor((p[axis]! - range[axis]!) / size[axis]!)).join();
     const byCell = new Map<string, Float64Array[]>();
