@@ -202,3 +202,41 @@ describe.skipIf(!hasDevice)('nonMaxSuppression', () => {
       graph: (b, ...inputs) => b.op('nonMaxSuppression', inputs),
     }));
 });
+
+describe.skipIf(!hasDevice)('extents, depths and axes that are values', () => {
+  it.each([
+    ['sum', 'float32', [0, -1], true, false],
+    ['max', 'int32', [1], true, false],
+    ['prod', 'float64', [], true, false],
+    ['min', 'float16', [], true, true],
+    ['sum', 'int64', [2, 0], false, false],
+    ['any', 'bool', [], false, false],
+    ['sum', 'float32', [1], false, false],
+  ] as [string, DType, number[], boolean, boolean][])(
+    'reduce by %s of %s along %j',
+    (monoid, dtype, axes, keepdims, noopWithEmptyAxes) =>
+      compare({
+        inputs: [
+          { dtype, dims: [3, 40, 5], ...(monoid === 'prod' && { fill: (i) => 1 + (i % 3) / 100 }) },
+          vector(...axes),
+        ],
+        graph: (b, x, a) => b.op('reduceDynamic', [x, a], { monoid, keepdims, noopWithEmptyAxes }),
+      }),
+  );
+  it.each([0, 3, 9])('topK: %i of 9', (k) =>
+    compare({
+      inputs: [iota([4, 9, 2]), vector(k)],
+      graph: (b, x, count) => b.node('topK', [x, count], { axis: 1, largest: false }),
+    }),
+  );
+  it('oneHot', () =>
+    compare({
+      inputs: [{ dtype: 'int64', dims: [6], fill: (i) => i - 2 }, scalar('int64', 5), { dtype: 'float32', dims: [2] }],
+      graph: (b, ...inputs) => b.op('oneHot', inputs, { axis: 0 }),
+    }));
+  it('resize', () =>
+    compare({
+      inputs: [{ dtype: 'float32', dims: [1, 2, 5, 7] }, vector(8, 4)],
+      graph: (b, x, sizes) => b.node('resize', [x, undefined, undefined, sizes], { mode: 'linear', axes: [2, 3] }),
+    }));
+});

@@ -27,22 +27,27 @@ export const reduce: Tactic = {
   candidates: reductionCandidates,
   emit(group: GroupView, _candidate, context: EmitContext): Promise<EmittedStep> {
     const { attributes, inputs } = group.anchor!;
-    const dtype = dtypeOf(inputs[0])!;
     const monoid = attributes['monoid'] as string;
-    const accumulator = accumulatorOf(dtype, monoid);
     const rank = context.view(group.anchorInputs[0]!)!.dims.length;
     const axes = (attributes['axes'] as readonly number[]).map((a) => (a < 0 ? a + rank : a));
     return emitReduction(group, context, {
       axes,
       keepdims: attributes['keepdims'] === true,
-      operation: `MonoidOperation<${cxxType(dtype)}, ${accumulator}, ${monoids[monoid]!}>`,
+      ...printMonoid(dtypeOf(inputs[0])!, monoid),
       accumulatorBytes: 8,
-      // Floats keep the accumulator's precision; integers wrap to their width first.
-      value: dtypeInfo(dtype).class === 'float' ? 'acc' : `convert<${cxxType(dtype)}>(acc)`,
       uses: ['reduce'],
     });
   },
 };
+
+/** C++ of how elements are combined, and of the result from `acc`. */
+export function printMonoid(dtype: DType, monoid: string): { readonly operation: string; readonly value: string } {
+  return {
+    operation: `MonoidOperation<${cxxType(dtype)}, ${accumulatorOf(dtype, monoid)}, ${monoids[monoid]!}>`,
+    // Floats keep the accumulator's precision; integers wrap to their width first.
+    value: dtypeInfo(dtype).class === 'float' ? 'acc' : `convert<${cxxType(dtype)}>(acc)`,
+  };
+}
 
 export function reductionCandidates(group: GroupView): readonly CandidateOutline[] {
   return layoutsFor(group.outputs[0]!).map((layout) => ({

@@ -6,6 +6,7 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  type Node,
   type ScratchMemory,
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
@@ -20,7 +21,7 @@ export interface CountedShape {
    * C++ statements that fill `i64 dims[]` with the extents of the first output. They set `bool valid` to false where
    * the inputs do not fit each other, and may fill `i64 parameters[]` for the kernels that follow.
    */
-  readonly shape: (operands: AnchorOperands, args: Arguments) => string;
+  readonly shape: (operands: AnchorOperands, args: Arguments, anchor: Node) => string;
   /** Length of `parameters`. Default: 0. */
   readonly parameters?: number;
   /** Library files that the statements use. */
@@ -37,7 +38,7 @@ export async function countedShape(c: CountedShape): Promise<EmittedStep> {
   const memory = extentsMemory(extents);
   const args = new Arguments();
   const y = context.outputView(0)!;
-  const statements = c.shape(new AnchorOperands(group, context, args), args);
+  const statements = c.shape(new AnchorOperands(group, context, args), args, group.anchor!);
   const isOwn = (d: Dim): boolean => extents.some((e) => asSymbol(e) === asSymbol(d) && asSymbol(d) !== undefined);
   const checks = y.dims.flatMap((d, axis) =>
     isOwn(d) ? [] : [`  valid = valid && dims[${String(axis)}] == ${args.dim(d)};`],

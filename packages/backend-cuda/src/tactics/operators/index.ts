@@ -17,6 +17,7 @@ import { maxPoolWithIndices, pool } from './pool.js';
 import { random } from './random.js';
 import { range } from './range.js';
 import { recurrent } from './recurrent.js';
+import { reduceDynamic } from './reduce-dynamic.js';
 import { resize } from './resize.js';
 import { maxRoiPool, roiAlign } from './roi.js';
 import { compress, nonZero } from './selection.js';
@@ -50,4 +51,5 @@ export const operatorTactics: readonly Tactic[] = [
   compress,
   dynamicMovement,
   nonMaxSuppression,
+  reduceDynamic,
 ];

@@ -12,6 +12,7 @@ import {
   inferFacts,
   type Layout,
   mulDims,
+  type Node,
   productOf,
   provablyEqual,
   readNumbers,
@@ -21,6 +22,7 @@ import { type Launch, launchStep } from '../../launch/launch-step.js';
 import { index, indexType } from '../../print/views.js';
 import type { Tactic } from '../../tactic.js';
 import { layoutsFor } from '../operands.js';
+import { countedShape } from './counted-shape.js';
 import { AnchorOperands, coordinates, elementKernel } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
 import { channelVector, sumType } from './pool.js';
@@ -35,8 +37,20 @@ export const resize: Tactic = operatorTactic({
     if (typeof plan === 'string') return plan;
     return plan.some((p) => p.taps > maxTaps) ? 'the scale is too small for antialiasing' : undefined;
   },
-  emit: emitResize,
+  counts: true,
+  emit: (group, context, layout) =>
+    countedShape({ group, context, shape: printSizes, write: () => emitResize(group, context, layout) }),
 });
+
+/** As the operand, but for the axes that `sizes` speaks of. */
+function printSizes(operands: AnchorOperands, args: Arguments, { attributes }: Node): string {
+  const { dims } = operands.input(0).view;
+  const extents = dims.map((d, k) => `  dims[${String(k)}] = ${args.dim(d)};`);
+  const given = axesOf(attributes, dims.length).map(
+    (axis, k) => `  dims[${String(axis)}] = convert<i64>(${operands.input(3).at([String(k)])});`,
+  );
+  return [...extents, ...given].join('\n');
+}
 
 const maxTaps = 4096;
 
@@ -94,7 +108,7 @@ function scalesOf(group: GroupView, axes: readonly number[]): (number | undefine
   if (given && given.size > 0) return [...readNumbers(given)];
   const sizes = inputs[3] && inferFacts(inputs[3]);
   if (attributes['keepAspectRatioPolicy'] === 'stretch' || attributes['keepAspectRatioPolicy'] === undefined) {
-    if (!sizes && inputs[2]) return 'the scales are only known at run time';
+    if (!sizes && inputs[2] && !inputs[3]) return 'the scales are only known at run time';
     return axes.map((axis) => {
       const [from, to] = [x[axis]!, y[axis]!];
       return typeof from === 'number' && typeof to === 'number' ? to / from : undefined;

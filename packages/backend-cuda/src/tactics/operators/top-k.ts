@@ -8,19 +8,38 @@ import {
   type EmittedStep,
   type GroupView,
   mulDims,
+  type Node,
   productOf,
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import { launchStep } from '../../launch/launch-step.js';
 import { indexType } from '../../print/views.js';
 import type { Tactic } from '../../tactic.js';
+import { countedShape } from './counted-shape.js';
 import { AnchorOperands, coordinates, names } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
 
 /** Ranked elements that a block keeps in shared memory, in bytes. */
 const sharedBytes = 32768;
 
-export const topK: Tactic = operatorTactic({ name: 'topK', operators: ['topK'], emit: emitTopK });
+export const topK: Tactic = operatorTactic({
+  name: 'topK',
+  operators: ['topK'],
+  counts: true,
+  emit: (group: GroupView, context: EmitContext): Promise<EmittedStep> =>
+    countedShape({ group, context, shape: printShape, write: () => emitTopK(group, context) }),
+});
+
+/** As the operand, but for the axis. */
+function printShape(operands: AnchorOperands, args: Arguments, { attributes }: Node): string {
+  const { dims } = operands.input(0).view;
+  const axis = ((attributes['axis'] as number) + dims.length) % dims.length;
+  const extents = dims.map((d, k) => `  dims[${String(k)}] = ${args.dim(d)};`);
+  return `${extents.join('\n')}
+  const i64 k = convert<i64>(*${operands.input(1).pointer});
+  valid = k <= dims[${String(axis)}];
+  dims[${String(axis)}] = k;`;
+}
 
 function powerOfTwo(n: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(n, 2)));
