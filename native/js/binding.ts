@@ -90,8 +90,8 @@ export interface Binding {
   ): Promise<{ nanoseconds: number[]; outputs: (NativeTensor | null)[] }>;
   /** Loads a plugin library, whose plugins plans may call until it is released. */
   openPlugins(path: string): Handle;
-  releasePlugins(library: Handle): void;
   hasPlugin(name: string, version: string, namespace: string): boolean;
+  releasePlugins(library: Handle): void;
   listPlugins(library: Handle): PluginRecord[];
   inferPlugin(
     library: Handle,

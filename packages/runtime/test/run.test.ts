@@ -90,7 +90,11 @@ describe('an engine', () => {
   });
 
   test.each<[string, object, RegExp]>([
-    ['a misspelt option', { thread: 2 }, /unknown option 'thread'; known: threads, device, backends, verify, logger/],
+    [
+      'a misspelt option',
+      { thread: 2 },
+      /unknown option 'thread'; known: threads, device, backends, verify, allowCodeFromPlan, logger/,
+    ],
     ['threads', { threads: 0 }, /'threads' must be an integer from 1 to 1024/],
     ['verify', { verify: 'maybe' }, /'checksum' or 'none'/],
   ])('refuses %s', async (_, options, message) => {
