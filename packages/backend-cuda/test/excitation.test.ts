@@ -66,11 +66,15 @@ interface Pooled {
   readonly taps: number;
   readonly strides?: readonly number[];
   readonly symbols?: readonly (string | undefined)[];
+  /** Default: on tensor cores. */
+  readonly variant?: 'rows' | 'tensor';
   readonly parameters?: Readonly<Record<string, number>>;
 }
 
 /** A depthwise convolution, its excitation, and what the image is scaled by on its way to a convolution. */
-function block({ dtype = 'float16', x, taps, strides = [1, 1], symbols, parameters = {} }: Pooled): Promise<void> {
+function block(pooled: Pooled): Promise<void> {
+  const { dtype = 'float16', x, taps, strides = [1, 1], symbols, variant = 'tensor', parameters = {} } = pooled;
+  const tactic = `cuda.pooledExcitation.${variant}`;
   const channels = x[1]!;
   const pad = (taps - 1) / 2;
   const pixels = x.slice(2).reduce((p, d, i) => p * (Math.floor((d - 1) / strides[i]!) + 1), 1);
@@ -87,9 +91,9 @@ function block({ dtype = 'float16', x, taps, strides = [1, 1], symbols, paramete
       return b.op('conv', [scaled, constant(b, dtype, [24, channels, 1, 1]), constant(b, dtype, [24])], { group: 1 });
     },
     tolerance: dtype === 'float16' ? 4e-3 : 3e-2,
-    steps: ['cuda.pooledExcitation.tensor', 'cuda.contraction.tensor'],
+    steps: [tactic, 'cuda.contraction.tensor'],
     pick: ({ tactic }) => !tactic.startsWith('cuda.hopper'),
-    force: { tactic: 'cuda.pooledExcitation', parameters },
+    force: { tactic, parameters },
   });
 }
 
@@ -110,6 +114,21 @@ describe.skipIf(!hasDevice)('a depthwise convolution that sums what it stores', 
     ['one image', { x: [1, 64, 14, 14], taps: 3 }],
     ['images known at run time', { x: [3, 32, 6, 7], taps: 3, symbols: ['n'] }],
   ] as [string, Pooled][])('%s', (_, shape) => block(shape));
+
+  it.each([
+    { run: 4, rounds: 1, parts: 1 },
+    { run: 2, rounds: 4, parts: 4 },
+    { run: 8, rounds: 2, parts: 8 },
+    { run: 1, rounds: 4, parts: 2 },
+  ])('in rows %j', (parameters) => block({ x: [3, 40, 11, 19], taps: 3, variant: 'rows', parameters }));
+
+  it.each([
+    ['bfloat16', { dtype: 'bfloat16', x: [2, 48, 9, 9], taps: 5 }],
+    ['strides', { x: [2, 48, 13, 12], taps: 5, strides: [2, 2] }],
+    ['one image', { x: [1, 64, 14, 14], taps: 3 }],
+    ['more channels than usual threads', { x: [2, 2056, 4, 4], taps: 3 }],
+    ['images known at run time', { x: [3, 32, 6, 7], taps: 3, symbols: ['n'] }],
+  ] as [string, Pooled][])('in rows: %s', (_, shape) => block({ ...shape, variant: 'rows' }));
 });
 
 describe.skipIf(!hasDevice)('squeeze and excite', () => {

@@ -44,7 +44,15 @@ describe('tiles of warpgroups', () => {
 
   it('fill the device with a product of few rows', () => {
     const [, few] = extents;
-    const tiles = tilesFor({ extents: few!, steps: 48, span: 128, constant: true, sharesLeft: true, computes: false, machine });
+    const tiles = tilesFor({
+      extents: few!,
+      steps: 48,
+      span: 128,
+      constant: true,
+      sharesLeft: true,
+      computes: false,
+      machine,
+    });
     const blocks = tiles.map((t) => Math.ceil(197 / t.rows) * Math.ceil(768 / t.columns) * t.splits);
     expect(blocks.some((n) => n >= 120 && n <= 132)).toBe(true);
   });

@@ -2,6 +2,7 @@
 
 import {
   type Candidate,
+  type Dim,
   type EmitContext,
   type EmittedStep,
   type GroupView,
@@ -15,6 +16,13 @@ import { geometryOf } from './contraction/conv-problem.js';
 import { machineOf } from './contraction/machine.js';
 import { depthwise } from './depthwise.js';
 import { channelWidth } from './depthwise/result.js';
+import {
+  pooledRowSlots,
+  type PooledShape,
+  printPooledRows,
+  refusePooledRows,
+  rowCandidates,
+} from './depthwise/rows.js';
 import { pooledRows, printTiles } from './depthwise/tensor.js';
 import { refuseTiles, tileCandidates, type TileShape, vectorChannels } from './depthwise/tiles.js';
 import { clusterSizes, exciteMicroseconds, likely } from './excitation/cost.js';
@@ -44,39 +52,42 @@ export const pooledExcitation: Tactic = {
     const [first, second, ...others] = group.own.regions[0]!.outputs;
     const outputs = first === image.outputs[0] && second === up!.outputs[0] && others.length === 0;
     if (!outputs || !mean!.own.inputs.includes(first)) return 'only the convolution and what excites it are results';
-    return depthwise.refuses(image) ?? refuseTiles(image);
+    return depthwise.refuses(image) ?? (refuseTiles(image) === undefined ? undefined : refusePooledRows(image));
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     const problem = excitationOf(group) as ExcitationProblem;
     const image = group.parts[0]!;
     const sizes = machineOf().clusters ? clusterSizes : [1];
-    const tiles = tileCandidates(image).slice(0, mostTiles);
-    return tiles
-      .flatMap((tile) =>
+    const tiles = refuseTiles(image) === undefined ? tileCandidates(image).slice(0, mostTiles) : [];
+    return [...tiles, ...pooledRowCandidates(image, problem)]
+      .flatMap((shape) =>
         sizes.map((parts) => ({
-          ...tile,
-          parameters: { ...tile.parameters, parts },
+          ...shape,
+          parameters: { ...shape.parameters, parts },
           outputs: ['channelsLast', 'channelsLast'] as const,
           stridedOutput: false,
           estimate:
-            tile.estimate + launchMicroseconds + exciteMicroseconds(problem, rowBytes(image, problem, tile), parts),
+            shape.estimate + launchMicroseconds + exciteMicroseconds(problem, sumsOf(image, problem, shape), parts),
         })),
       )
       .sort((a, b) => a.estimate - b.estimate);
   },
   emit(group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> {
-    const { parts, ...tile } = parameters as unknown as TileShape & { readonly parts: number };
+    const { parts, ...shape } = parameters as unknown as (TileShape | PooledShape) & { readonly parts: number };
     const problem = excitationOf(group) as ExcitationProblem;
     const image = group.parts[0]!;
-    const width = channelWidth(image, geometryOf(image), context);
-    invariant(width === vectorChannels, 'a dense image of vectors is aligned');
     const args = new Arguments();
-    const rows = pooledRows(image, tile);
+    const rows = rowsOfSums(image, shape);
     const scratch = args.workspace(0, 'f32');
-    const convolution = printTiles(image, tile, scratch, context, args);
+    const byRows = 'run' in shape;
+    const width = channelWidth(image, geometryOf(image), context);
+    invariant(byRows || width === vectorChannels, 'a dense image of vectors is aligned');
+    const convolution = byRows
+      ? printPooledRows(image, shape, scratch, context, args)
+      : printTiles(image, shape, scratch, context, args);
     const plan = planOf(problem, { parts, threads }, sumWidth(problem.channels));
     return launchStep({
-      uses: ['depthwise_tensor', 'excitation'],
+      uses: [byRows ? 'depthwise' : 'depthwise_tensor', 'excitation'],
       holes: [
         convolution.holes,
         printSums('Sums', scratch, rows, problem.channels, args),
@@ -91,7 +102,28 @@ export const pooledExcitation: Tactic = {
   },
 };
 
-/** Of the sums of an image. */
-function rowBytes(image: GroupView, { channels }: ExcitationProblem, { parameters }: CandidateOutline): number {
-  return likely(mulDims(pooledRows(image, parameters as unknown as TileShape), channels * 4));
+/** Bytes of the sums of an image. */
+function sumsOf(image: GroupView, { channels }: ExcitationProblem, { parameters }: CandidateOutline): number {
+  return likely(mulDims(rowsOfSums(image, parameters as unknown as TileShape | PooledShape), channels * 4));
+}
+
+function rowsOfSums(image: GroupView, shape: TileShape | PooledShape): Dim {
+  return 'run' in shape ? pooledRowSlots(image, shape) : pooledRows(image, shape);
+}
+
+/** Runs of a thread, where there are blocks enough. */
+const roundCounts = [1, 4];
+/** Lengths of runs that are tried with them. */
+const mostRuns = 2;
+
+function pooledRowCandidates(image: GroupView, { dims }: ExcitationProblem): CandidateOutline[] {
+  if (refusePooledRows(image) !== undefined) return [];
+  const runs = [...rowCandidates(image)].sort((a, b) => a.estimate - b.estimate).slice(0, mostRuns);
+  return runs.flatMap((outline) =>
+    roundCounts.flatMap((rounds) => {
+      const parameters = { run: outline.parameters['run'] as number, rounds };
+      const blocks = likely(mulDims(dims[0]!, pooledRowSlots(image, parameters)));
+      return rounds > 1 && blocks < 2 * machineOf().multiprocessors ? [] : [{ ...outline, parameters }];
+    }),
+  );
 }

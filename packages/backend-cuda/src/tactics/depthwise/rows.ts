@@ -8,13 +8,15 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  invariant,
   type MemoryView,
+  mulDims,
   productOf,
   type Tensor,
   constantOf,
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
-import { launchStep } from '../../launch/launch-step.js';
+import { type Launch, launchStep } from '../../launch/launch-step.js';
 import { cxxType } from '../../print/types.js';
 import { indexType } from '../../print/views.js';
 import type { CandidateOutline } from '../../tactic.js';
@@ -57,7 +59,8 @@ export function rowCandidates(group: GroupView): readonly CandidateOutline[] {
 
 export function emitRows(group: GroupView, run: number, context: EmitContext): Promise<EmittedStep> {
   const args = new Arguments();
-  const { text, blocks } = printWindow(group, geometryOf(group), run, context, args);
+  const { text, vectors, runs } = printWindow(group, run, context, args);
+  const blocks = ceilDivDims(productOf([vectors, geometryOf(group).out[0]!, runs]), threads);
   return launchStep({
     uses: ['depthwise'],
     holes: text,
@@ -70,13 +73,82 @@ extern "C" __global__ void __launch_bounds__(${String(threads)}) depthwise(const
   });
 }
 
+/** How blocks that sum what they store share an image. */
+export interface PooledShape {
+  readonly run: number;
+  /** Runs of each thread. */
+  readonly rounds: number;
+}
+
+/** Threads of a block that sums what it stores: rows of them as wide as a pixel. */
+function pooledThreads(vectors: number): { readonly down: number; readonly threads: number } {
+  const down = Math.max(1, Math.floor(usualPooled / vectors));
+  return { down, threads: Math.ceil((down * vectors) / warp) * warp };
+}
+
+const warp = 32;
+const usualPooled = 256;
+const mostPooled = 512;
+
+/** Channels of a thread of an image that is dense. */
+function usualWidth(group: GroupView): number {
+  const { bits } = dtypeInfo(dtypeOf(group.anchor!.inputs[0])!);
+  return Math.min(8, 128 / bits);
+}
+
+/** Why no block sums what it stores over pixels; undefined where one does. */
+export function refusePooledRows(group: GroupView): string | undefined {
+  const channels = geometryOf(group).x[1] as number;
+  const width = usualWidth(group);
+  if (sumType(dtypeOf(group.anchor!.inputs[0])!) !== 'f32') return 'only sums of float32 are pooled';
+  return channels % width === 0 && channels / width <= mostPooled ? undefined : 'a pixel is no row of threads';
+}
+
+/** Sums over pixels of what is stored, for each image: rows of all channels. */
+export function pooledRowSlots(group: GroupView, { run, rounds }: PooledShape): Dim {
+  const g = geometryOf(group);
+  const { down } = pooledThreads((g.x[1] as number) / usualWidth(group));
+  return ceilDivDims(runsOf(g, run), down * rounds);
+}
+
+/** The kernel that also writes such sums to `pool`, a C++ pointer. */
+export function printPooledRows(
+  group: GroupView,
+  shape: PooledShape,
+  pool: string,
+  context: EmitContext,
+  args: Arguments,
+): { readonly holes: string; readonly text: string; readonly launch: Launch } {
+  const { run, rounds } = shape;
+  const printed = printWindow(group, run, context, args);
+  invariant(printed.width === usualWidth(group), 'a dense image of vectors is aligned');
+  const { threads: count } = pooledThreads(printed.vectors);
+  return {
+    holes: printed.text,
+    text: `
+extern "C" __global__ void __launch_bounds__(${String(count)}) depthwise(const __grid_constant__ Arguments a) {
+  depthwise_pooled<Window, ${String(run)}, ${String(count)}, ${String(rounds)}>(a, ${pool});
+}`,
+    launch: {
+      function: 'depthwise',
+      grid: [mulDims(geometryOf(group).out[0]!, pooledRowSlots(group, shape)), 1, 1],
+      block: [count, 1, 1],
+    },
+  };
+}
+
+/** Of an image. */
+function runsOf(g: Geometry, run: number): Dim {
+  return productOf([...g.out.slice(2, -1), ceilDivDims(g.out.at(-1)!, run)]);
+}
+
 function printWindow(
   group: GroupView,
-  g: Geometry,
   run: number,
   context: EmitContext,
   args: Arguments,
-): { text: string; blocks: Dim } {
+): { readonly text: string; readonly width: number; readonly vectors: number; readonly runs: Dim } {
+  const g = geometryOf(group);
   const [xInput, wInput] = group.anchorInputs as [number, number];
   const x = context.view(xInput)!;
   const channels = g.x[1] as number;
@@ -102,6 +174,7 @@ function printWindow(
   const weight = cxxType(dtypeOf(group.node.inputs[wInput])!);
   const vectors = channels / width;
   const xs = ceilDivDims(g.out.at(-1)!, run);
+  const runs = runsOf(g, run);
   const text = `
 struct Arguments;
 ${result}
@@ -111,10 +184,12 @@ struct Window {
   using Accumulator = ${accumulator};
   static constexpr int width = ${String(width)}, taps_z = ${String(taps('z'))}, taps_y = ${String(taps('y'))}, taps_x = ${String(taps('x'))};
   static constexpr int stride_x = ${String(g.strides.at(-1)!)}, dilation_x = ${String(g.dilations.at(-1)!)};
+  static constexpr int vectors = ${String(vectors)};
+  TW_DEVICE static i32 runs(const Arguments& a) { return ${args.dim(runs)}; }
   struct Position { i32 channel, n, z, y, x, source_x, row; };
   TW_DEVICE static bool position(const Arguments& a, u32 i, int run, Position& at) {
-    at.channel = i % ${String(vectors)} * width;
-    i /= ${String(vectors)};
+    at.channel = i % vectors * width;
+    i /= vectors;
     at.x = i % static_cast<u32>(${args.dim(xs)}) * run;
     i /= static_cast<u32>(${args.dim(xs)});
     at.row = i * ${out('x')} + at.x;
@@ -139,20 +214,25 @@ struct Window {
   TW_DEVICE static Vec<Weight, width> weights(const Arguments& a, const Position& at, int z, int y, int x) {
     return load_vec<width>(${args.constant(weights, weight)} + ((z * taps_y + y) * taps_x + x) * ${String(channels)} + at.channel);
   }
-  TW_DEVICE static void store(const Arguments& a, const Position& at, int r, const Vec<Accumulator, width>& sums) {
-    if (at.x + r >= ${out('x')}) return;
+  TW_DEVICE static Vec<Accumulator, width> store(const Arguments& a, const Position& at, int r,
+                                                 const Vec<Accumulator, width>& sums) {
+    Vec<Accumulator, width> stored{};
+    if (at.x + r >= ${out('x')}) return stored;
     constexpr int part = Result::width < width ? Result::width : width;
 #pragma unroll
     for (int i = 0; i < width; i += part) {
       Vec<${accumulator}, part> some;
 #pragma unroll
       for (int k = 0; k < part; ++k) some.v[k] = sums.v[i + k];
-      Result::template store<part>(a, 0, at.row + r, at.channel + i, some,
-                                   Result::template load<part>(a, 0, at.row + r, at.channel + i));
+      const auto values = Result::template store<part>(a, 0, at.row + r, at.channel + i, some,
+                                                       Result::template load<part>(a, 0, at.row + r, at.channel + i));
+#pragma unroll
+      for (int k = 0; k < part; ++k) stored.v[i + k] = convert<Accumulator>(values.v[k]);
     }
+    return stored;
   }
 };`;
-  return { text, blocks: ceilDivDims(productOf([vectors, xs, g.out[0]!, ...g.out.slice(2, -1)]), threads) };
+  return { text, width, vectors, runs };
 }
 
 /** The weights with the channels innermost. */
