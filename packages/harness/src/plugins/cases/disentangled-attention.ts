@@ -86,11 +86,12 @@ function reference({ inputs, fields }: Problem): { result: Float64Array } {
 const standard: PluginCase['standard'] = (network, { data0, data1, data2 }, { inputs, fields }) => {
   const [heads, length] = inputs['data0']!.dims as [number, number, number];
   const gathered = (data: NetworkTensor, sign: number): NetworkTensor => {
-    const places = Int32Array.from({ length: heads * length * length }, (_, at) =>
-      delta(sign * ((Math.floor(at / length) % length) - (at % length)), fields as Fields),
+    const places = Int32Array.from({ length: length * length }, (_, at) =>
+      delta(sign * (Math.floor(at / length) - (at % length)), fields as Fields),
     );
-    const indices = network.addConstant(new Tensor('int32', places, [heads, length, length]));
-    return network.addGather(data, indices, { axis: 2, mode: 'element' });
+    const shared = network.addConstant(new Tensor('int32', places, [1, length, length]));
+    const [indices] = network.addOperator('expand', [shared], { dims: [heads, length, length] });
+    return network.addGather(data, indices!, { axis: 2, mode: 'element' });
   };
   const turned = network.addShuffle(gathered(data2!, -1), { firstTranspose: [0, 2, 1] });
   const sum = network.addElementWise(network.addElementWise(data0!, gathered(data1!, 1), 'sum'), turned, 'sum');
