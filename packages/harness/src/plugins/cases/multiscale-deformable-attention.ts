@@ -1,5 +1,6 @@
 /** MultiscaleDeformableAttnPlugin_TRT against equation 3 of Deformable DETR. */
 
+import { type NetworkTensor, Tensor } from '@tensorwright/core';
 import { multiscaleDeformableAttention } from '@tensorwright/plugins/stock';
 import type { Operand, PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
@@ -182,10 +183,58 @@ function reference({ inputs }: Problem): { output: Float64Array } {
   return { output };
 }
 
+/** As models are exported that know no such plugin: a grid sample for each level. */
+const standard: PluginCase['standard'] = (network, inputs, problem) => {
+  const [batch, , heads, channels] = problem.inputs['value']!.dims as [number, number, number, number];
+  const [, queries, , levels, points] = problem.inputs['attention_weights']!.dims as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [shapes, starts] = ['spatial_shapes', 'level_start_index'].map((name) => problem.inputs[name]!.values);
+  const number = (value: number): NetworkTensor =>
+    network.addConstant(new Tensor('float32', Float32Array.of(value), [1, 1, 1, 1]));
+  const sums = Array.from({ length: levels }, (_, l) => {
+    const [height, width] = [shapes![2 * l]!, shapes![2 * l + 1]!];
+    const value = network.addShuffle(
+      network.addSlice(inputs['value']!, {
+        start: [0, starts![l]!, 0, 0],
+        size: [batch, height * width, heads, channels],
+      }),
+      { firstTranspose: [0, 2, 3, 1], reshape: [batch * heads, channels, height, width] },
+    );
+    const locations = network.addShuffle(
+      network.addSlice(inputs['sampling_locations']!, {
+        start: [0, 0, 0, l, 0, 0],
+        size: [batch, queries, heads, 1, points, 2],
+      }),
+      { firstTranspose: [0, 2, 1, 3, 4, 5], reshape: [batch * heads, queries, points, 2] },
+    );
+    const weights = network.addShuffle(
+      network.addSlice(inputs['attention_weights']!, {
+        start: [0, 0, 0, l, 0],
+        size: [batch, queries, heads, 1, points],
+      }),
+      { firstTranspose: [0, 2, 3, 1, 4], reshape: [batch * heads, 1, queries, points] },
+    );
+    const twice = network.addElementWise(network.addCast(locations, 'float32'), number(2), 'prod');
+    const grid = network.addElementWise(twice, number(1), 'sub');
+    const attributes = { mode: 'linear', paddingMode: 'zeros', alignCorners: false };
+    const [sampled] = network.addOperator('gridSample', [value, grid], attributes);
+    return network.addReduce(network.addElementWise(sampled!, weights, 'prod'), 'sum', [3]);
+  });
+  const sum = sums.reduce((a, b) => network.addElementWise(a, b, 'sum'));
+  return {
+    output: network.addShuffle(sum, { reshape: [batch, heads, channels, queries], secondTranspose: [0, 3, 1, 2] }),
+  };
+};
+
 export const multiscaleDeformableAttentionCase: PluginCase = {
   name: 'multiscale-deformable-attention',
   plugin: multiscaleDeformableAttention,
   problems,
   reference,
-  standard: 'a GridSample for each level has as many launches as levels, and its shapes must be known',
+  standard,
 };
