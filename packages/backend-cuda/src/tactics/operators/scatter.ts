@@ -1,6 +1,7 @@
 /**
- * scatterElements, scatterND: the places of the updates are collected in lists, sorted, and every element of the
- * result takes in its list. tensorScatter: every element of the result finds its update by itself.
+ * scatterElements, scatterND: where updates replace, each place learns the last one of its own, and every element of the
+ * result looks there; where they combine, they are collected in lists, sorted, and every element takes in its list.
+ * tensorScatter: every element of the result finds its update by itself.
  */
 
 import {
@@ -58,8 +59,12 @@ function emitScatter(group: GroupView, context: EmitContext): Promise<EmittedSte
   // Places are whole slices of the axes that tuples do not name.
   const placeDims = tuples ? x.view.dims.slice(0, depth) : x.view.dims;
   const updateDims = tuples ? indices.view.dims.slice(0, -1) : indices.view.dims;
+  const reduction = attributes['reduction'] as string;
+  const replaces = reduction === 'none';
+  // The last update of a place, or the first of its list.
   const heads = args.workspace(0, 'i32');
-  const next = args.workspace(listBytes(productOf(placeDims)), 'i32');
+  const headBytes = listBytes(productOf(placeDims));
+  const next = replaces ? '' : args.workspace(headBytes, 'i32');
   const flat = (terms: readonly string[], dims: readonly Dim[]): string =>
     terms.reduce((sum, term, k) => (k === 0 ? term : `(${sum}) * ${args.dim(dims[k]!)} + ${term}`), '0');
   const u = names('u', updateDims.length);
@@ -77,7 +82,8 @@ function emitScatter(group: GroupView, context: EmitContext): Promise<EmittedSte
       count: productOf(updateDims),
       number,
       body: `${coordinates(updateDims, 'rows', number, args, { letter: 'u' })}
-  push_update(${heads} + (${flat(chosen, placeDims)}), ${next}, i32(i));`,
+  i32* const head = ${heads} + (${flat(chosen, placeDims)});
+${replaces ? '  atomicMax(head, i32(i));' : `  push_update(head, ${next}, i32(i));`}`,
     },
     args,
   );
@@ -92,21 +98,18 @@ function emitScatter(group: GroupView, context: EmitContext): Promise<EmittedSte
     args,
   );
   const c = names('c', rank);
-  const reduction = attributes['reduction'] as string;
   const domain = domainOf(x.dtype);
   const update = updates.at([...u, ...(tuples ? c.slice(depth) : [])]);
   const find = coordinates(updateDims, 'rows', number, args, { letter: 'u', linear: 'from' });
-  const body =
-    reduction === 'none'
-      ? `  ${x.type} value = ${x.at(c)};
-  i32 from = ${heads}[place];
+  const body = replaces
+    ? `  ${x.type} value = ${x.at(c)};
+  const i32 from = ${heads}[place];
   if (from >= 0) {
-    while (${next}[from] >= 0) from = ${next}[from];
 ${find}
     value = ${update};
   }
   ${y.at(c)} = value;`
-      : `  ${domain} value = convert<${domain}>(${x.at(c)});
+    : `  ${domain} value = convert<${domain}>(${x.at(c)});
   for (i32 from = ${heads}[place]; from >= 0; from = ${next}[from]) {
 ${find}
     value = scalar_${reduction}(value, convert<${domain}>(${update}));
@@ -123,13 +126,13 @@ ${body}`,
     },
     args,
   );
-  const kernels = [clear, link, sort, apply];
+  const kernels = replaces ? [clear, link, apply] : [clear, link, sort, apply];
   return launchStep({
     uses: ['indexing', 'scatter'],
     text: kernels.map((k) => k.text).join(''),
     arguments: args,
     launches: kernels.map((k) => k.launch),
-    workspaceBytes: addDims(listBytes(productOf(placeDims)), listBytes(productOf(updateDims))),
+    workspaceBytes: replaces ? headBytes : addDims(headBytes, listBytes(productOf(updateDims))),
   });
 }
 
