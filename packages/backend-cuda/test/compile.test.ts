@@ -61,10 +61,11 @@ function accessOf({ inputs, outputs }: Pick<Candidate, 'inputs' | 'outputs'>, i:
 
 const everywhere = ['80', '86', '89', '90a', '120'];
 const withClusters = ['90a', '120'];
+const ofHopper = new Set(['hopper', 'attentionHopper', 'normalizedProduct']);
 
 /** Those that can run a candidate. */
 function architecturesOf({ tactic, parameters }: Candidate): readonly string[] {
-  if (tactic === 'hopper' || tactic === 'attentionHopper') return ['90a'];
+  if (ofHopper.has(tactic)) return ['90a'];
   return parameters['cluster'] === 1 ? withClusters : everywhere;
 }
 

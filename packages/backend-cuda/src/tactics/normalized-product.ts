@@ -50,13 +50,14 @@ export const normalizedProduct: Tactic = {
   },
 };
 
-/** Sums of more columns leave no registers for those of the rows. */
+/** Sums of more columns leave no registers for those of the rows: of a block, and where several share a multiprocessor. */
 const mostColumns = 192;
+const mostSharedColumns = 96;
 
 /** Those in which a block has whole rows, and their sums in registers. */
 function tilesOf({ product }: NormalizedRows): ReturnType<typeof warpgroupCandidates> {
   return warpgroupCandidates(product).filter(({ parameters }) => {
-    const { splits, permuted, span, columns } = parameters as unknown as WarpgroupTile;
-    return splits === 1 && permuted === 1 && span === 128 && columns <= mostColumns;
+    const { splits, permuted, span, columns, blocks } = parameters as unknown as WarpgroupTile;
+    return splits === 1 && permuted === 1 && span === 128 && columns <= (blocks > 1 ? mostSharedColumns : mostColumns);
   });
 }

@@ -72,6 +72,16 @@ export const samples: Readonly<Record<string, Sample>> = {
       r.op('gelu', [r.op('add', [r.op('dot', [x, w], labels), bias])]),
     ),
   ),
+  'product of normalized rows': sample(
+    ['normalizedProduct'],
+    group(
+      [input(f16, [512, 768]), weights(f16, [768]), weights(f16, [768]), weights(f16, [768, 3072])],
+      (r, x, scale, shift, w) => {
+        const rows = group([x, scale, shift], (g, ...v) => g.op('layerNorm', v, { epsilon: 1e-5 }));
+        return group([rows, w], (g, v, m) => g.op('gelu', [g.op('dot', [v, m], labels)]));
+      },
+    ),
+  ),
   'product of bfloat16, batched': sample(
     ['contraction'],
     b.op('dot', [input('bfloat16', [12, 128, 64]), input('bfloat16', [12, 128, 64])], {
