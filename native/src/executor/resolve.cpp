@@ -235,6 +235,8 @@ std::byte* Frame::memory_for(size_t value) {
   }
   if (v.on_device) {
     DeviceBlock& block = device_blocks_[value];
+    // The iteration before may still be at work in what would go.
+    if (block.data() && block.capacity() < capacity_[value]) wait_for_device();
     if (!block.data()) block = DeviceBlock(program_->device());
     block.reserve(std::max<size_t>(capacity_[value], 1));
     return block.data();
