@@ -85,6 +85,30 @@ describe.each([1, 3])('of %i images', (batch) => {
   });
 });
 
+test.each([
+  ['lines', 1],
+  ['columns', 2],
+  ['channels, which are no rows', 3],
+] as const)('shifts of %s', async (_, axis) => {
+  const m = new Blocks();
+  const extents = [2, height, width, 2 * channels];
+  const x = m.input('x', 'float32', extents);
+  const y = m.node('Concat', [m.part(x, axis, 1, extents[axis]!), m.part(x, axis, 0, 1)], { axis });
+  const model = m.output(m.node('Relu', [y]), 'float32').bytes();
+  await expectLikeOnnxRuntime(model, [{ x: numbers(extents, 5) }]);
+});
+
+test('halves of rows that change places', async () => {
+  const m = new Blocks();
+  const x = m.input('x', 'float32', [3, 5, 2 * channels]);
+  const low = m.part(x, 2, 0, channels);
+  const high = m.part(x, 2, channels, 2 * channels);
+  const swapped = m.node('Concat', [high, low], { axis: 2 });
+  const picked = m.node('Gather', [swapped, m.weight(integers([3, 0, -1]))], { axis: 1 });
+  const model = m.output(m.node('Transpose', [picked], { perm: [0, 2, 1] }), 'float32').bytes();
+  await expectLikeOnnxRuntime(model, [{ x: numbers([3, 5, 2 * channels], 5) }]);
+});
+
 test('of a number of images that is known at run time', async () => {
   const runs = [1, 2, 3].map((batch) => ({ x: numbers([batch, height, width, channels], 5) }));
   await expectLikeOnnxRuntime(shiftedWindows('batch'), runs, {

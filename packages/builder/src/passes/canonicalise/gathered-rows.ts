@@ -13,7 +13,7 @@ import {
   Tensor,
   type Value,
 } from '@tensorwright/core';
-import { dimsOf, unaryExample } from '../rules.js';
+import { dimsOf, sameDims, unaryExample } from '../rules.js';
 import { slice } from './slices.js';
 
 /** Elements of a row from which on it is worth an index. */
@@ -37,15 +37,14 @@ export const gatheredRows: Rule = {
     if (!found || !from || !to) return undefined;
     const row = from.at(-1);
     if (typeof row !== 'number' || row < leastRow) return undefined;
-    const table = tableOf(out, found.source, row, new Map());
-    if (!table || table.rows.length > mostRows) return undefined;
+    const single = tableOf(out, found.source, row, new Map());
+    if (!single) return undefined;
     const count = wholeRows(from, row)!.reduce((n, d) => n * d, 1);
-    const [parts, ...axes] = [...table.dims].reverse();
-    const dims = parts === 1 ? axes.reverse() : table.dims;
-    const rows = builder.op('reshape', [found.source], { dims: [from[0]!, count, row] });
-    const indices = builder.constant(new Tensor('int32', table.rows, dims));
+    const { table, together } = longestRows(single, count);
+    const rows = builder.op('reshape', [found.source], { dims: [from[0]!, count / together, row * together] });
+    const indices = builder.constant(new Tensor('int32', table.rows, table.dims));
     const gathered = builder.op('gather', [rows, indices], { axis: 1 });
-    return parts === 1 ? gathered : builder.op('reshape', [gathered], { dims: to });
+    return sameDims(dimsOf(gathered), to) ? gathered : builder.op('reshape', [gathered], { dims: to });
   },
   example: (b) =>
     unaryExample(b, [2, 6, 8], (x) => {
@@ -172,6 +171,22 @@ function movedTable(
       return chosen(from, dims, axis, readNumbers(constantOf(inputs[1])!));
     }
   }
+}
+
+/** The same with neighbours that stay neighbours as one row, `together` of `count` rows of the source. */
+function longestRows(single: RowTable, count: number): { readonly table: RowTable; readonly together: number } {
+  let { dims, rows } = single;
+  let together = 1;
+  for (;;) {
+    const length = dims.at(-1);
+    if (length === undefined || length === 0 || (count / together) % length !== 0) break;
+    const isRun = rows.every((r, i) => (i % length === 0 ? r % length === 0 : r === rows[i - 1]! + 1));
+    if (!isRun) break;
+    rows = rows.filter((_, i) => i % length === 0).map((r) => r / length);
+    dims = dims.slice(0, -1);
+    together *= length;
+  }
+  return { table: { dims, rows }, together };
 }
 
 /** The rows at these offsets, the sums of each axis' own. */
