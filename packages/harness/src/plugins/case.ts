@@ -27,7 +27,7 @@ export interface Problem {
   readonly fields: Readonly<Record<string, unknown>>;
   /** Fields besides that say which float the run is in. Default: none. */
   readonly floatFields?: Readonly<Partial<Record<FloatType, Readonly<Record<string, unknown>>>>>;
-  /** Of realistic size: timed, and left out where there is no device. Default: false. */
+  /** Of realistic size: timed, and left out of the tests. Default: false. */
   readonly timed?: boolean;
 }
 
