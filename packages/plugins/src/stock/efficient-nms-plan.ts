@@ -17,8 +17,9 @@ import type { NmsNumbers } from './efficient-nms-processor.js';
 import { chunkBytes, keptBytes } from './efficient-nms-suppression-kernel.js';
 import { widthOf } from './vector-access.js';
 
-/** Threads of a block that filters, and of one that suppresses. */
-const filterThreads = 256;
+/** Threads of a block that filters, and scores that each of them looks at. */
+const [filterThreads, scoresOfThread] = [256, 8];
+/** Threads of a block that suppresses. */
 export const suppressThreads = 1024;
 /** Kept boxes that a block has shared memory for; more lie in scratch memory. */
 const mostSharedKept = 1024;
@@ -90,7 +91,7 @@ export function planOf(p: NmsProblem): NmsPlan {
   const [tallies, best, edges, kept] = offsets.map((offset) => arg.workspace(offset));
   const { scores } = p;
   const width = widthOf(scores.dtype, size);
-  const loads = Math.max(8 / width, 2);
+  const loads = scoresOfThread / width;
   const grid = [ceilDivDims(size, filterThreads * width * loads), p.images];
   const template = `<${[filterThreads, width, loads, p.isLogit].join(', ')}>`;
   const filter = [size, p.classes, p.background, arg.float(p.threshold), capacity];

@@ -87,6 +87,11 @@ function problems(random: Random): Problem[] {
       { images: 1, boxes: 330, classes: 2 },
       { ...limits, score_threshold: 0, max_output_boxes: 300 },
     ),
+    make(
+      'more boxes than shared memory keeps',
+      { images: 1, boxes: 190, classes: 8 },
+      { score_threshold: 0, iou_threshold: 0.96875, max_output_boxes: 1100 },
+    ),
     make('more candidates than fit', { images: 2, boxes: 310, classes: 16 }, { ...limits, score_threshold: 0 }),
     scoresOf(make('more equal scores than fit', { images: 1, boxes: 1100, classes: 16 }, limits), () => 0.5),
     scoresOf(make('odd scores', some, { ...limits, score_threshold: 0 }), (s, i) => special[i % 19] ?? s),
