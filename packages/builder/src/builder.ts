@@ -24,6 +24,7 @@ import { TacticTimer } from './choose/measure.js';
 import { type BuildOptions, checkOptions } from './options.js';
 import type { PassContext } from './pass.js';
 import { bindProfiles } from './passes/import/bind-profiles.js';
+import { lowerPlugins } from './passes/import/lower-plugins.js';
 import { replacePatterns } from './passes/import/replace-patterns.js';
 import { pipeline } from './pipeline.js';
 import { checkMemory } from './plan/check-memory.js';
@@ -63,7 +64,7 @@ export class Builder {
 
     const patterns = (options.plugins ?? standardOperatorSource())?.patterns?.() ?? [];
     const replaced = await breather.drive(replacePatterns(bound.network.graph, patterns, context));
-    let { graph } = replaced;
+    let graph = await breather.drive(lowerPlugins(replaced.graph, context));
     for (const pass of pipeline) {
       progress.report(pass.phase);
       const started = performance.now();

@@ -7,6 +7,7 @@ import type { ConstantData } from './constant.js';
 import type { Dim } from './dim.js';
 import { TensorwrightError } from './errors.js';
 import type { Attributes, Graph, Value } from './graph.js';
+import type { LoweredCall } from './operator-source.js';
 import type { Scalar } from './scalar.js';
 import type { Tensor } from './tensor.js';
 import type { DType } from './dtype.js';
@@ -95,6 +96,8 @@ export interface Operator {
   scalar?(args: readonly Scalar[], attributes: Attributes, outputDType: DType): Scalar;
   /** Brought by a plugin: only what the plugin brings along runs it. Default: no. */
   readonly custom?: boolean;
+  /** The outputs by other operators, for backends without a kernel of its own: what a plugin has besides kernels. */
+  lower?(call: LoweredCall): readonly Value[];
   /** Same inputs, different results: random generators. Never merged or folded. */
   readonly stateful?: boolean;
   /** Relative tolerance against exact arithmetic by dtype of the output, and whether 16-bit evaluation is safe. */

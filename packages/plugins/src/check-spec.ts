@@ -31,8 +31,10 @@ export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
   if (spec.lower !== undefined && typeof spec.lower !== 'function') fail('lower must be a function');
   if (spec.cpu !== undefined && typeof spec.cpu !== 'function') fail('cpu must be a function');
   if (spec.lower) {
-    if (spec.infer ?? spec.cuda ?? spec.cpu) fail('what is lowered to layers has no infer, cuda and cpu of its own');
+    if (spec.cpu) fail('layers run on the processor: give lower or cpu');
     if (spec.implements !== undefined) fail('what is lowered to layers implements no operator');
+    if (spec.cuda && typeof spec.infer !== 'function') fail('with kernels, infer must be a function');
+    if (!spec.cuda && spec.infer) fail('what is layers and nothing else has no infer: they tell');
   } else if (spec.implements !== undefined) checkImplementation(title, spec);
   else {
     if (typeof spec.infer !== 'function') fail('infer must be a function');
@@ -71,7 +73,7 @@ function checkCuda(title: string, { cuda, outputs }: AnySpec): void {
 function checkAliases(title: string, { aliases, inputs, outputs, cuda, lower, implements: builtIn }: AnySpec): void {
   if (!aliases) return;
   const fail = failing(title);
-  if (lower ?? builtIn) fail('aliases are for plugins with an operator of their own');
+  if ((lower && !cuda) || builtIn !== undefined) fail('aliases are for plugins with an operator of their own');
   const used = new Set<string>();
   for (const [output, input] of Object.entries(aliases)) {
     if (!outputs.includes(output)) fail(`aliases: there is no output '${output}'`);

@@ -46,7 +46,8 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
     outputs,
     operator,
     ...(kernels && builtIn && { offer: offering(operator.name, kernels) }),
-    ...(spec.lower && { lower: (call: LoweredCall) => lowerCall({ title, fields, spec }, call) }),
+    // With kernels it is an operator, which becomes layers where nobody runs these.
+    ...(spec.lower && !cuda && { lower: (call: LoweredCall) => lowerCall({ title, fields, spec }, call) }),
   };
   const plugin: Plugin<I, O, F> = {
     ...base,

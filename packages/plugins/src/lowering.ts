@@ -2,9 +2,14 @@
 
 import {
   type ConstantData,
+  type EvaluateContext,
+  evaluateGraph,
+  GraphBuilder,
   inferFacts,
   type LoweredCall,
+  NetworkLayers,
   NetworkTensor,
+  type RuntimeValue,
   TensorwrightError,
   type Value,
 } from '@tensorwright/core';
@@ -62,6 +67,17 @@ export function lowerCall<I extends Names, O extends Names, F extends FieldSchem
       output: name,
     });
   });
+}
+
+/** The layers, evaluated: where constants are folded, and in bodies whose backend has neither the kernels nor the layers. */
+export function evaluateLayers<I extends Names, O extends Names, F extends FieldSchema>(
+  parts: Parts<I, O, F>,
+  c: EvaluateContext,
+): readonly RuntimeValue[] {
+  const builder = new GraphBuilder();
+  const inputs = c.inputs.map((v, i) => (v === undefined ? undefined : builder.constant(c.tensor(i))));
+  const layers = new NetworkLayers(builder, parts.title);
+  return evaluateGraph({ inputs: [], outputs: lowerCall(parts, { layers, inputs, attributes: c.attributes }) }, []);
 }
 
 function operand(

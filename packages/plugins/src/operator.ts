@@ -4,8 +4,11 @@ import {
   type AttributeValue,
   ConstantData,
   type Dim,
+  DimExpression,
   type EvaluateContext,
   type InferContext,
+  isDType,
+  type LoweredCall,
   type Operator,
   provablyEqual,
   readNumbers,
@@ -16,6 +19,7 @@ import {
   type Type,
 } from '@tensorwright/core';
 import { type FieldSchema, valuesOf } from './fields.js';
+import { evaluateLayers, lowerCall } from './lowering.js';
 import { byName, nameOf } from './names.js';
 import { pluginError } from './plugin-error.js';
 import { operatorNameOf, type PluginKey } from './plugin-key.js';
@@ -40,6 +44,11 @@ export function operatorOfPlugin<I extends Names, O extends Names, F extends Fie
     outputs: spec.outputs,
     attributes: Object.fromEntries(Object.entries(fields).map(([name, f]) => [name, attributeOf(f.default)])),
     infer: (c) => infer(parts, c),
+    ...(spec.lower &&
+      spec.infer && {
+        lower: (call: LoweredCall) => lowerCall(parts, call),
+        evaluate: (c: EvaluateContext) => evaluateLayers(parts, c),
+      }),
     ...(spec.cpu && { evaluate: (c: EvaluateContext) => evaluate(parts, c) }),
   };
 }
@@ -72,11 +81,15 @@ function infer<I extends Names, O extends Names, F extends FieldSchema>(
   }
   return spec.outputs.map((name) => {
     const shape = (result as Record<string, Shaped | undefined>)[name];
-    if (!shape || !Array.isArray(shape.dims))
-      throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: infer gives no dtype and dims of output '${name}'`, {
-        plugin: title,
-        output: name,
-      });
+    if (!shape || !isDType(shape.dtype) || !Array.isArray(shape.dims) || !shape.dims.every(isExtent))
+      throw new TensorwrightError(
+        'ERR_PLUGIN',
+        `plugin ${title}: infer gives no dtype and extents of output '${name}'`,
+        {
+          plugin: title,
+          output: name,
+        },
+      );
     const alias = (spec.aliases as Readonly<Record<string, string | undefined>> | undefined)?.[name];
     const shared = alias === undefined ? undefined : inputs[spec.inputs.findIndex((n) => nameOf(n) === alias)];
     if (shared && !sameShape(shared, shape))
@@ -87,6 +100,10 @@ function infer<I extends Names, O extends Names, F extends FieldSchema>(
       );
     return tensorType(shape.dtype, shape.dims);
   });
+}
+
+function isExtent(d: unknown): boolean {
+  return d instanceof DimExpression || (Number.isSafeInteger(d) && (d as number) >= 0);
 }
 
 function sameShape(a: Shaped, b: Shaped): boolean {

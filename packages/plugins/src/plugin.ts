@@ -198,8 +198,9 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
   /** Dtypes and shapes of the outputs. Needed of plugins with an operator of their own. */
   infer?(context: InferenceContext<I, F>): ByOutput<O, Shaped>;
   /**
-   * Makes the outputs of other layers, in place of an operator of the plugin's own: no `infer`, `cuda` and `cpu` then.
-   * Plans know nothing of the plugin, and everything else is done to its layers that is done to layers.
+   * Makes the outputs of other layers. Alone, in place of an operator of the plugin's own: plans know nothing of the
+   * plugin, and everything is done to its layers that is done to layers. Beside `cuda` and `infer`, where no backend of
+   * the build has a kernel for the call; types must be those that `infer` gives.
    */
   lower?(context: LoweringContext<I, F>, network: NetworkLayers): ByOutput<O, NetworkTensor>;
   /** Subgraphs of built-in operators that the plugin takes the place of while a registry has it. Default: none. */

@@ -116,6 +116,19 @@ describe('a function for the processor', () => {
     ]);
   });
 
+  it.each([
+    ['an unknown dtype', { y: { dtype: 'float33', dims: [2] } }],
+    ['a negative extent', { y: { dtype: 'float32', dims: [-1] } }],
+    ['no extents', { y: { dtype: 'float32' } }],
+    ['no output', {}],
+  ])('is named when infer gives %s', (_, result) => {
+    const n = new NetworkDefinition();
+    const plugin = definePlugin({ ...minimal, name: `Infers${String(made++)}`, infer: () => result as never });
+    expect(() => plugin.addTo(n, { x: n.addInput('x', 'float32', [2]) })).toThrow(
+      /plugin Infers\d+ 1: infer gives no dtype and extents of output 'y'/,
+    );
+  });
+
   it('must be there when its plan is loaded', async () => {
     const n = new NetworkDefinition();
     n.markOutput(leakyScale.addTo(n, { x: n.addInput('x', 'float32', [2]) }).y, 'y');

@@ -1,7 +1,15 @@
 /** Plugins that are compositions of standard layers. */
 
+import { cudaBackend } from '@tensorwright/backend-cuda';
 import { Builder } from '@tensorwright/builder';
-import { type DType, NetworkDefinition, readNumbers, Tensor, tensorFromNumbers } from '@tensorwright/core';
+import {
+  type DType,
+  evaluateGraph,
+  NetworkDefinition,
+  readNumbers,
+  Tensor,
+  tensorFromNumbers,
+} from '@tensorwright/core';
 import { definePlugin, field } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { describe, expect, it } from 'vitest';
@@ -105,14 +113,91 @@ describe('a plugin that is lowered', () => {
     ).toThrow(error('ERR_INVALID_ARGUMENT', 'layer of LoweredRefuses: plugin LoweredRefuses 1: too small'));
     expect(() => swish.addTo(n, {} as never)).toThrow(/input 'x' is missing/);
     expect(() => swish.addTo(n, { x: 3 } as never)).toThrow(/must be a tensor/);
-    expect(() =>
-      definePlugin({
-        name: 'LoweredTooMuch',
-        inputs: ['x'],
-        outputs: ['y'],
-        lower: ({ inputs: { x } }) => ({ y: x }),
-        cpu: ({ x }) => ({ y: x }),
-      }),
-    ).toThrow(/no infer, cuda and cpu/);
+    const spec = { inputs: ['x'], outputs: ['y'], lower: ({ inputs }: never) => inputs } as never;
+    const too = (change: object) => (): unknown =>
+      definePlugin(Object.assign({ name: 'LoweredTooMuch' }, spec, change));
+    expect(too({ cpu: () => ({}) })).toThrow(/give lower or cpu/);
+    expect(too({ infer: () => ({}) })).toThrow(/has no infer/);
+    expect(too({ cuda: { source: '', launches: () => [] } })).toThrow(/with kernels, infer/);
+  });
+});
+
+/** x + 1 by a kernel for sizes that are even, else by layers. */
+const plusOne = definePlugin({
+  name: 'LoweredOdd',
+  inputs: ['x'],
+  outputs: ['y'],
+  infer: ({ inputs: { x } }) => ({ y: x }),
+  lower: ({ inputs: { x } }, network) => {
+    const one = network.addConstant(tensorFromNumbers(x.dtype, [1], []));
+    return { y: network.addElementWise(x, one, 'sum') };
+  },
+  cuda: {
+    refuses: ({ inputs: { x } }) => (Number(x.size) % 2 === 0 ? undefined : 'an odd size'),
+    source: '__global__ void plus_one(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x] + 1; }',
+    launches: ({ inputs: { x }, outputs: { y } }) => [
+      { kernel: 'plus_one', grid: 1, block: Number(x.size), arguments: [x, y] },
+    ],
+  },
+});
+
+describe('a plugin with kernels and layers', () => {
+  const device = cudaBackend.device() !== undefined;
+  it.each([
+    [['cpu'], 4, 'layers'],
+    [['reference'], 4, 'layers'],
+    ...(device
+      ? ([
+          [['cuda', 'cpu'], 4, 'kernels'],
+          [['cuda', 'cpu'], 5, 'layers'],
+        ] as const)
+      : []),
+  ] as const)('on %j runs %i elements by its %s', async (backends, size, by) => {
+    const n = new NetworkDefinition();
+    const x = n.addInput('x', 'float32', [size]);
+    const { y } = plusOne.addTo(n, { x }, {}, { name: 'odd' });
+    const condition = n.addConstant(new Tensor('bool', Uint8Array.of(1), []));
+    n.markOutput(y, 'y');
+    const [inBody] = n.addIf(
+      condition,
+      [x],
+      (a) => [plusOne.addTo(n, { x: n.addElementWise(a, a, 'sum') }).y],
+      (a) => [a],
+    );
+    n.markOutput(inBody!, 'twice');
+    const plan = await new Builder().build(n.toNetwork(), { backends });
+    const layers = plan.header.program.steps.filter((s) => s.layer.origins.includes('odd'));
+    expect(layers.some((s) => s.layer.tactic.startsWith('cuda.provided'))).toBe(by === 'kernels');
+    await using engine = await Runtime.load(await plan.toBytes());
+    await using context = engine.createContext();
+    const given = Float32Array.from({ length: size }, (_, i) => i);
+    const found = await context.run({ x: new Tensor('float32', given, [size]) });
+    expect([...readNumbers(found['y']!)]).toEqual([...given].map((v) => v + 1));
+    expect([...readNumbers(found['twice']!)]).toEqual([...given].map((v) => 2 * v + 1));
+  });
+
+  it('is evaluated by its layers', () => {
+    const n = new NetworkDefinition();
+    const x = n.addConstant(new Tensor('float32', Float32Array.of(1, 2), [2]));
+    const { y } = plusOne.addTo(n, { x });
+    const [sum] = evaluateGraph({ inputs: [], outputs: [y.value] }, []);
+    expect((sum as Tensor).data).toEqual(Float32Array.of(2, 3));
+  });
+
+  it('is told where they differ', async () => {
+    const differing = definePlugin({
+      name: 'LoweredDiffering',
+      inputs: ['x'],
+      outputs: ['y'],
+      infer: ({ inputs: { x } }) => ({ y: x }),
+      lower: ({ inputs: { x } }, network) => ({ y: network.addReduce(x, 'sum', [0]) }),
+      cuda: { source: '', launches: () => [] },
+    });
+    const n = new NetworkDefinition();
+    n.markOutput(differing.addTo(n, { x: n.addInput('x', 'float32', [3]) }).y, 'y');
+    await expect(new Builder().build(n.toNetwork(), { backends: ['cpu'] })).rejects.toMatchObject({
+      code: 'ERR_PLUGIN',
+      message: expect.stringMatching(/LoweredDiffering@1: its layers give float32\[\] for output 0/) as string,
+    });
   });
 });

@@ -3,7 +3,6 @@
 import {
   type Backend,
   cudaKernelsFor,
-  type Dim,
   finish,
   formatType,
   type Graph,
@@ -18,11 +17,11 @@ import {
   type SubgraphPattern,
   TensorwrightError,
   topologicalOrder,
-  type Type,
   usersOf,
   type Value,
 } from '@tensorwright/core';
 import { type FoundPattern, matchAt } from './match-pattern.js';
+import { mayStandFor } from './stand-in.js';
 
 export interface PatternContext {
   readonly builder: GraphBuilder;
@@ -204,7 +203,8 @@ function makeReplacement(
 
 /** Why nobody runs the plugin, or only somebody slow though it has kernels; undefined when all is well. */
 function refuse(node: Node, backends: readonly Backend[]): string | undefined {
-  if (operatorOf(node.op).custom !== true) return undefined;
+  const { custom, lower } = operatorOf(node.op);
+  if (custom !== true || lower) return undefined;
   const reasons: string[] = [];
   for (const backend of backends) {
     const reason = backend.refuses(node);
@@ -215,11 +215,4 @@ function refuse(node: Node, backends: readonly Backend[]): string | undefined {
     reasons.push(`${backend.name}: ${reason}`);
   }
   return reasons.join('; ');
-}
-
-function mayStandFor(a: Type, b: Type): boolean {
-  if (a.kind !== 'tensor' || b.kind !== 'tensor' || a.dtype !== b.dtype) return false;
-  if (!a.dims || !b.dims) return true;
-  const differ = (x: Dim, y: Dim): boolean => typeof x === 'number' && typeof y === 'number' && x !== y;
-  return a.dims.length === b.dims.length && !a.dims.some((d, i) => differ(d, b.dims![i]!));
 }
