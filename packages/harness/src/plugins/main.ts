@@ -1,8 +1,8 @@
 /**
- * node scripts/from-source.mjs packages/harness/src/plugins/main.ts [--backends cuda,cpu] [--no-times] [--json plugins.json] [NAME …]
+ * node scripts/from-source.mjs packages/harness/src/plugins/main.ts [--backends cuda,cpu] [--no-small] [--no-times] [--json plugins.json] [NAME …]
  * Runs every problem of the stock plugins (those whose name contains a NAME; default: all) and compares it with the
- * formula. Those of realistic size, which --no-times leaves out, it also times, beside the standard layers that do the
- * same. A line before and after each run: one that hangs shows.
+ * formula. Those of realistic size, which --no-times leaves out (and --no-small all others), it also times, beside the
+ * standard layers that do the same. A line before and after each run: one that hangs shows.
  */
 
 import { byteLength, type DType, TensorwrightError } from '@tensorwright/core';
@@ -102,6 +102,7 @@ async function main(): Promise<void> {
     options: {
       backends: { type: 'string', default: 'cuda,cpu' },
       json: { type: 'string', default: 'plugins.json' },
+      small: { type: 'boolean', default: true },
       times: { type: 'boolean', default: true },
     },
     allowPositionals: true,
@@ -113,7 +114,7 @@ async function main(): Promise<void> {
     if (positionals.length > 0 && !positionals.some((word) => subject.name.includes(word))) continue;
     for (const problem of subject.problems(new Random(1))) {
       const isTimed = problem.timed === true;
-      if (isTimed && !values.times) continue;
+      if (isTimed ? !values.times : !values.small) continue;
       const parts =
         isTimed && typeof subject.standard === 'function' ? (['plugin', 'standard'] as const) : (['plugin'] as const);
       for (const float of floatsOf(subject, isTimed)) {
