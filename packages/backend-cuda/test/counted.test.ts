@@ -240,3 +240,25 @@ describe.skipIf(!hasDevice)('extents, depths and axes that are values', () => {
       graph: (b, x, sizes) => b.node('resize', [x, undefined, undefined, sizes], { mode: 'linear', axes: [2, 3] }),
     }));
 });
+
+describe.skipIf(!hasDevice)('unique', () => {
+  it.each([
+    ['float32', [90], undefined, true],
+    ['int64', [5, 8], undefined, false],
+    ['float16', [4, 3, 3000], undefined, true],
+    ['int32', [40, 2], 0, true],
+    ['int8', [3, 30, 2], 1, false],
+    ['bool', [2, 9], -1, true],
+    ['float32', [0], undefined, true],
+  ] as [DType, number[], number | undefined, boolean][])('%s %j along %s, sorted: %s', (dtype, dims, axis, sorted) =>
+    compare({
+      inputs: [{ dtype, dims, fill: (i) => (dtype === 'bool' ? i % 2 : ((i * 7) % 11) - (i % 3)) }],
+      graph: (b, x) => b.node('unique', [x], { axis, sorted }),
+    }),
+  );
+  it('NaN and both zeros', () =>
+    compare({
+      inputs: [{ dtype: 'float32', dims: [7], fill: (i) => [NaN, 0, -0, 1, NaN, -Infinity, 1][i]! }],
+      graph: (b, x) => b.node('unique', [x], {}),
+    }));
+});

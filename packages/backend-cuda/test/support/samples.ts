@@ -201,4 +201,9 @@ export const samples: Readonly<Record<string, Sample>> = {
     b.op('padDynamic', [input('float32', [3, 320, 320]), input('int64', [6])], { mode: 'reflect' }),
   ),
   'suppressed boxes': sample(['nonMaxSuppression'], suppressed(20000)),
+  'different elements': sample(['unique'], b.node('unique', [input('float32', [1000, 4])], { axis: 0 })[0]!),
+  'reduction along computed axes': sample(
+    ['reduceDynamic'],
+    b.op('reduceDynamic', [input(f16, [64, 64, 30]), input('int64', [2])], { monoid: 'sum' }),
+  ),
 };

@@ -23,6 +23,7 @@ import { maxRoiPool, roiAlign } from './roi.js';
 import { compress, nonZero } from './selection.js';
 import { scatter, tensorScatter } from './scatter.js';
 import { topK } from './top-k.js';
+import { unique } from './unique.js';
 
 export const operatorTactics: readonly Tactic[] = [
   gather,
@@ -52,4 +53,5 @@ export const operatorTactics: readonly Tactic[] = [
   dynamicMovement,
   nonMaxSuppression,
   reduceDynamic,
+  unique,
 ];
