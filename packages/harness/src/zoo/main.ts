@@ -109,6 +109,8 @@ async function main(): Promise<void> {
     });
     reports.push(report);
     process.stdout.write(`${line(report)}\n`);
+    // After each: a run that is cut short is not lost.
+    if (o.json !== undefined) writeFileSync(o.json, JSON.stringify(reports, null, 1));
     if (report.layers) {
       for (const l of [...report.layers].sort((a, b) => b.us - a.us).slice(0, 25))
         process.stdout.write(
@@ -123,7 +125,6 @@ async function main(): Promise<void> {
       `geometric mean of the ratios over ${String(ratios.length)} models: ${geometric.toFixed(3)}; largest ${Math.max(...ratios).toFixed(3)}\n`,
     );
   }
-  if (o.json !== undefined) writeFileSync(o.json, JSON.stringify(reports, null, 1));
   process.exitCode = reports.some((r) => r.error !== null) ? 5 : 0;
 }
 
