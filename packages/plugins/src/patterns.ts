@@ -44,11 +44,24 @@ function replace(
   inputs: readonly (Value | undefined)[],
   builder: GraphBuilder,
 ): readonly Value[] {
-  const given = own(plugin, `${name}: fields`, () => fields?.(match) ?? {});
-  const attributes: Attributes = attributesOf(plugin.title, plugin.fields, given);
+  const attributes = attributesOfMatch(plugin, name, match, fields);
   if (!plugin.lower) return builder.node(plugin.operator.name, inputs, attributes);
   const layers = new NetworkLayers(builder, builder.origin[0] ?? plugin.title);
   return plugin.lower({ layers, inputs, attributes });
+}
+
+/** What is wrong with these is the pattern's fault, no reason to leave a subgraph as it is. */
+function attributesOfMatch(
+  { title, fields: schema }: AnyPlugin,
+  name: string,
+  match: PatternMatch,
+  fields: Pattern<FieldSchema>['fields'],
+): Attributes {
+  try {
+    return attributesOf(title, schema, fields?.(match) ?? {});
+  } catch (error) {
+    throw pluginError(title, `${name}: fields`, error);
+  }
 }
 
 function own<T>({ title }: AnyPlugin, what: string, call: () => T): T {

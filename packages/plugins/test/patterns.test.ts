@@ -112,6 +112,26 @@ describe('a pattern', () => {
     expect(lines).toContain('plugin PatternTanh 1: scaled tanh matched 0 times');
   });
 
+  it('names what is wrong with the fields that it gives', async () => {
+    const wrong = definePlugin({
+      name: 'PatternFields',
+      inputs: ['x'],
+      outputs: ['y'],
+      lower: ({ inputs }) => ({ y: inputs.x }),
+      patterns: [
+        {
+          nodes: [{ op: 'neg', inputs: ['x'], outputs: ['y'] }],
+          fields: () => ({ factor: 1 }) as never,
+        },
+      ],
+    });
+    const plugins = new PluginRegistry().register(wrong);
+    await expect(built((n, input) => [n.addUnary(input, 'neg')], plugins)).rejects.toMatchObject({
+      code: 'ERR_PLUGIN',
+      message: "plugin PatternFields 1: pattern 0: fields: plugin PatternFields 1 has no field 'factor'; it has none",
+    });
+  });
+
   it('keeps nodes that are read elsewhere, and does without outputs that it does not have', async () => {
     const softSign = definePlugin({
       name: 'PatternSoftSign',
