@@ -21,7 +21,7 @@ interface More {
   /** Tokens that have no place. */
   readonly strays?: boolean;
   readonly symbolic?: boolean;
-  readonly dtype?: 'int8';
+  readonly dtype?: 'int8' | 'float8e4m3fn';
   readonly timed?: boolean;
 }
 
@@ -111,6 +111,10 @@ export const pagedKvCacheUpdateCase: PluginCase = {
     problem(
       ...(['int8', random, { pages: 5, pageSize: 4, heads: 2, size: 12, batch: 2, length: 2, columns: 2 }] as const),
       { dtype: 'int8' },
+    ),
+    problem(
+      ...(['float8', random, { pages: 5, pageSize: 4, heads: 2, size: 12, batch: 2, length: 2, columns: 2 }] as const),
+      { dtype: 'float8e4m3fn' },
     ),
     problem(
       ...([
