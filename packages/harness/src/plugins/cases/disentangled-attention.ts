@@ -4,6 +4,7 @@ import { type NetworkTensor, Tensor } from '@tensorwright/core';
 import { disentangledAttention } from '@tensorwright/plugins/stock';
 import type { PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
+import { timed } from '../timed.js';
 
 function problemOf(name: string, heads: number, length: number, fields: Fields, random: Random): Problem {
   const places = 2 * fields.span;
@@ -25,6 +26,7 @@ interface Fields extends Readonly<Record<string, unknown>> {
 }
 
 function problems(random: Random): Problem[] {
+  const [name, large] = ['DeBERTa-V3 base, 8 x 512', { span: 256, factor: 1 / Math.sqrt(192) }] as const;
   const dynamic = problemOf('extents of the run', 3, 72, { span: 16, factor: 0.1 }, random);
   const declared: Readonly<Record<string, readonly (number | string)[]>> = {
     data0: ['B', 'S', 'S'],
@@ -46,10 +48,7 @@ function problems(random: Random): Problem[] {
       ...dynamic,
       inputs: Object.fromEntries(Object.entries(dynamic.inputs).map(([n, o]) => [n, { ...o, declared: declared[n]! }])),
     },
-    {
-      ...problemOf('DeBERTa-V3 base, 8 x 512', 96, 512, { span: 256, factor: 1 / Math.sqrt(192) }, random),
-      timed: true,
-    },
+    timed(name, large, (r) => problemOf(name, 96, 512, large, r).inputs),
   ];
 }
 
@@ -68,16 +67,17 @@ function delta(distance: number, { span, log_buckets: inLogarithms = true }: Fie
 function reference({ inputs, fields }: Problem): { result: Float64Array } {
   const { factor, span } = fields as Fields;
   const [heads, length] = inputs['data0']!.dims as [number, number];
-  const scores = (name: string): Float64Array => inputs[name]!.values;
+  const [contents, right, left] = ['data0', 'data1', 'data2'].map((name) => inputs[name]!.values);
+  const places = Array.from({ length: 2 * length }, (_, i) => delta(i - length, fields as Fields));
   const result = new Float64Array(heads * length * length);
   for (let b = 0; b < heads; b++)
     for (let i = 0; i < length; i++)
       for (let j = 0; j < length; j++) {
-        const place = delta(i - j, fields as Fields);
+        const place = places[i - j + length]!;
         const at = (b * length + i) * length + j;
-        const toPosition = scores('data1')[(b * length + i) * 2 * span + place]!;
-        const fromPosition = scores('data2')[(b * length + j) * 2 * span + place]!;
-        result[at] = factor * (scores('data0')[at]! + toPosition + fromPosition);
+        const toPosition = right![(b * length + i) * 2 * span + place]!;
+        const fromPosition = left![(b * length + j) * 2 * span + place]!;
+        result[at] = factor * (contents![at]! + toPosition + fromPosition);
       }
   return { result };
 }

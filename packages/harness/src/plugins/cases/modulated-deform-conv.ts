@@ -3,6 +3,7 @@
 import { modulatedDeformConv } from '@tensorwright/plugins/stock';
 import type { PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
+import { timed } from '../timed.js';
 
 interface Sizes {
   readonly batch?: number;
@@ -22,6 +23,11 @@ interface Sizes {
   readonly known?: boolean;
 }
 
+function fieldsOf(sizes: Sizes): Problem['fields'] {
+  const { stride = [1, 1], padding = [1, 1], dilation = [1, 1], group = 1, deformable_group = 1 } = sizes;
+  return { stride, padding, dilation, group, deformable_group };
+}
+
 function problemOf(name: string, sizes: Sizes, random: Random): Problem {
   const { batch = 1, channels, outputs, image, bias = true, reach = 2, known = true } = sizes;
   const { kernel = [3, 3], stride = [1, 1], padding = [1, 1], dilation = [1, 1] } = sizes;
@@ -34,7 +40,7 @@ function problemOf(name: string, sizes: Sizes, random: Random): Problem {
   const scale = 1 / Math.sqrt((channels / group) * taps);
   return {
     name,
-    fields: { stride, padding, dilation, group, deformable_group: offsetGroup },
+    fields: fieldsOf(sizes),
     inputs: {
       x: random.floats([batch, channels, ...image]),
       offset: random.floats([batch, 2 * offsetGroup * taps, ...out], -reach, reach),
@@ -46,6 +52,8 @@ function problemOf(name: string, sizes: Sizes, random: Random): Problem {
 }
 
 function problems(random: Random): Problem[] {
+  const name = 'DCN ResNet-50, third stage, 2 x 256 x 50 x 84';
+  const large: Sizes = { batch: 2, channels: 256, outputs: 256, image: [50, 84] };
   const small: Sizes = { channels: 16, outputs: 24, image: [7, 9] };
   const dynamic = problemOf('extents of the run', { ...small, batch: 2 }, random);
   const declared: Readonly<Record<string, readonly (number | string)[]>> = {
@@ -74,14 +82,7 @@ function problems(random: Random): Problem[] {
         Object.entries(dynamic.inputs).map(([n, o]) => [n, declared[n] ? { ...o, declared: declared[n] } : o]),
       ),
     },
-    {
-      ...problemOf(
-        'DCN ResNet-50, third stage, 2 x 256 x 50 x 84',
-        { batch: 2, channels: 256, outputs: 256, image: [50, 84] },
-        random,
-      ),
-      timed: true,
-    },
+    timed(name, fieldsOf(large), (r) => problemOf(name, large, r).inputs),
   ];
 }
 
@@ -117,8 +118,8 @@ function reference({ inputs, fields }: Problem): { output: Float64Array } {
         for (let m = 0; m < outputs; m++) {
           const first = Math.floor(m / (outputs / group)) * perGroup;
           let sum = inputs['bias']?.values[m] ?? 0;
-          for (let k = 0; k < perGroup * taps; k++)
-            sum += weight[m * perGroup * taps + k]! * samples[first * taps + k]!;
+          const [ofWeight, ofSample, depth] = [m * perGroup * taps, first * taps, perGroup * taps];
+          for (let k = 0; k < depth; k++) sum += weight[ofWeight + k]! * samples[ofSample + k]!;
           output[((n * outputs + m) * down + i) * across + j] = sum;
         }
       }

@@ -4,6 +4,7 @@ import { type NetworkTensor, Tensor } from '@tensorwright/core';
 import { multiscaleDeformableAttention } from '@tensorwright/plugins/stock';
 import type { Operand, PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
+import { timed } from '../timed.js';
 
 interface Sizes {
   readonly batch: number;
@@ -127,7 +128,7 @@ function problems(random: Random): Problem[] {
     border,
     withInputs(dynamic, (name, o) => (declared[name] ? { ...o, declared: declared[name] } : o)),
     withInputs(constant, (name, o) => (known.includes(name) ? { ...o, dtype: 'int64', isConstant: true } : o)),
-    { ...encoder(random), timed: true },
+    timed('encoder of Deformable DETR, 800 x 1066', {}, (r) => encoder(r).inputs),
   ];
 }
 
