@@ -13,7 +13,7 @@ TW_DEVICE Axis crop_axis(f32 low, f32 high, i32 results, i32 extent) {
   const f32 last = static_cast<f32>(extent - 1);
   const f32 start = results > 1 ? low * last : 0.5f * (low + high) * last;
   const f32 bin = results > 1 ? (high - low) * last / static_cast<f32>(results - 1) : 0.0f;
-  return {start, bin, 0.0f, 1, 0.0f, last, extent};
+  return {start, bin, 0.0f, min(extent, 1), 0.0f, last, extent};
 }
 
 template <int Threads, int Results, int Width, bool ChannelsLast, bool Max, int Height, int Columns, typename Index,
@@ -104,6 +104,6 @@ function cropAxis(low: number, high: number, results: number, extent: number): A
   return {
     start: results > 1 ? low * last : 0.5 * (low + high) * last,
     bin: results > 1 ? ((high - low) * last) / (results - 1) : 0,
-    ...{ spacing: 0, samples: 1, least: 0, most: last, extent },
+    ...{ spacing: 0, samples: Math.min(extent, 1), least: 0, most: last, extent },
   };
 }

@@ -13,8 +13,8 @@ TW_DEVICE Axis aligned_axis(f32 low, f32 high, f32 scale, bool half_pixel, i32 r
   const f32 start = low * scale - (half_pixel ? 0.5f : 0.0f), end = high * scale - (half_pixel ? 0.5f : 0.0f);
   const f32 bin = (half_pixel ? end - start : fmaxf(end - start, 1.0f)) / static_cast<f32>(results);
   const f32 wanted = ratio > 0 ? static_cast<f32>(ratio) : ceilf(bin);
-  // What is not finite has no samples.
-  const i32 samples = wanted > 0.0f && wanted < 1e9f ? static_cast<i32>(wanted) : 0;
+  // What is not finite has no samples, nor has an image without pixels.
+  const i32 samples = extent > 0 && wanted > 0.0f && wanted < 1e9f ? static_cast<i32>(wanted) : 0;
   return {start, bin, bin / static_cast<f32>(max(samples, 1)), samples, -1.0f, static_cast<f32>(extent), extent};
 }
 
@@ -149,6 +149,6 @@ function alignedAxis(
   const [start, end] = [low, high].map((v) => v * fields.spatial_scale - (isHalf ? 0.5 : 0)) as [number, number];
   const bin = (isHalf ? end - start : Math.max(end - start, 1)) / results;
   const wanted = fields.sampling_ratio > 0 ? fields.sampling_ratio : Math.ceil(bin);
-  const samples = wanted > 0 && wanted < 1e9 ? wanted : 0;
+  const samples = extent > 0 && wanted > 0 && wanted < 1e9 ? wanted : 0;
   return { start, bin, spacing: bin / Math.max(samples, 1), samples, least: -1, most: extent, extent };
 }

@@ -71,6 +71,7 @@ function alignProblems(random: Random): Problem[] {
     make('one pixel', { ...some, height: 1, width: 1 }, { ...bins, sampling_ratio: 2 }),
     withInput(make('rois in float32, indices in int64', some, bins), 'batch_indices', { dtype: 'int64' }),
     withInput(make('no regions', { ...some, regions: 0 }, bins), 'rois', { dtype: 'float32' }),
+    make('no pixels', { ...some, width: 0 }, { ...bins, sampling_ratio: 1 }),
     odd,
     lost,
     withInput(declared, 'batch_indices', { declared: ['R'] }),
@@ -84,7 +85,7 @@ function alignProblems(random: Random): Problem[] {
 
 /** The pixels on both sides of a position and how much they count; none where the position is outside. */
 function neighbours(position: number, extent: number, margin: number): [pixel: number, weight: number][] {
-  if (!(position >= -margin && position <= extent - 1 + margin)) return [];
+  if (extent === 0 || !(position >= -margin && position <= extent - 1 + margin)) return [];
   const inside = Math.min(Math.max(position, 0), extent - 1);
   const low = Math.floor(inside);
   return [
@@ -222,6 +223,7 @@ export const cropAndResizeCase: PluginCase = {
       withInput(cropProblem(random, 'extents of the run', some, crop), 'feature_maps', {
         declared: [2, 'C', 'H', 'W'],
       }),
+      cropProblem(random, 'no pixels', { ...some, height: 0 }, crop),
       odd,
       timed('Faster R-CNN, 300 boxes', { crop_height: 14, crop_width: 14 }, (r) =>
         cropInputs(r, { images: 1, channels: 1024, height: 38, width: 64, regions: 300 }),
