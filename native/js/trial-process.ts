@@ -40,10 +40,12 @@ export interface TrialProcessOptions {
   readonly timeoutMs: number;
 }
 
-type Answer =
+type Answer = { readonly request: number } & (
   | { readonly status: { readonly available: boolean; readonly reason?: string } }
+  | { readonly begun: true }
   | { readonly trial: Trial }
-  | { readonly error: { readonly code: NativeErrorCode; readonly message: string } };
+  | { readonly error: { readonly code: NativeErrorCode; readonly message: string } }
+);
 
 /** Milliseconds that the process may take to start and open the device. */
 const startTimeoutMs = 60_000;
@@ -60,13 +62,22 @@ function noProcess(reason: string, cause?: unknown): NativeError {
   return new NativeError('ERR_BACKEND_UNAVAILABLE', `no process for trials: ${reason}`, {}, { cause });
 }
 
-/** The process starts with the first trial, and again after one that ended it. One trial at a time. */
+/** The process ended on its own before it began what it was asked. */
+class EndedBefore extends NativeError {}
+
+/**
+ * The process starts with the first trial, and again when it has ended, by a trial or on its own. One trial at a time:
+ * others wait for their turn.
+ */
 export class TrialProcess {
   readonly #addon: string;
   readonly #timeoutMs: number;
   #child: ChildProcess | undefined;
   #started = false;
   #stderr = '';
+  #requests = 0;
+  /** The end of the trial in progress. */
+  #idle: Promise<unknown> = Promise.resolve();
 
   /** @internal `Native.startTrials` makes them. */
   constructor(addon: string, { timeoutMs }: TrialProcessOptions) {
@@ -83,12 +94,22 @@ export class TrialProcess {
    * @throws ERR_DEVICE when the trial faults, ends its process or exceeds the time; ERR_BACKEND_UNAVAILABLE when no
    * process can be started that sees a device; what `createProgram` throws; the signal's reason
    */
-  async try(work: TrialWork, options: TrialOptions = {}, signal?: AbortSignal): Promise<Trial> {
-    signal?.throwIfAborted();
-    if (!this.#child) await this.#start(signal);
+  try(work: TrialWork, options: TrialOptions = {}, signal?: AbortSignal): Promise<Trial> {
+    const trial = this.#idle.then(() => this.#try(work, options, signal));
+    this.#idle = trial.catch(() => undefined);
+    return trial;
+  }
+
+  async #try(work: TrialWork, options: TrialOptions, signal: AbortSignal | undefined): Promise<Trial> {
     const { minNanoseconds = 10_000_000, maxRuns = 1000, outputs = false, threads = 0, device = 0 } = options;
     const message = { work, options: { minNanoseconds, maxRuns, outputs, threads, device } };
-    const answer = await this.#ask(message, this.#timeoutMs, signal);
+    let answer: Answer;
+    try {
+      answer = await this.#request(message, signal);
+    } catch (error) {
+      if (!(error instanceof EndedBefore)) throw error;
+      answer = await this.#request(message, signal);
+    }
     if ('trial' in answer) return answer.trial;
     const { code, message: text } = 'error' in answer ? answer.error : { code: 'ERR_INTERNAL' as const, message: '' };
     // The device is lost to that process, perhaps.
@@ -100,6 +121,14 @@ export class TrialProcess {
   close(): void {
     this.#child?.kill('SIGKILL');
     this.#child = undefined;
+  }
+
+  /** Asks the process that is there, or a new one. */
+  async #request(message: object, signal: AbortSignal | undefined): Promise<Answer> {
+    signal?.throwIfAborted();
+    if (this.#child?.connected === false) this.close();
+    if (!this.#child) await this.#start(signal);
+    return this.#ask({ request: ++this.#requests, ...message }, this.#timeoutMs, signal);
   }
 
   async #start(signal: AbortSignal | undefined): Promise<void> {
@@ -124,8 +153,11 @@ export class TrialProcess {
     child.channel?.unref();
     child.stderr?.on('data', (text: Buffer) => (this.#stderr = (this.#stderr + text.toString()).slice(-2000)));
     (child.stderr as unknown as { unref?(): void } | null)?.unref?.();
+    child.once('exit', () => {
+      if (this.#child === child) this.#child = undefined;
+    });
     this.#child = child;
-    const answer = await this.#ask(undefined, startTimeoutMs, signal);
+    const answer = await this.#ask({ request: 0 }, startTimeoutMs, signal);
     if ('status' in answer && answer.status.available) {
       this.#started = true;
       return;
@@ -135,9 +167,11 @@ export class TrialProcess {
     throw new NativeError('ERR_BACKEND_UNAVAILABLE', `the process for trials sees no device: ${reason ?? 'no reason'}`);
   }
 
-  /** Sends a message, if there is one, and gives what comes back. */
-  #ask(message: object | undefined, timeoutMs: number, signal: AbortSignal | undefined): Promise<Answer> {
+  /** Sends a request, but for the one that the start is, and gives what comes back. */
+  #ask(message: { readonly request: number }, timeoutMs: number, signal: AbortSignal | undefined): Promise<Answer> {
     const child = this.#child!;
+    const { request } = message;
+    let begun = request === 0;
     return new Promise((resolve, reject) => {
       const end = (): void => {
         clearTimeout(timer);
@@ -146,20 +180,27 @@ export class TrialProcess {
       };
       const fail = (error: Error): void => {
         end();
-        this.close();
+        if (this.#child === child) this.close();
         reject(error);
       };
       const timer = setTimeout(() => {
         fail(new NativeError('ERR_DEVICE', `it did not end within ${String(timeoutMs / 1000)} s`));
       }, timeoutMs);
-      const onMessage = (answer: unknown): void => {
+      const onMessage = (message: unknown): void => {
+        const answer = message as Answer;
+        if (answer.request !== request) return;
+        if ('begun' in answer) {
+          begun = true;
+          return;
+        }
         end();
-        resolve(answer as Answer);
+        resolve(answer);
       };
       const onExit = (code: number | null, name: string | null): void => {
         const told = this.#stderr.trim().split('\n').pop();
         const how = name === null ? `with code ${String(code)}` : `by ${name}`;
-        fail(new NativeError('ERR_DEVICE', `it ended its process ${how}${told ? `: ${told}` : ''}`));
+        const Kind = begun ? NativeError : EndedBefore;
+        fail(new Kind('ERR_DEVICE', `it ended its process ${how}${told ? `: ${told}` : ''}`));
       };
       const onError = (error: Error): void => {
         fail(noProcess(error.message, error));
@@ -169,10 +210,17 @@ export class TrialProcess {
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       child.on('message', onMessage).on('exit', onExit).on('error', onError);
-      if (message)
+      if (request === 0) return;
+      try {
         child.send(message, (error) => {
-          if (error) onError(error);
+          // The other end is gone.
+          if (error) fail(new EndedBefore('ERR_DEVICE', `it ended its process: ${error.message}`));
         });
+      } catch (error) {
+        // What cannot be sent, the process has not seen.
+        end();
+        reject(error);
+      }
     });
   }
 }
