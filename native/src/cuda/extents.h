@@ -1,6 +1,6 @@
 // Extents that earlier launches have computed: read back by the host, which then makes room for the outputs that have
-// them. The step's inputs are the numbers that the host computes for it, and the extents: a vector of int64 on the device.
-// packages/backend-cuda/src/launch/counted-step.ts writes them.
+// them. The step's inputs are the numbers that the host computes for it, and the extents: a vector of int64 on the
+// device. packages/backend-cuda/src/launch/counted-step.ts writes them.
 #pragma once
 #include <vector>
 

@@ -218,7 +218,8 @@ void ProgramCompiler::exchanges() {
     const bool out = to.direct_output >= 0 && !to.on_device && to.only_transferred;
     const auto value = static_cast<size_t>(in ? step.outputs[0].value : step.inputs[0].value);
     ProgramValue& v = p.values_[value];
-    const bool own = v.on_device && (v.storage == Storage::kArena || v.storage == Storage::kHeap) && v.direct_output < 0;
+    const bool made = v.storage == Storage::kArena || v.storage == Storage::kHeap;
+    const bool own = v.on_device && made && v.direct_output < 0;
     if (in == out || !own || v.exchangeable || (in && writers[value] != 1)) continue;
     v.exchangeable = true;
     p.exchanges_.push_back({s, value, in ? static_cast<int>(from.index) : -1, out ? to.direct_output : -1});
