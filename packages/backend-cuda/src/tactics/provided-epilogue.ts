@@ -1,11 +1,18 @@
 /** The map nodes after a plugin's operator, computed where its kernels store an element. */
 
-import { anchorArg, type EmitContext, type GroupView, type Layout } from '@tensorwright/core';
+import {
+  anchorArg,
+  type EmitContext,
+  type GroupView,
+  type Layout,
+  type MemoryView,
+  provablyDivisible,
+} from '@tensorwright/core';
 import type { Arguments } from '../launch/arguments.js';
-import { broadcastView, mergeAxes, printCoordinates, printOffset } from '../print/loop-space.js';
-import { argumentsOf, printScalars, refuseScalars } from '../print/scalars.js';
+import { type Axis, broadcastView, mergeAxes, printCoordinates, printOffset } from '../print/loop-space.js';
+import { argumentsOf, type PrintedScalars, printScalars, refuseScalars } from '../print/scalars.js';
 import { cxxType } from '../print/types.js';
-import { indexType } from '../print/views.js';
+import { indexType, isAligned } from '../print/views.js';
 import { dtypeOf } from './operands.js';
 
 /** Why the group is not one operator and map nodes after its one output; undefined when it is. */
@@ -35,19 +42,36 @@ export function printEpilogue(group: GroupView, context: EmitContext, layout: La
   const axes = mergeAxes(views, layout);
   const index = indexType(...views);
   const type = cxxType(dtypeOf(group.outputs[0])!);
-  const offsetOf = new Map(sides.map((s, k) => [s.input, printOffset(axes, k + 1, args)]));
-  const { statements, results } = printScalars([expression!], (arg) =>
-    arg === anchor ? 'value' : `${args.input(arg, sides.find((s) => s.input === arg)!.type)}[${offsetOf.get(arg)!}]`,
-  );
   const pointer = args.output(0, type);
+  const coordinates = sides.length > 0 ? printCoordinates(axes, 1, index, args) : '';
+  const loads = sides.map((side, k) => {
+    const name = `x${String(side.input)}`;
+    const at = `${args.input(side.input, side.type)} + ${printOffset(axes, k + 1, args)}`;
+    const repeats = axes.at(-1)!.strides[k + 1] === 0;
+    return {
+      input: side.input,
+      one: `const ${side.type} ${name} = *(${at});`,
+      many: repeats ? `const ${side.type} ${name} = *(${at});` : `const auto ${name} = load_vec<W>(${at});`,
+      lane: repeats ? name : `${name}.v[k]`,
+    };
+  });
+  const print = (value: string, of: (load: (typeof loads)[number]) => string): PrintedScalars =>
+    printScalars([expression!], (arg) => (arg === anchor ? value : of(loads.find((l) => l.input === arg)!)));
+  const one = print('value', ({ input }) => `x${String(input)}`);
+  const many = print('values.v[k]', ({ lane }) => lane);
+  const lines = (indent: string, ...texts: string[]): string =>
+    texts
+      .flatMap((text) => text.split('\n'))
+      .filter((line) => line.trim() !== '')
+      .map((line) => `${indent}${line.trim()}`)
+      .join('\n');
   return `
 struct Epilogue {
   const Arguments& a;
   template <typename V>
   TW_DEVICE ${type} compute(${index} i, V value) const {
-    ${sides.length > 0 ? printCoordinates(axes, 1, index, args) : ''}
-    ${statements.split('\n').join('\n    ')}
-    return convert<${type}>(${results[0]!});
+${lines('    ', coordinates, ...loads.map((l) => l.one), one.statements)}
+    return convert<${type}>(${one.results[0]!});
   }
   template <typename V>
   TW_DEVICE void store(${index} i, V value) const {
@@ -56,10 +80,33 @@ struct Epilogue {
   template <typename V, int W>
   TW_DEVICE void store(${index} i, const Vec<V, W>& values) const {
     Vec<${type}, W> y;
+    if constexpr (${String(sharedWidth(axes, views))} % W == 0) {
+${lines('      ', coordinates, ...loads.map((l) => l.many))}
 #pragma unroll
-    for (int k = 0; k < W; ++k) y.v[k] = compute(i + k, values.v[k]);
+      for (int k = 0; k < W; ++k) {
+${lines('        ', many.statements)}
+        y.v[k] = convert<${type}>(${many.results[0]!});
+      }
+    } else {
+#pragma unroll
+      for (int k = 0; k < W; ++k) y.v[k] = compute(i + k, values.v[k]);
+    }
     store_vec(${pointer} + i, y);
   }
 };
 `;
+}
+
+/** Neighbours in memory that all operands but those that repeat have side by side and aligned: the most, up to 16. */
+function sharedWidth(axes: readonly Axis[], views: readonly MemoryView[]): number {
+  const inner = axes.at(-1)!;
+  const dims = axes.map((axis) => axis.extent);
+  const fits = (width: number): boolean =>
+    provablyDivisible(inner.extent, width) &&
+    views.every((view, k) => {
+      if (inner.strides[k] === 0) return true;
+      const merged = { offset: view.offset, dims, strides: axes.map((axis) => axis.strides[k]!) };
+      return inner.strides[k] === 1 && isAligned(merged, axes.length - 1, width);
+    });
+  return [16, 8, 4, 2].find(fits) ?? 1;
 }
