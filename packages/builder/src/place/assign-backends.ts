@@ -12,9 +12,9 @@ import {
   TensorwrightError,
   topologicalOrder,
   transformGraph,
-  type Value,
 } from '@tensorwright/core';
 import type { Fallback, PassContext } from '../pass.js';
+import { dissolve } from '../passes/group/dissolve.js';
 
 export interface PlacedGraph {
   readonly graph: Graph;
@@ -41,29 +41,12 @@ function dissolveRefusedGroups(graph: Graph, context: PassContext): Graph {
     if (node.op !== 'group' || node.regions[0]!.outputs.length === 0) return undefined;
     if (groupSize(node) < 2) return undefined;
     if (context.backends.some((b) => b.refuses(node) === undefined && b.name !== 'reference')) return undefined;
-    return dissolve(node, context);
+    return dissolve(node, context.builder).outputs;
   });
 }
 
 function groupSize(node: Node): number {
   return topologicalOrder(node.regions[0]!).filter((n) => n.op !== 'input').length;
-}
-
-function dissolve(group: Node, context: PassContext): readonly Value[] {
-  const region = group.regions[0]!;
-  const values = new Map<Value, Value>();
-  region.inputs.forEach((v, i) => values.set(v, group.inputs[i]!));
-  for (const node of topologicalOrder(region)) {
-    if (node.op === 'input') continue;
-    const outputs = context.builder.node(
-      node.op,
-      node.inputs.map((v) => v && values.get(v)!),
-      node.attributes,
-      node.regions,
-    );
-    node.outputs.forEach((v, i) => values.set(v, outputs[i]!));
-  }
-  return region.outputs.map((v) => values.get(v)!);
 }
 
 async function assign(
