@@ -219,7 +219,7 @@ export class TrialProcess {
       } catch (error) {
         // What cannot be sent, the process has not seen.
         end();
-        reject(error);
+        reject(error instanceof Error ? error : new Error(String(error)));
       }
     });
   }
