@@ -1,6 +1,6 @@
 /** Maps before a convolution of single pixels: in its kernel where that can, and the same results everywhere. */
 
-import { type DType } from '@tensorwright/core';
+import { type DType, type Value } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { tensorTiles } from '../src/tactics/contraction/tiles.js';
 import { compare, hasDevice } from './compare.js';
@@ -93,6 +93,23 @@ describe.skipIf(!hasDevice)('maps before a convolution of single pixels', () => 
         return b.op('conv', [b.op('relu', [normal]), smallWeights(b, 'float16', [24, 40, 1, 1])], { group: 1 });
       },
       steps: fused,
+    }));
+
+  it('leaves it to a map where concats share the memory of the image', () =>
+    compare({
+      inputs: [{ dtype: 'float16', dims: [2, 32, 6, 7] }],
+      graph: (b, x) => {
+        const layer = (parts: readonly Value[], channels: number): Value => {
+          const image = b.op('relu', [b.op('concat', [...parts], { axis: 1 })]);
+          return b.op('conv', [image, smallWeights(b, 'float16', [16, channels, 1, 1])], { group: 1 });
+        };
+        const first = b.op('conv', [x, smallWeights(b, 'float16', [16, 32, 1, 1])], { group: 1 });
+        const second = layer([x, first], 48);
+        return layer([x, first, second], 64);
+      },
+      steps: [...fused, 'cuda.map', ...fused, 'cuda.map', ...fused],
+      pick: ({ tactic }) => tactic.startsWith(product),
+      tolerance: 2e-3,
     }));
 
   it('leaves the image to other readers', () =>

@@ -36,7 +36,18 @@ function mapBefore(image: Value, convolution: Node, clustering: Clustering): Cha
   const map = image.node;
   const isMap = map.op === 'group' && map.attributes['kind'] === 'map' && map.outputs.length === 1;
   if (!isMap || onlyUser(image, clustering) !== convolution) return [];
+  if (map.inputs.some((v) => v && mayLieInConcat(v, clustering))) return [];
   return [{ kind: 'contraction', members: [map, convolution] }];
+}
+
+/**
+ * Whether it lies in the memory of a concat, or of a longer one that begins as it does, where all who read it do so
+ * through strides, as maps do and convolutions do not.
+ */
+function mayLieInConcat(v: Value, { users }: Clustering): boolean {
+  const joins = (u: Value | undefined): boolean =>
+    (u && users.get(u))?.some((user) => user.op === 'concat' && user !== v.node) === true;
+  return joins(v) || (v.node.op === 'concat' && v.node.inputs.some(joins));
 }
 
 /** Squeeze and excite: the mean of each channel, and two products of it, the last of which is as wide as the image. */
