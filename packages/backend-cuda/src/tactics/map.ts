@@ -74,6 +74,8 @@ export interface Operand {
   readonly index: number;
   readonly dtype: DType;
   readonly view: MemoryView;
+  /** C++ text of where the elements at hand lie. Default: where the view says. */
+  readonly pointer?: string;
 }
 
 type Body = (args: Arguments, width: number, axes: readonly Axis[]) => string;
@@ -113,7 +115,8 @@ ${body(args, width, axes)}
   });
 }
 
-function printBody(
+/** Loads of a vector of each input, the expressions over them, and stores; operands of `axes`: outputs, then inputs. */
+export function printBody(
   expressions: readonly Scalar[],
   inputs: readonly Operand[],
   outputs: readonly Omit<Operand, 'index'>[],
@@ -123,8 +126,9 @@ function printBody(
 ): string {
   const w = String(width);
   const inner = axes.at(-1)!;
-  const loads = inputs.map(({ index, dtype }, k) => {
-    const pointer = `${args.input(index, cxxType(dtype))} + ${printOffset(axes, outputs.length + k, args)}`;
+  const loads = inputs.map(({ index, dtype, ...operand }, k) => {
+    const pointer =
+      operand.pointer ?? `${args.input(index, cxxType(dtype))} + ${printOffset(axes, outputs.length + k, args)}`;
     return inner.strides[outputs.length + k] === 0
       ? `  const ${cxxType(dtype)} x${String(index)} = *(${pointer});`
       : `  const auto x${String(index)} = load_vec<${w}>(${pointer});`;
@@ -148,7 +152,8 @@ function printBody(
   ].join('\n');
 }
 
-function argsOf(expressions: readonly Scalar[]): number[] {
+/** Operands that expressions read. */
+export function argsOf(expressions: readonly Scalar[]): number[] {
   const found = new Set<number>();
   const seen = new Set<Scalar>();
   const visit = (e: Scalar): void => {

@@ -1,6 +1,7 @@
-/** gather, gatherElements, gatherND: vectors along what lies dense in data and result, found by one index or more. */
+/** gather, gatherElements, gatherND: vectors along what lies dense in data and result, found by one index or more; and maps of them. */
 
 import {
+  anchorArg,
   ceilDivDims,
   type Dim,
   type EmitContext,
@@ -12,9 +13,18 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import { launchStep } from '../../launch/launch-step.js';
-import { elementsOf, mergeAxes, printCoordinates, printOffset, vectorWidth } from '../../print/loop-space.js';
+import {
+  broadcastView,
+  elementsOf,
+  mergeAxes,
+  printCoordinates,
+  printOffset,
+  vectorWidth,
+} from '../../print/loop-space.js';
 import { indexType } from '../../print/views.js';
 import type { Tactic } from '../../tactic.js';
+import { argsOf, printBody } from '../map.js';
+import { dtypeOf } from '../operands.js';
 import { AnchorOperands, elementKernel } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
 
@@ -35,6 +45,7 @@ interface Walk {
 export const gather: Tactic = operatorTactic({
   name: 'gather',
   operators: ['gather', 'gatherElements', 'gatherND'],
+  epilogue: true,
   refuses: (group) => {
     const depth = group.anchor!.op === 'gatherND' ? dimsOf(group, 1).at(-1) : 0;
     return typeof depth === 'number' ? undefined : 'the length of index tuples is not known at build time';
@@ -89,18 +100,34 @@ function emitGather(group: GroupView, context: EmitContext): Promise<EmittedStep
   const operands = new AnchorOperands(group, context, args);
   const [x, indices, y] = [operands.input(0), operands.input(1), operands.output()];
   const walk = walkOf(group, x.view, indices.view, y.view.dims);
-  const views = [y.view, walk.data, walk.indices];
+  const expressions = group.expressions();
+  const picks = anchorArg(group);
+  const others = argsOf(expressions)
+    .filter((arg) => arg !== picks)
+    .map((arg) => ({
+      index: arg,
+      dtype: dtypeOf(group.node.inputs[arg])!,
+      view: broadcastView(context.view(arg)!, y.view.dims),
+    }));
+  const inputs = [{ index: picks, dtype: x.dtype, view: walk.data, pointer: 'from' }, ...others];
+  const views = [y.view, ...inputs.map((o) => o.view), walk.indices];
   const axes = mergeAxes(views, 'rows');
   const inner = axes.at(-1)!;
   // Whole vectors move where neighbours in the result are neighbours in data, at places that are aligned.
-  const along = inner.strides[1] === 1 && inner.strides[2] === 0;
-  let width = along ? vectorWidth(axes, views, [y.dtype, x.dtype, x.dtype]) : 1;
+  const last = views.length - 1;
+  const along = inner.strides[1] === 1 && inner.strides[last] === 0;
+  let width = along ? vectorWidth(axes, views, [y.dtype, ...inputs.map((o) => o.dtype), x.dtype]) : 1;
   while (!walk.picks.every((p) => provablyDivisible(p.stride, width))) width /= 2;
   const number = indexType(x.view, ...views);
   const picked = walk.picks.map(({ offset, stride, extent }) => {
-    const at = `${indices.pointer}[${printOffset(axes, 2, args)}${offset === 0 ? '' : ` + ${args.dim(offset)}`}]`;
+    const at = `${indices.pointer}[${printOffset(axes, last, args)}${offset === 0 ? '' : ` + ${args.dim(offset)}`}]`;
     return ` + ${number}(pick_index(${at}, ${args.dim(extent)})) * ${args.dim(stride)}`;
   });
+  // Alone, elements move as they are, whatever their bits say.
+  const alone = expressions.every((e) => e.op === 'arg' && e.index === picks);
+  const body = alone
+    ? `  store_vec(${y.pointer} + ${printOffset(axes, 0, args)}, load_vec<${String(width)}>(from));`
+    : printBody(expressions, inputs, [y], args, width, axes);
   const kernel = elementKernel(
     {
       name: 'gather',
@@ -109,7 +136,7 @@ function emitGather(group: GroupView, context: EmitContext): Promise<EmittedStep
       body: `
   ${printCoordinates(axes, width, number, args)}
   const auto* from = ${x.pointer} + ${printOffset(axes, 1, args)}${picked.join('')};
-  store_vec(${y.pointer} + ${printOffset(axes, 0, args)}, load_vec<${String(width)}>(from));`,
+${body}`,
     },
     args,
   );

@@ -10,10 +10,12 @@ import {
   type GroupView,
   type Layout,
   symbolDim,
+  type TensorType,
   type Value,
 } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../../tactic.js';
-import { bytesOf, memoryMicroseconds, refuseOperands } from '../operands.js';
+import { refuseScalars } from '../../print/scalars.js';
+import { bytesOf, memoryMicroseconds, refuseOperands, sameExtents } from '../operands.js';
 
 export interface OperatorTactic {
   readonly name: string;
@@ -26,6 +28,8 @@ export interface OperatorTactic {
   readonly dense?: boolean;
   /** Whether the first output may be a slot of a larger tensor. Default: yes. */
   readonly stridedOutput?: boolean;
+  /** Whether it computes maps of its result as well. Default: no. */
+  readonly epilogue?: boolean;
   /** Whether its launches count what comes out where values decide that. Default: no. */
   readonly counts?: boolean;
   /** Microseconds. Default: the time to move the operands. */
@@ -40,7 +44,8 @@ export function operatorTactic(o: OperatorTactic): Tactic {
       const op = group.anchor?.op;
       if (op === undefined || !o.operators.includes(op)) return `no ${o.name}`;
       const late = o.counts === true ? undefined : refuseLateSizes(group);
-      return onlyItself(group) ?? refuseOperands(group) ?? late ?? o.refuses?.(group);
+      const alone = o.epilogue === true ? refuseEpilogue(group) : onlyItself(group);
+      return alone ?? refuseOperands(group) ?? late ?? o.refuses?.(group);
     },
     candidates(group: GroupView): readonly CandidateOutline[] {
       return (o.layouts?.(group) ?? ['rows']).map((layout) => ({
@@ -61,6 +66,15 @@ export function onlyItself(group: GroupView): string | undefined {
     (group.anchorInputs.every((i) => i !== -1) &&
       group.expressions().every((e, i) => e.op === 'arg' && e.index === group.node.inputs.length + i));
   return plain ? undefined : 'only the operator itself';
+}
+
+/** Why a kernel that computes maps of its result does not take these; undefined where it does, or where there are none. */
+function refuseEpilogue(group: GroupView): string | undefined {
+  if (onlyItself(group) === undefined) return undefined;
+  if (group.anchorInputs.includes(-1)) return 'only what follows the operator is computed';
+  const [anchor, ...others] = [...group.anchor!.outputs, ...group.outputs].map((v) => (v.type as TensorType).dims!);
+  if (others.length !== 1 || !sameExtents(anchor!, others[0]!)) return 'one result of the same extents';
+  return refuseScalars(group.expressions());
 }
 
 /** Launches and buffers are sized before anything runs, so sizes must not come out of the kernel. */

@@ -1,7 +1,7 @@
 /** Groups that may run as one step: proposals for the choice by time. Whether a backend can is the backend's to say. */
 
 import { type Node, provablyEqual, type Value, viewGroup } from '@tensorwright/core';
-import { dimsOf } from '../rules.js';
+import { dimsOf, sameDims } from '../rules.js';
 import type { Clustering } from './cluster.js';
 
 export interface Chain {
@@ -100,6 +100,17 @@ function imageOf(node: Node): Value | undefined {
   return anchor?.op === 'conv' && input !== undefined && input >= 0 ? node.inputs[input] : undefined;
 }
 
+/** Maps of what is picked: embeddings and what is added to them, windows put together again and their residual. */
+function picked(clustering: Clustering): Chain[] {
+  return clustering.order.flatMap((node) => {
+    const user = node.op === 'gather' ? onlyUser(node.outputs[0]!, clustering) : undefined;
+    const isMap = user?.op === 'group' && user.attributes['kind'] === 'map' && user.outputs.length === 1;
+    return isMap && sameDims(dimsOf(node.outputs[0]), dimsOf(user.outputs[0]))
+      ? [{ kind: 'gather', members: [node, user] }]
+      : [];
+  });
+}
+
 /** The one node that reads a value, where it is no output of the graph. */
 function onlyUser(v: Value, { users, outputs }: Clustering): Node | undefined {
   const found = users.get(v) ?? [];
@@ -112,4 +123,5 @@ export const chainPatterns: readonly ((clustering: Clustering) => readonly Chain
   excitations,
   pooledExcitations,
   normalizedProducts,
+  picked,
 ];

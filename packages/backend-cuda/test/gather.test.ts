@@ -1,0 +1,74 @@
+/** Maps of what is picked, in the kernel that picks it. */
+
+import { type GraphBuilder, Tensor, type Value } from '@tensorwright/core';
+import { describe, it } from 'vitest';
+import { compare, hasDevice, type Input } from './compare.js';
+
+const indices = (b: GraphBuilder, values: readonly number[], dims: readonly number[]): Value =>
+  b.constant(new Tensor('int32', values, dims));
+const steps = ['cuda.gather'];
+const row: Input = { dtype: 'float16', dims: [2, 9, 24] };
+
+describe.skipIf(!hasDevice)('maps of what is picked', () => {
+  it.each([
+    ['vectors', 24],
+    ['odd rows', 13],
+    ['short rows', 2],
+  ])('adds a residual: %s', (_, width) =>
+    compare({
+      inputs: [
+        { dtype: 'float16', dims: [2, 9, width] },
+        { dtype: 'float16', dims: [2, 2, 3, width] },
+      ],
+      graph: (b, x, y) =>
+        b.op('relu', [b.op('add', [y, b.op('gather', [x, indices(b, [8, 0, -1, 3, 3, 1], [2, 3])], { axis: 1 })])]),
+      steps,
+    }),
+  );
+
+  it('reads operands that repeat, and casts', () =>
+    compare({
+      inputs: [row, { dtype: 'float16', dims: [24] }, { dtype: 'float16', dims: [4, 1] }],
+      graph: (b, x, scale, shift) => {
+        const rows = b.op('gather', [x, indices(b, [2, 7, 0, 5], [4])], { axis: 1 });
+        return b.op('cast', [b.op('add', [b.op('mul', [rows, scale]), shift])], { to: 'float32' });
+      },
+      // The reference rounds in between.
+      tolerance: 1e-3,
+      steps,
+    }));
+
+  it('reads an operand that lies otherwise', () =>
+    compare({
+      inputs: [row, { dtype: 'float16', dims: [2, 24, 4] }],
+      graph: (b, x, y) => {
+        const rows = b.op('gather', [x, indices(b, [2, 7, 0, 5], [4])], { axis: 1 });
+        return b.op('sub', [rows, b.op('transpose', [y], { perm: [0, 2, 1] })]);
+      },
+      steps,
+    }));
+
+  it('along the last axis', () =>
+    compare({
+      inputs: [row, { dtype: 'float16', dims: [2, 9, 5] }],
+      graph: (b, x, y) => b.op('mul', [y, b.op('gather', [x, indices(b, [23, 0, 4, 4, -2], [5])], { axis: 2 })]),
+      steps,
+    }));
+
+  it('leaves what others read as well', () =>
+    compare({
+      inputs: [row, { dtype: 'float16', dims: [2, 2, 24] }],
+      graph: (b, x, y) => {
+        const rows = b.op('gather', [x, indices(b, [2, 7], [2])], { axis: 1 });
+        return [rows, b.op('add', [rows, y])];
+      },
+      steps: ['cuda.gather', 'cuda.map'],
+    }));
+
+  it('leaves what the map repeats', () =>
+    compare({
+      inputs: [row, { dtype: 'float16', dims: [3, 2, 2, 24] }],
+      graph: (b, x, y) => b.op('add', [b.op('gather', [x, indices(b, [2, 7], [2])], { axis: 1 }), y]),
+      steps: ['cuda.gather', 'cuda.map'],
+    }));
+});
