@@ -1,9 +1,10 @@
-/** A candidate in a program of its own, on inputs that lie as it wants them: what is timed and checked. */
+/** Candidates in a program of their own, on inputs that lie as they want them: what is timed and checked. */
 
-import type { Backend, Candidate, Layout, Measurable, Node, Value } from '@tensorwright/core';
+import type { Backend, Candidate, Graph, Layout, Measurable, Value } from '@tensorwright/core';
 import type { PassContext } from '../pass.js';
 import { lowerProgram } from '../plan/lower.js';
 import { WeightSection } from '../plan/weights.js';
+import type { Assignments } from './assignment.js';
 import type { StandAlone } from './problem.js';
 
 /** @throws what its tactic says when it cannot run this problem after all */
@@ -13,36 +14,42 @@ export async function candidateAlone(
   candidate: Candidate,
   context: PassContext,
 ): Promise<Measurable> {
+  return graphAlone(alone.graph, new Map([[alone.node, { backend, candidate }]]), context);
+}
+
+/**
+ * @param assignments of all nodes of the graph to one backend; they may name others, too
+ * @throws what a tactic says when it cannot run its node after all
+ */
+export async function graphAlone(graph: Graph, assignments: Assignments, context: PassContext): Promise<Measurable> {
   const weights = new WeightSection();
-  const { program } = await lowerProgram(
-    { inputs: alone.graph.inputs, outputs: alone.graph.outputs },
-    {
-      copyBackend: 'cpu',
-      ...(backend.memory && { deviceBackend: backend, inputMemory: backend.memory }),
-      assignments: new Map([[alone.node, { backend, candidate }]]),
-      weights,
-      provenance: context.builder.provenance,
-      inputNames: new Map(),
-      inputLayouts: wantedLayouts(alone.node, candidate),
-      keepOutputs: true,
-      breathe: () => context.breathe(),
-    },
-  );
-  const inputDims = alone.graph.inputs.map((v) => (v.type.kind === 'tensor' ? (v.type.dims as number[]) : []));
+  const device = [...assignments.values()].find(({ backend }) => backend.memory)?.backend;
+  const { program } = await lowerProgram(graph, {
+    copyBackend: 'cpu',
+    ...(device?.memory && { deviceBackend: device, inputMemory: device.memory }),
+    assignments,
+    weights,
+    provenance: context.builder.provenance,
+    inputNames: new Map(),
+    inputLayouts: wantedLayouts(assignments),
+    keepOutputs: true,
+    breathe: () => context.breathe(),
+  });
+  const inputDims = graph.inputs.map((v) => (v.type.kind === 'tensor' ? (v.type.dims as number[]) : []));
   return { program, weights: collect(weights), inputDims };
 }
 
-function wantedLayouts(node: Node, candidate: Candidate): ReadonlyMap<Value, Layout> {
+function wantedLayouts(assignments: Assignments): ReadonlyMap<Value, Layout> {
   const layouts = new Map<Value, Layout>();
-  node.inputs.forEach((v, i) => {
-    const access = candidate.inputs[i];
-    if (
-      v &&
-      (access === 'channelsLast' || (access === 'strided' && candidate.outputs[0] === 'channelsLast' && rankOf(v) >= 3))
-    )
-      layouts.set(v, 'channelsLast');
-  });
+  for (const [node, { candidate }] of assignments)
+    node.inputs.forEach((v, i) => {
+      if (v && wantsChannelsLast(v, candidate.inputs[i], candidate)) layouts.set(v, 'channelsLast');
+    });
   return layouts;
+}
+
+function wantsChannelsLast(v: Value, access: Candidate['inputs'][number] | undefined, { outputs }: Candidate): boolean {
+  return access === 'channelsLast' || (access === 'strided' && outputs[0] === 'channelsLast' && rankOf(v) >= 3);
 }
 
 function rankOf(v: Value): number {
