@@ -4,7 +4,7 @@ import { cudaBackend } from '@tensorwright/backend-cuda';
 import { Builder, type BuildOptions } from '@tensorwright/builder';
 import { NetworkDefinition, type NetworkTensor, type PlanProgram, Tensor } from '@tensorwright/core';
 import { definePlugin, field, pluginBackend, PluginRegistry } from '@tensorwright/plugins';
-import { Runtime } from '@tensorwright/runtime';
+import { DeviceBuffer, Runtime } from '@tensorwright/runtime';
 import { describe, expect, it } from 'vitest';
 
 const rows = 4;
@@ -165,6 +165,36 @@ describe.skipIf(cudaBackend.device() === undefined)('an output that shares the m
     expect(found.copies).toBe(copies);
     for (const step of found.program.steps.filter((s) => s.layer.tactic.includes('WriteRow')))
       expect(step.inputs.some((i) => i?.value === step.outputs[0]!.value)).toBe(true);
+  });
+
+  it('and leaves buffers of the device as they are, unless they are the output too', async () => {
+    const n = new NetworkDefinition();
+    const past = n.addInput('past', 'float32', [rows, columns]);
+    const { present } = writeRow.addTo(n, { past, row: n.addInput('row', 'float32', [columns]) }, { at: 1 });
+    n.markOutput(present, 'present');
+    const plan = await new Builder().build(n.toNetwork(), { backends: ['cuda', 'cpu'] });
+    await using engine = await Runtime.load(await plan.toBytes());
+    await using context = engine.createContext();
+    const tensor = new Tensor('float32', cache.slice(), [rows, columns]);
+    using given = await DeviceBuffer.from(tensor);
+    using taken = DeviceBuffer.allocate('float32', [rows, columns]);
+    const numbers = async (buffer: DeviceBuffer): Promise<number[]> => [
+      ...((await buffer.read()).data as Float32Array),
+    ];
+    // Buffers that come again take the places of the plan's own memory.
+    for (let run = 0; run < 4; run++) {
+      const values = row.map((v) => v - run);
+      const inputs = { past: given, row: new Tensor('float32', values, [columns]) };
+      await context.run<DeviceBuffer | Tensor>(inputs, { outputs: { present: taken } });
+      expect(await numbers(taken)).toEqual(withRow(cache, 1, values));
+      expect(await numbers(given)).toEqual([...cache]);
+    }
+    for (let run = 0; run < 4; run++) {
+      const values = row.map((v) => v - run);
+      const inputs = { past: given, row: new Tensor('float32', values, [columns]) };
+      await context.run<DeviceBuffer | Tensor>(inputs, { outputs: { present: given } });
+      expect(await numbers(given)).toEqual(withRow(cache, 1, values));
+    }
   });
 
   it('in bodies too', async () => {
