@@ -67,22 +67,25 @@ export interface RankedTile extends DeformTile {
   readonly estimate: number;
 }
 
+/** Each shape with the number of splits that suits it best. */
 export function deformTiles(problem: DeformProblem): readonly RankedTile[] {
   const machine = machineOf();
   const steps = problem.geometry.kernel.reduce((a, b) => a * b, 1) * problem.chunks[0]!.length;
   return (isHalf(problem) ? tensorShapes : simtShapes)
-    .flatMap(([rows, columns, down, across]) =>
-      splitCounts.map((splits): DeformTile => ({ rows, columns, down, across, splits })),
-    )
-    .filter((t) => t.splits === 1 || steps >= 4 * t.splits)
+    .flatMap(([rows, columns, down, across]) => {
+      const tiles = splitCounts
+        .filter((splits) => splits === 1 || steps >= 4 * splits)
+        .map((splits): DeformTile => ({ rows, columns, down, across, splits }))
+        .map((t) => ({ ...t, estimate: estimate(problem, t, steps, machine) }));
+      return tiles.sort((a, b) => a.estimate - b.estimate).slice(0, 1);
+    })
     .filter((t) => tileBytes(problem, t) <= Math.min(machine.sharedBytes - 1024, 99 * 1024))
-    .map((t) => ({ ...t, estimate: estimate(problem, t, steps, machine) }))
     .sort((a, b) => a.estimate - b.estimate)
     .slice(0, mostCandidates);
 }
 
 /** Multiply-adds of a multiprocessor in a cycle, and cycles to sample 16 bytes of the left operand. */
-const tensorRate = 640;
+const tensorRate = 1100;
 const simtRate = 90;
 const sampleCycles = 1.6;
 const stepLatency = 500;
