@@ -1,7 +1,7 @@
 /** Operators whose values decide how much comes out: counted on the device, sized by the host, written on the device. */
 
 import type { DType } from '@tensorwright/core';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { compare, hasDevice } from './compare.js';
 
 /** Every so many is not 0. */
@@ -73,6 +73,32 @@ describe.skipIf(!hasDevice)('compress', () => {
       graph: (b, x, c) => b.op('compress', [x, c], { axis }),
     }),
   );
+});
+
+describe.skipIf(!hasDevice)('what values cannot be', () => {
+  it.each([
+    [5, 'a short row'],
+    [9000, 'a long row'],
+  ])('a condition that goes on behind the axis: %i', (length) =>
+    expect(
+      compare({
+        inputs: [
+          { dtype: 'float32', dims: [4] },
+          { dtype: 'bool', dims: [length], fill: (i) => Number(i === length - 1) },
+        ],
+        graph: (b, x, c) => b.op('compress', [x, c], { axis: 0 }),
+        unchecked: true,
+      }),
+    ).rejects.toThrow('do not fit each other'),
+  );
+  it('a shape of another size', () =>
+    expect(
+      compare({
+        inputs: [iota([2, 3]), vector(4, 2)],
+        graph: (b, x, t) => b.op('reshapeDynamic', [x, t]),
+        unchecked: true,
+      }),
+    ).rejects.toThrow('do not fit each other'));
 });
 
 describe.skipIf(!hasDevice)('shapes that are values', () => {

@@ -31,12 +31,14 @@ export interface PickedPositions {
 /**
  * @param positions how many there are
  * @param pick C++ of a bool, given the position `i`
+ * @param limit a position from here on that is picked fails the run. Default: none does
  */
 export function pickPositions(
   group: GroupView,
   context: EmitContext,
   positions: Dim,
   pick: (operands: AnchorOperands, number: IndexType, args: Arguments) => string,
+  limit?: Dim,
 ): PickedPositions {
   const args = new Arguments();
   const number = dimBounds(positions).max < 2 ** 31 - tile ? 'i32' : 'i64';
@@ -47,15 +49,17 @@ export function pickPositions(
   const text = `const auto pick = [&](${number} i) -> bool {\n${pick(new AnchorOperands(group, context, args), number, args)}\n  };`;
   const [to, total, n] = [args.scratch(list, number), args.scratch(extents, 'i64'), args.dim(positions)];
   const shared = { uses: ['select'], arguments: args };
+  const [checked, report] = limit === undefined ? ['', ''] : checkedBy(limit, number, total, args);
+  const listed = limit === undefined ? 'pick' : 'checked';
   if (dimBounds(positions).max <= shortest) {
     const count = {
       ...shared,
       text: kernel(
         'list_all',
         oneBlock,
-        `${text}
-  const ${number} picked = list_picked<${String(oneBlock)}, ${number}>(0, ${n}, 0, ${to}, pick);
-  if (threadIdx.x == 0) *${total} = picked;`,
+        `${text}${checked}
+  const ${number} picked = list_picked<${String(oneBlock)}, ${number}>(0, ${n}, 0, ${to}, ${listed});
+  if (threadIdx.x == 0) *${total} = picked;${report}`,
       ),
       launches: [{ function: 'list_all', grid: [1, 1, 1], block: [oneBlock, 1, 1] }] as const,
       writes: [list, extents],
@@ -82,9 +86,9 @@ export function pickPositions(
       kernel(
         'list',
         threads,
-        `${text}
+        `${text}${checked}
   const ${number} begin = ${number}(blockIdx.x) * ${String(tile)};
-  list_picked<${String(threads)}, ${number}>(begin, min(begin + ${String(tile)}, ${number}(${n})), ${sums}[blockIdx.x], ${to}, pick);`,
+  list_picked<${String(threads)}, ${number}>(begin, min(begin + ${String(tile)}, ${number}(${n})), ${sums}[blockIdx.x], ${to}, ${listed});${report}`,
       ),
     ].join('\n'),
     launches: [
@@ -105,4 +109,20 @@ extern "C" __global__ void __launch_bounds__(${String(block)}) ${name}(const __g
   ${body}
 }
 `;
+}
+
+/** C++ of a predicate `checked` that remembers what lies outside, and of the statement that tells. */
+function checkedBy(limit: Dim, number: IndexType, total: string, args: Arguments): [string, string] {
+  return [
+    `
+  bool outside = false;
+  const auto checked = [&](${number} i) -> bool {
+    const bool picked = pick(i);
+    outside = outside || (picked && i >= ${args.dim(limit)});
+    return picked;
+  };`,
+    `
+  __syncthreads();
+  if (outside) *${total} = -1;`,
+  ];
 }

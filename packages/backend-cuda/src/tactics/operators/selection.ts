@@ -60,19 +60,19 @@ export const compress: Tactic = operatorTactic({
     const flat = group.anchor!.attributes['axis'] === undefined;
     const rank = x.dims.length;
     const axis = flat ? 0 : ((group.anchor!.attributes['axis'] as number) + rank) % rank;
-    // What the condition does not reach is left out; an index beyond the axis is read as its last, since kernels cannot fail.
+    // What the condition does not reach is left out.
     const picked = pickPositions(
       group,
       context,
       condition.dims[0]!,
       (c) => `    return bool(${c.input(1).at(['i'])});`,
+      flat ? productOf(x.dims) : x.dims[axis]!,
     );
     const args = new Arguments();
     const own = new AnchorOperands(group, context, args);
     const [from, y] = [own.input(0), own.output()];
     const number = indexType(x, y.view);
-    const last = args.dim(flat ? productOf(x.dims) : x.dims[axis]!);
-    const at = `min(${number}(${args.scratch(picked.list, picked.number)}[${flat ? 'i' : `c${String(axis)}`}]), ${number}(${last}) - 1)`;
+    const at = `${number}(${args.scratch(picked.list, picked.number)}[${flat ? 'i' : `c${String(axis)}`}])`;
     const place = flat
       ? `  const ${number} at = ${at};\n${coordinates(x.dims, 'rows', number, args, { linear: 'at', letter: 'x' })}`
       : `${coordinates(y.view.dims, 'rows', number, args)}\n  const ${number} at = ${at};`;
