@@ -36,6 +36,7 @@ Napi::Value allocate(const Napi::CallbackInfo& info) {
   memory->block = DeviceBlock(memory->device);
   memory->bytes = static_cast<size_t>(bytes.integer());
   memory->block.reserve(std::max<size_t>(memory->bytes, 1));
+  memory->copies = std::make_shared<JobQueue>();
   return make_handle(info.Env(), std::move(memory));
 }
 
@@ -52,10 +53,10 @@ Napi::Value memory_state(const Napi::CallbackInfo& info) {
 
 template <bool Up>
 Napi::Value copy(const Napi::CallbackInfo& info) {
-  auto job = std::make_unique<CopyJob>(handle<DeviceMemory>(info[0]),
-                                       bytes_of({info[1], "data", Code::kInvalidArgument}), Up);
+  const auto memory = handle<DeviceMemory>(info[0]);
+  auto job = std::make_unique<CopyJob>(memory, bytes_of({info[1], "data", Code::kInvalidArgument}), Up);
   job->pin(info[1].As<Napi::Object>());
-  return Environment::of(info.Env()).submit(std::move(job));
+  return Environment::of(info.Env()).submit(std::move(job), memory->copies.get());
 }
 
 }  // namespace

@@ -126,7 +126,7 @@ Napi::Value run_sync(const Napi::CallbackInfo& info) {
 Napi::Value begin(const Napi::CallbackInfo& info) {
   const auto context = idle_context(info[0]);
   auto inputs = read_tensors(argument(info, 1, "inputs"));
-  context->begin(std::move(inputs.tensors), std::move(inputs.copies));
+  context->begin(std::move(inputs.tensors), std::move(inputs.copies), std::move(inputs.memories));
   return inputs.data;
 }
 

@@ -88,13 +88,16 @@ void prepare(const Program& program, std::span<const Tensor> inputs, std::span<O
 }  // namespace
 
 struct Context::Session {
-  Session(const Program& program, std::vector<Tensor> in, std::vector<Block> blocks, std::shared_ptr<SpareBlocks> spare)
+  Session(const Program& program, std::vector<Tensor> in, std::vector<Block> blocks,
+          std::vector<std::shared_ptr<DeviceMemory>> kept, std::shared_ptr<SpareBlocks> spare)
       : inputs(std::move(in)),
         owned(std::move(blocks)),
+        memories(std::move(kept)),
         outputs(program.outputs().size()),
         sink(program, outputs, std::move(spare)) {}
   std::vector<Tensor> inputs;
   std::vector<Block> owned;
+  std::vector<std::shared_ptr<DeviceMemory>> memories;
   std::vector<OutputSlot> outputs;
   SlotSink sink;
 };
@@ -123,9 +126,11 @@ bool Context::leaves_core() const {
   return default_threads() > (one ? 1 : pool_->threads());
 }
 
-void Context::begin(std::vector<Tensor> inputs, std::vector<Block> owned) {
+void Context::begin(std::vector<Tensor> inputs, std::vector<Block> owned,
+                    std::vector<std::shared_ptr<DeviceMemory>> memories) {
   if (session_) throw Error(Code::kInvalidArgument, "the context is already between begin() and finish()");
-  session_.reset(new Session(*program_, std::move(inputs), std::move(owned), spare_));
+  for (const auto& memory : memories) check_device(*program_, *memory);
+  session_.reset(new Session(*program_, std::move(inputs), std::move(owned), std::move(memories), spare_));
   prepare(*program_, session_->inputs, session_->outputs);
   try {
     frame_.start(session_->inputs, {}, session_->sink);
@@ -167,6 +172,7 @@ ProgramOperand Context::operand(const OperandDescription& d) const {
   o.value = index(d.value, program_->values().size(), "value");
   const ProgramValue& v = program_->values()[static_cast<size_t>(o.value)];
   if (!v.tensor) throw Error(Code::kInvalidArgument, v.name + " is not a tensor the native executor holds");
+  if (v.on_device) throw Error(Code::kInvalidArgument, v.name + " lies on a device");
   if (d.offset) o.offset = index(*d.offset, program_->expressions().size(), "expression");
   o.dims = list(d.dims);
   o.strides = list(d.strides);
@@ -181,11 +187,15 @@ ProgramOperand Context::operand(const OperandDescription& d) const {
 
 Tensor Context::view(const OperandDescription& d) {
   session();
-  return frame_.view(operand(d));
+  const Tensor tensor = frame_.view(operand(d));
+  // Of an input that the caller has on a device.
+  if (tensor.on_device) throw Error(Code::kInvalidArgument, "value " + std::to_string(d.value) + " lies on a device");
+  return tensor;
 }
 
 void Context::write(const OperandDescription& d, const Tensor& tensor) {
   session();
+  if (tensor.on_device) throw Error(Code::kInvalidArgument, "a device buffer cannot be written into a value");
   frame_.write(operand(d), tensor);
 }
 

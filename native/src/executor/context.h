@@ -39,9 +39,10 @@ class Context {
            int64_t max_iterations);
 
   // The same in pieces, with steps of other backends between them. Between begin() and finish() no run() is allowed.
-  // The inputs' memory is the caller's, or in `owned`.
-  void begin(std::vector<Tensor> inputs, std::vector<Block> owned);
+  // The inputs' memory is the caller's, or in `owned` and `memories`, which are kept until the end.
+  void begin(std::vector<Tensor> inputs, std::vector<Block> owned, std::vector<std::shared_ptr<DeviceMemory>> memories);
   void run_segment(size_t segment, const std::atomic<bool>& cancelled, int64_t max_iterations);
+  // Both of the host's memory alone, and for memory of the host: else kInvalidArgument.
   Tensor view(const OperandDescription& operand);
   void write(const OperandDescription& operand, const Tensor& tensor);
   std::vector<OutputSlot> finish();

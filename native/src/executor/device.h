@@ -9,6 +9,7 @@
 namespace tw {
 
 class Device;
+class JobQueue;
 
 // A piece of the device's memory that grows; contents are lost when it does.
 class DeviceBlock {
@@ -90,6 +91,7 @@ struct DeviceMemory {
   std::shared_ptr<Device> device;
   DeviceBlock block;
   size_t bytes = 0;
+  std::shared_ptr<JobQueue> copies;  // to and from the host, in the order they were asked for
 };
 
 inline bool DeviceBlock::reserve(size_t bytes) {

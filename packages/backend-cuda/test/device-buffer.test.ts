@@ -4,6 +4,7 @@ import { Builder } from '@tensorwright/builder';
 import { NetworkDefinition, Tensor } from '@tensorwright/core';
 import { DeviceBuffer, type Engine, Runtime } from '@tensorwright/runtime';
 import { describe, expect, it } from 'vitest';
+import { loadNative } from '@tensorwright/native';
 import { hasDevice } from './compare.js';
 
 async function doubler(backends: readonly string[]): Promise<Engine> {
@@ -44,5 +45,44 @@ describe.skipIf(!hasDevice)('device buffers', () => {
     await expect(narrow.write(new Tensor('float32', new Float32Array(3), [3]))).rejects.toMatchObject({
       code: 'ERR_SHAPE_MISMATCH',
     });
+  });
+
+  it('keep what was written last, in the order of the calls, awaited or not', async () => {
+    const elements = 1 << 20;
+    using memory = loadNative().cuda.allocate(4 * elements);
+    // The first takes longest to copy from, the last to start.
+    const before = new Float32Array(elements);
+    const writes = [1, 2, 3, 4].map((v) => memory.write(new Float32Array(elements).fill(v)));
+    const read = memory.read(before);
+    const after = new Float32Array(elements);
+    const rest = [memory.write(new Float32Array(elements).fill(5)), memory.read(after)];
+    await Promise.all([...writes, read, ...rest]);
+    expect(before.every((v) => v === 4)).toBe(true);
+    expect(after.every((v) => v === 5)).toBe(true);
+  });
+
+  it('copy from and to memory that is resized in the meantime', async () => {
+    const bytes = 1 << 20;
+    using memory = loadNative().cuda.allocate(bytes);
+    const resizable = (): { buffer: { resize(bytes: number): void }; view: Uint8Array } => {
+      const Buffer = ArrayBuffer as unknown as new (bytes: number, options: object) => ArrayBuffer;
+      const buffer = new Buffer(bytes, { maxByteLength: bytes });
+      return { buffer: buffer as unknown as { resize(bytes: number): void }, view: new Uint8Array(buffer) };
+    };
+    const from = resizable();
+    from.view.fill(7);
+    const write = memory.write(from.view);
+    from.buffer.resize(0);
+    await write;
+    const kept = resizable();
+    await memory.read(kept.view);
+    expect(kept.view.every((v) => v === 7)).toBe(true);
+    const shrunk = resizable();
+    const read = memory.read(shrunk.view);
+    shrunk.buffer.resize(16);
+    await expect(read).rejects.toMatchObject({ code: 'ERR_SHAPE_MISMATCH' });
+    const shared = new Uint8Array(new SharedArrayBuffer(bytes));
+    await memory.read(shared);
+    expect(shared.every((v) => v === 7)).toBe(true);
   });
 });
