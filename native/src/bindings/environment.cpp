@@ -46,7 +46,7 @@ Napi::Promise Environment::submit(std::unique_ptr<Job> owned, JobQueue* queue) {
   const Napi::Promise promise = job->deferred_->Promise();
   // Whether the job still exists when its turn comes: not once the environment has closed.
   const auto begun = std::make_shared<bool>(false);
-  const auto work = [shared = shared_, job, begun] {
+  const auto work = [shared = shared_, job, begun](const std::exception_ptr& refused) {
     {
       std::lock_guard lock(shared->mutex);
       if (shared->closed) return;
@@ -54,6 +54,7 @@ Napi::Promise Environment::submit(std::unique_ptr<Job> owned, JobQueue* queue) {
       *begun = true;
     }
     try {
+      if (refused) std::rethrow_exception(refused);
       if (job->cancelled->load()) throw Error(Code::kAborted, "the run was cancelled");
       job->execute();
     } catch (...) {
@@ -82,8 +83,8 @@ Napi::Promise Environment::submit(std::unique_ptr<Job> owned, JobQueue* queue) {
     if (queue) {
       queue->post(work, settled);
     } else {
-      run_detached([work, settled] {
-        work();
+      run_detached([work, settled](const std::exception_ptr& refused) {
+        work(refused);
         settled();
       });
     }

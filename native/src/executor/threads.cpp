@@ -28,7 +28,8 @@ class JobThreads {
         try {
           std::thread([this] { work(); }).detach();
           ++threads_;
-        } catch (const std::system_error&) {
+        } catch (...) {
+          // Those that are there take it when they can.
           if (threads_ == 0) {
             jobs_.pop_back();
             throw Error(Code::kOutOfMemory, "cannot start a thread");
@@ -107,7 +108,7 @@ std::shared_ptr<ThreadPool> shared_pool(int threads) {
   return pool;
 }
 
-void JobQueue::post(std::function<void()> job, std::function<void()> settled) {
+void JobQueue::post(QueuedJob job, std::function<void()> settled) {
   {
     std::lock_guard lock(mutex_);
     jobs_.emplace_back(std::move(job), std::move(settled));
@@ -115,22 +116,20 @@ void JobQueue::post(std::function<void()> job, std::function<void()> settled) {
   }
   // Without the lock, which the thread that takes over needs at once.
   try {
-    JobThreads::instance().post([self = shared_from_this()] { self->work(); });
+    JobThreads::instance().post([self = shared_from_this()] { self->work(nullptr); });
   } catch (...) {
-    std::lock_guard lock(mutex_);
-    active_ = false;
-    jobs_.clear();
-    throw;
+    // Others may have posted in the meantime, and wait for an answer.
+    work(std::current_exception());
   }
 }
 
-void JobQueue::work() {
+void JobQueue::work(const std::exception_ptr& refused) {
   for (bool more = true; more;) {
     std::unique_lock lock(mutex_);
     auto [job, settled] = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    job();
+    job(refused);
     job = nullptr;
     lock.lock();
     more = !jobs_.empty();
@@ -153,6 +152,13 @@ bool JobQueue::busy() const {
   return active_;
 }
 
-void run_detached(std::function<void()> job) { JobThreads::instance().post(std::move(job)); }
+void run_detached(QueuedJob job) {
+  const auto shared = std::make_shared<QueuedJob>(std::move(job));
+  try {
+    JobThreads::instance().post([shared] { (*shared)(nullptr); });
+  } catch (...) {
+    (*shared)(std::current_exception());
+  }
+}
 
 }  // namespace tw
