@@ -8,7 +8,10 @@ import { registerStockPlugins } from '@tensorwright/plugins/stock';
 import { Runtime } from '@tensorwright/runtime';
 import { describe, expect, it } from 'vitest';
 import type { PluginCase } from '../src/plugins/case.js';
+import { disentangledAttentionCase } from '../src/plugins/cases/disentangled-attention.js';
 import { efficientNmsCase } from '../src/plugins/cases/efficient-nms.js';
+import { multiscaleDeformableAttentionCase } from '../src/plugins/cases/multiscale-deformable-attention.js';
+import { pillarScatterCase } from '../src/plugins/cases/pillar-scatter.js';
 import { cropAndResizeCase, roiAlignCase } from '../src/plugins/cases/regions.js';
 import { topkLastDimCase } from '../src/plugins/cases/topk-last-dim.js';
 import { rounded } from '../src/plugins/network.js';
@@ -56,6 +59,9 @@ async function errorsOf(subject: PluginCase, name: string): Promise<number[]> {
 
 describe.skipIf(cudaBackend.device() === undefined)('operands in the middle of another tensor', () => {
   it.each([
+    [multiscaleDeformableAttentionCase, '16 channels, gaps'],
+    [disentangledAttentionCase, 'linear distances'],
+    [pillarScatterCase, '2 frames'],
     [efficientNmsCase, 'all logits'],
     [efficientNmsCase, 'more candidates than fit'],
     [topkLastDimCase, 'long rows'],
