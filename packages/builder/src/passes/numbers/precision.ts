@@ -30,8 +30,6 @@ const float32Inside = new Set([
   'resize',
   'maxPoolWithIndices',
 ]);
-/** Elements as they are, at places that are data. */
-const picks = new Set(['gather', 'gatherElements', 'gatherND']);
 /** Ill-conditioned in 16 bits outside of fused kernels. */
 const unsafe = new Set(['exp', 'log', 'pow', 'reciprocal', 'sqrt', 'div', 'cumSum', 'cumProd', 'reduce', 'mod']);
 
@@ -117,8 +115,13 @@ function runsNarrow(node: Node, low: ReadonlyMap<Value, Value>): boolean {
   if (node.op === 'dot' || node.op === 'conv' || node.op === 'attention') return true;
   const follows = floats.some((v) => low.has(v));
   if (!follows || unsafe.has(node.op)) return false;
-  if (float32Inside.has(node.op) || picks.has(node.op) || operator.kind === 'movement') return true;
+  if (float32Inside.has(node.op) || operator.kind === 'movement' || movesRows(node)) return true;
   // Constants and per-row factors may follow; two full-size float32 operands would each need a cast.
   const wide = floats.filter((v) => !low.has(v) && v.node.op !== 'constant' && (dimsOf(v)?.length ?? 0) > 1);
   return operator.kind === 'map' && operator.numerics?.safeIn16Bit !== false && wide.length === 0;
+}
+
+/** Picks at known places move rows. Others pick few of many, boxes say, and often: a cast of each would be a step. */
+function movesRows({ op, inputs }: Node): boolean {
+  return op === 'gather' && inputs[1]?.node.op === 'constant';
 }
