@@ -2,11 +2,14 @@
 
 import { readNumbers, Tensor, tensorFromNumbers } from '@tensorwright/core';
 import { registerStockPlugins } from '@tensorwright/plugins/stock';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { runHere, runOrt } from '../../parser-onnx/test/support/against-onnxruntime.js';
 import { constant } from '../../parser-onnx/test/support/one-node-model.js';
 import { efficientNmsCase, efficientNmsOnnxCase } from '../src/plugins/cases/efficient-nms.js';
 import { Random } from '../src/plugins/random.js';
+
+// Models take their time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const scalar = (value: number): Tensor => new Tensor('float32', Float32Array.of(value), [1]);
 

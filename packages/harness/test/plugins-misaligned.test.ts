@@ -6,7 +6,7 @@ import { NetworkDefinition, type NetworkTensor, readNumbers, type Tensor, tensor
 import { pluginBackend, PluginRegistry } from '@tensorwright/plugins';
 import { registerStockPlugins } from '@tensorwright/plugins/stock';
 import { Runtime } from '@tensorwright/runtime';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { PluginCase } from '../src/plugins/case.js';
 import { disentangledAttentionCase } from '../src/plugins/cases/disentangled-attention.js';
 import { efficientNmsCase } from '../src/plugins/cases/efficient-nms.js';
@@ -16,6 +16,9 @@ import { cropAndResizeCase, roiAlignCase } from '../src/plugins/cases/regions.js
 import { topkLastDimCase } from '../src/plugins/cases/topk-last-dim.js';
 import { rounded } from '../src/plugins/network.js';
 import { Random } from '../src/plugins/random.js';
+
+// Compiling takes its time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const registry = new PluginRegistry();
 registerStockPlugins(registry);
