@@ -22,7 +22,7 @@ import { sameExtents } from '../operands.js';
 import type { Problem } from './problem.js';
 import { printSource } from './source.js';
 
-export interface Prologue {
+interface Prologue {
   readonly expression: Scalar;
   /** Of the group's inputs: the image, and what all pixels share. */
   readonly image: number;

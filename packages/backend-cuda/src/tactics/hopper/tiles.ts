@@ -198,7 +198,7 @@ function mayShare(
   return mapped && splits * shares <= mostOfCluster && columns % (8 * shares) === 0 && rounded <= 1.25 * below;
 }
 
-export interface WorkOptions extends Pick<TileOptions, 'extents' | 'steps' | 'computes' | 'machine'> {
+interface WorkOptions extends Pick<TileOptions, 'extents' | 'steps' | 'computes' | 'machine'> {
   readonly elementBytes: number;
   /** How often an image is read. */
   readonly taps: number;
