@@ -45,6 +45,11 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
     inputs,
     outputs,
     operator,
+    implementations: [
+      ...(cuda ? (['cuda'] as const) : []),
+      ...(spec.cpu ? (['cpu'] as const) : []),
+      ...(spec.lower ? (['layers'] as const) : []),
+    ],
     ...(kernels && builtIn && { offer: offering(operator.name, kernels) }),
     // With kernels it is an operator, which becomes layers where nobody runs these.
     ...(spec.lower && !cuda && { lower: (call: LoweredCall) => lowerCall({ title, fields, spec }, call) }),

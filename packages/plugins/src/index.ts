@@ -25,6 +25,7 @@ export type {
   CpuResult,
   CudaImplementation,
   Format,
+  Implementation,
   InferenceContext,
   KernelTensor,
   Launch,

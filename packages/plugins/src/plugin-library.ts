@@ -44,6 +44,9 @@ interface LibraryOperator {
 
 const operators = new Map<string, LibraryOperator>();
 
+/** '@acme/plugins' */
+const scopedPackage = /^@[^/\\]+\/[^/\\]+$/;
+
 export class PluginLibrary {
   readonly path: string;
   /** To be registered: `registry.register(library.plugins[0])`. */
@@ -89,9 +92,8 @@ export class PluginLibrary {
    * @throws ERR_PLUGIN when the file is no plugin library, or one for another interface
    */
   static load(library: string, from: string | URL = join(process.cwd(), 'package.json')): PluginLibrary {
-    return new PluginLibrary(
-      /[/\\]|\.(so|dylib|dll|node)$/.test(library) ? resolve(library) : inPackage(library, from),
-    );
+    const isPath = /\.(so|dylib|dll|node)$/.test(library) || (/[/\\]/.test(library) && !scopedPackage.test(library));
+    return new PluginLibrary(isPath ? resolve(library) : inPackage(library, from));
   }
 
   /** Types and shapes of the outputs of the plugin at a position. */
@@ -205,6 +207,7 @@ function pluginOf(record: PluginRecord, operator: Operator): Plugin {
     inputs,
     outputs,
     operator,
+    implementations: ['library'],
     addTo: (network, given, ...rest) => addLayer(plugin, network, given, rest),
   };
   rememberPlugin(plugin);

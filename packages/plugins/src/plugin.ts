@@ -214,6 +214,12 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
   cpu?(inputs: ByInput<I, Tensor>, fields: FieldValues<F>, context: CpuContext<O>): ByOutput<O, CpuResult>;
 }
 
+/**
+ * How a plugin runs: kernels for a GPU ('cuda'), a function for the processor ('cpu'), standard layers ('layers'), or a
+ * library, which says for each call where it does ('library').
+ */
+export type Implementation = 'cuda' | 'cpu' | 'layers' | 'library';
+
 export interface Plugin<I extends Names = Names, O extends Names = Names, F extends FieldSchema = FieldSchema> {
   readonly key: PluginKey;
   /** For messages: 'acme::LeakyScale 1'. */
@@ -222,6 +228,7 @@ export interface Plugin<I extends Names = Names, O extends Names = Names, F exte
   readonly inputs: I;
   readonly outputs: O;
   readonly operator: Operator;
+  readonly implementations: readonly Implementation[];
   /** A call as layers, where the plugin is lowered. @throws ERR_INVALID_MODEL when the call is wrong, ERR_PLUGIN when the plugin is */
   lower?(call: LoweredCall): readonly Value[];
   /** Subgraphs that it takes the place of. */

@@ -13,7 +13,7 @@ import {
 import { PluginLibrary, PluginRegistry } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasCompiler, LibraryFolder } from './support/compile-library.js';
@@ -209,11 +209,12 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     expect(refusal('no-such-package')).toMatchObject(saying("package 'no-such-package': it is not installed"));
   });
 
-  it('comes from an npm package', () => {
-    const home = join(folder.path, 'node_modules', 'some-plugins');
+  it.each(['some-plugins', '@some/plugins'])('comes from the npm package %s', (name) => {
+    const home = join(folder.path, 'node_modules', name);
     mkdirSync(home, { recursive: true });
-    writeFileSync(join(home, 'package.json'), JSON.stringify({ tensorwright: { plugins: '../../first.so' } }));
-    using library = PluginLibrary.load('some-plugins', join(folder.path, 'package.json'));
+    const plugins = relative(home, join(folder.path, 'first.so'));
+    writeFileSync(join(home, 'package.json'), JSON.stringify({ tensorwright: { plugins } }));
+    using library = PluginLibrary.load(name, join(folder.path, 'package.json'));
     expect(library.plugins).toHaveLength(4);
   });
 
