@@ -5,6 +5,7 @@ import { TensorwrightError } from '@tensorwright/core';
 import { CommandError, type ExitCode, exitCodeOf, exitCodes } from './exit-codes.js';
 import { normaliseArguments } from './options/trtexec-names.js';
 import { paint } from './output/style.js';
+import { pluginHint } from './plugins/plugin-hint.js';
 import type { Session } from './session.js';
 import { version } from './version.js';
 
@@ -93,4 +94,6 @@ function report(error: unknown, session: Session): void {
   else if (TensorwrightError.is(error)) session.stderr.write(`${label} ${error.message} (${error.code})\n`);
   // Anything else is a defect of ours, and its place is what helps.
   else session.stderr.write(`${label} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  const hint = pluginHint(error);
+  if (hint !== undefined) session.stderr.write(`hint: ${hint}\n`);
 }

@@ -18,13 +18,15 @@ import {
   buildOnly,
   buildOptionsOf,
 } from '../options/build-options.js';
+import { addCodeOption, addPluginOptions, type CodeFlags, type PluginFlags } from '../options/plugin-options.js';
 import { profilesFrom, resolveShapes, type ShapeSpec } from '../options/shapes.js';
 import { durationIn, integerFrom, list, percentages } from '../options/values.js';
 import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
+import { withPlugins } from '../plugins/with-plugins.js';
 import type { Session } from '../session.js';
 
-interface BenchFlags extends BuildFlags {
+interface BenchFlags extends BuildFlags, PluginFlags, CodeFlags {
   readonly warmUp: number;
   readonly duration: number;
   readonly iterations: number;
@@ -81,8 +83,10 @@ export function define(command: Command, session: Session): void {
     )
     .addOption(new Option('--seed <n>', 'of the inputs').argParser(integerFrom(0, 2 ** 31)).default(1))
     .option('--layers', 'report the time of every layer');
-  addBuildOptions(command).option('--json', 'print one JSON document');
-  addCommonOptions(command).action((path: string, flags: BenchFlags) => bench(path, flags, session, command));
+  addCodeOption(addPluginOptions(addBuildOptions(command))).option('--json', 'print one JSON document');
+  addCommonOptions(command).action((path: string, flags: BenchFlags) =>
+    withPlugins(flags, () => bench(path, flags, session, command)),
+  );
 }
 
 async function bench(path: string, flags: BenchFlags, session: Session, command: Command): Promise<void> {
@@ -141,6 +145,7 @@ async function openPlan(path: string, flags: BenchFlags, reporter: Reporter): Pr
   const started = performance.now();
   const engine = await Runtime.load(path, {
     logger: reporter.logger,
+    allowCodeFromPlan: flags.allowCodeFromPlan === true,
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
   return { engine, shapes: flags.shapes?.[0], loadMs: performance.now() - started, planBytes: (await stat(path)).size };

@@ -7,6 +7,7 @@ import { CommandError, exitCodes } from '../exit-codes.js';
 import { buildPlan } from '../models/build-plan.js';
 import { networkInputs, parseModel, requireModel } from '../models/subject.js';
 import { addBuildOptions, addCommonOptions, type BuildFlags, buildOptionsOf } from '../options/build-options.js';
+import { addPluginOptions, type PluginFlags } from '../options/plugin-options.js';
 import { checkWritable } from '../options/output-file.js';
 import { checkNames, profilesFrom } from '../options/shapes.js';
 import { countBy, formatBytes, formatCounts, formatMilliseconds } from '../output/format.js';
@@ -15,9 +16,11 @@ import { Reporter } from '../output/reporter.js';
 import { formatFields } from '../output/table.js';
 import { describeDropped } from '../output/dropped.js';
 import { describePattern } from '../output/pattern.js';
+import { withPlugins } from '../plugins/with-plugins.js';
 import type { Session } from '../session.js';
 
-interface BuildCommandFlags extends BuildFlags {
+interface BuildCommandFlags extends BuildFlags, PluginFlags {
+  readonly embedPlugins?: boolean;
   readonly output: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -26,8 +29,12 @@ interface BuildCommandFlags extends BuildFlags {
 
 export function define(command: Command, session: Session): void {
   command.argument('<model>', 'ONNX model').requiredOption('-o, --output <plan>', 'plan file to write');
-  addBuildOptions(command).option('--json', 'print one JSON document');
-  addCommonOptions(command).action((model: string, flags: BuildCommandFlags) => build(model, flags, session));
+  addPluginOptions(addBuildOptions(command))
+    .option('--embed-plugins', 'put the plugin libraries that the plan calls into it, for this platform')
+    .option('--json', 'print one JSON document');
+  addCommonOptions(command).action((model: string, flags: BuildCommandFlags) =>
+    withPlugins(flags, () => build(model, flags, session)),
+  );
 }
 
 async function build(path: string, flags: BuildCommandFlags, session: Session): Promise<void> {
@@ -48,7 +55,7 @@ async function build(path: string, flags: BuildCommandFlags, session: Session): 
   }
   const { plan, milliseconds: buildMs } = await buildPlan(
     network,
-    buildOptionsOf(flags, profilesFrom(flags, inputs)),
+    { ...buildOptionsOf(flags, profilesFrom(flags, inputs)), embedLibraries: flags.embedPlugins === true },
     reporter,
     session.signal,
   );

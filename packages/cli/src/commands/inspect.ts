@@ -7,15 +7,17 @@ import type { EngineInspection, LayerInspection } from '@tensorwright/runtime';
 import { registerOwnBackends } from '../models/build-plan.js';
 import { kindOfFile, parseModel } from '../models/subject.js';
 import { addCommonOptions } from '../options/build-options.js';
+import { addCodeOption, addPluginOptions, type CodeFlags, type PluginFlags } from '../options/plugin-options.js';
 import { countBy, formatBytes, formatCounts } from '../output/format.js';
 import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
 import { formatFields, formatTable } from '../output/table.js';
 import { describeDropped } from '../output/dropped.js';
 import { describePattern } from '../output/pattern.js';
+import { withPlugins } from '../plugins/with-plugins.js';
 import type { Session } from '../session.js';
 
-interface InspectFlags {
+interface InspectFlags extends PluginFlags, CodeFlags {
   readonly layers?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -27,13 +29,16 @@ export function define(command: Command, session: Session): void {
     .argument('<model-or-plan>', 'ONNX model or plan')
     .option('--layers', "list the layers of a plan, or the network's nodes")
     .option('--json', 'print one JSON document');
-  addCommonOptions(command).action((path: string, flags: InspectFlags) => inspect(path, flags, session));
+  addCodeOption(addPluginOptions(command));
+  addCommonOptions(command).action((path: string, flags: InspectFlags) =>
+    withPlugins(flags, () => inspect(path, flags, session)),
+  );
 }
 
 async function inspect(path: string, flags: InspectFlags, session: Session): Promise<void> {
   const reporter = new Reporter(session, flags);
   if ((await kindOfFile(path)) === 'plan') {
-    const engine = await inspectPlan(path, reporter);
+    const engine = await inspectPlan(path, flags, reporter);
     if (flags.json)
       writeJson(session, 'inspect', {
         kind: 'plan',
@@ -56,10 +61,13 @@ async function inspect(path: string, flags: InspectFlags, session: Session): Pro
   }
 }
 
-async function inspectPlan(path: string, reporter: Reporter): Promise<EngineInspection> {
+async function inspectPlan(path: string, flags: InspectFlags, reporter: Reporter): Promise<EngineInspection> {
   const { Runtime } = await import('@tensorwright/runtime');
   await registerOwnBackends();
-  const engine = await Runtime.load(path, { logger: reporter.logger });
+  const engine = await Runtime.load(path, {
+    logger: reporter.logger,
+    allowCodeFromPlan: flags.allowCodeFromPlan === true,
+  });
   try {
     return engine.inspect();
   } finally {

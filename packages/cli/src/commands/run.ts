@@ -13,6 +13,7 @@ import { inputValues } from '../models/input-values.js';
 import { networkInputs, requireModel } from '../models/subject.js';
 import { type ModelFile, readModelFile, withOutputs } from '../onnx/model-file.js';
 import { addBuildOptions, addCommonOptions, type BuildFlags, buildOptionsOf } from '../options/build-options.js';
+import { addPluginOptions, type PluginFlags } from '../options/plugin-options.js';
 import { profilesFrom } from '../options/shapes.js';
 import { integerFrom, list, nonNegative } from '../options/values.js';
 import { countBy, formatCounts, formatError } from '../output/format.js';
@@ -20,9 +21,10 @@ import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
 import { type Painter, paint } from '../output/style.js';
 import { formatTable } from '../output/table.js';
+import { withPlugins } from '../plugins/with-plugins.js';
 import type { Session } from '../session.js';
 
-interface RunFlags extends BuildFlags {
+interface RunFlags extends BuildFlags, PluginFlags {
   readonly against: PeerName;
   readonly layers?: true | readonly string[];
   readonly maxNrms?: number;
@@ -64,8 +66,10 @@ export function define(command: Command, session: Session): void {
       ).argParser(list),
     )
     .addOption(new Option('--seed <n>', 'of the inputs').argParser(integerFrom(0, 2 ** 31)).default(1));
-  addBuildOptions(command).option('--json', 'print one JSON document');
-  addCommonOptions(command).action((model: string, flags: RunFlags) => run(model, flags, session));
+  addPluginOptions(addBuildOptions(command)).option('--json', 'print one JSON document');
+  addCommonOptions(command).action((model: string, flags: RunFlags) =>
+    withPlugins(flags, () => run(model, flags, session)),
+  );
 }
 
 /** What both the plain and the layered run need. */
