@@ -5,6 +5,7 @@ import type { PassContext } from '../pass.js';
 import { lowerProgram } from '../plan/lower.js';
 import { WeightSection } from '../plan/weights.js';
 import type { Assignments } from './assignment.js';
+import { CollectedWeights } from './collected-weights.js';
 import type { StandAlone } from './problem.js';
 
 /** @throws what its tactic says when it cannot run this problem after all */
@@ -36,7 +37,16 @@ export async function graphAlone(graph: Graph, assignments: Assignments, context
     breathe: () => context.breathe(),
   });
   const inputDims = graph.inputs.map((v) => (v.type.kind === 'tensor' ? (v.type.dims as number[]) : []));
-  return { program, weights: collect(weights), inputDims };
+  return { program, weights: await collectedFor(graph, context).of(weights), inputDims };
+}
+
+/** By problem: for as long as its candidates are tried. */
+const collected = new WeakMap<Graph, CollectedWeights>();
+
+function collectedFor(graph: Graph, context: PassContext): CollectedWeights {
+  let weights = collected.get(graph);
+  if (!weights) collected.set(graph, (weights = new CollectedWeights(() => context.breathe())));
+  return weights;
 }
 
 function wantedLayouts(assignments: Assignments): ReadonlyMap<Value, Layout> {
@@ -54,10 +64,4 @@ function wantsChannelsLast(v: Value, access: Candidate['inputs'][number] | undef
 
 function rankOf(v: Value): number {
   return v.type.kind === 'tensor' ? (v.type.dims?.length ?? 0) : 0;
-}
-
-function collect(weights: WeightSection): Uint8Array {
-  const bytes = new Uint8Array(weights.length);
-  for (const chunk of weights.chunks) bytes.set(chunk.bytes(), chunk.offset);
-  return bytes;
 }

@@ -14,10 +14,11 @@ const alignment = 256;
 
 export interface WeightChunk {
   readonly offset: number;
-  readonly bytes: () => Uint8Array;
-  /** The same without holding up the event loop. */
+  /** The bytes, without holding up the event loop. */
   readonly load: () => Promise<Uint8Array>;
   readonly length: number;
+  /** What these are the bytes of, where they are a constant as it is. */
+  readonly constant?: ConstantData;
 }
 
 export interface WeightReference {
@@ -42,9 +43,9 @@ export class WeightSection {
     if (data.dtype === 'string')
       throw new TensorwrightError('ERR_INTERNAL', 'string constants do not go into the weights section');
     const reference = this.#add(
-      () => data.tensor.bytes,
       async () => (await data.load()).bytes,
       byteLength(data.dtype, elementCount(data.dims)),
+      data,
     );
     this.#byData.set(data, reference);
     return reference;
@@ -61,16 +62,12 @@ export class WeightSection {
   }
 
   #addBytes(bytes: Uint8Array): WeightReference {
-    return this.#add(
-      () => bytes,
-      () => Promise.resolve(bytes),
-      bytes.length,
-    );
+    return this.#add(() => Promise.resolve(bytes), bytes.length);
   }
 
-  #add(bytes: () => Uint8Array, load: () => Promise<Uint8Array>, length: number): WeightReference {
+  #add(load: () => Promise<Uint8Array>, length: number, constant?: ConstantData): WeightReference {
     const offset = alignUp(this.#end, alignment);
-    this.chunks.push({ offset, bytes, load, length });
+    this.chunks.push({ offset, load, length, ...(constant && { constant }) });
     this.#end = offset + length;
     return { offset, bytes: length };
   }
