@@ -47,6 +47,18 @@ describe.skipIf(!hasDevice)('device buffers', () => {
     });
   });
 
+  it('take tensors of their own dims alone', async () => {
+    using buffer = DeviceBuffer.allocate('float32', [2, 3]);
+    for (const dims of [[3, 2], [6], [1, 2, 3]]) {
+      await expect(buffer.write(new Tensor('float32', new Float32Array(6), dims))).rejects.toMatchObject({
+        code: 'ERR_SHAPE_MISMATCH',
+        message: `DeviceBuffer.write: expected [2, 3], received [${dims.join(', ')}]`,
+      });
+    }
+    await buffer.write(new Tensor('float32', Float32Array.of(1, 2, 3, 4, 5, 6), [2, 3]));
+    expect([...((await buffer.read()).data as Float32Array)]).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   it('keep what was written last, in the order of the calls, awaited or not', async () => {
     const elements = 1 << 20;
     using memory = loadNative().cuda.allocate(4 * elements);

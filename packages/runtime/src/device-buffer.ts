@@ -50,13 +50,23 @@ export class DeviceBuffer {
     return this.#memory.device;
   }
 
-  /** Copies the tensor's elements here. @throws ERR_DTYPE_MISMATCH, ERR_SHAPE_MISMATCH */
+  /**
+   * Copies the elements of a tensor of the same type and dims here. Copies follow one another in the order of the
+   * calls, awaited or not; the tensor must not be changed until the promise settles.
+   * @throws ERR_DTYPE_MISMATCH, ERR_SHAPE_MISMATCH
+   */
   async write(tensor: Tensor): Promise<void> {
     if (tensor.dtype !== this.dtype)
       throw new TensorwrightError(
         'ERR_DTYPE_MISMATCH',
         `DeviceBuffer.write: expected ${this.dtype}, received ${tensor.dtype}`,
         { expected: this.dtype, received: tensor.dtype },
+      );
+    if (tensor.dims.length !== this.dims.length || tensor.dims.some((d, i) => d !== this.dims[i]))
+      throw new TensorwrightError(
+        'ERR_SHAPE_MISMATCH',
+        `DeviceBuffer.write: expected [${this.dims.join(', ')}], received [${tensor.dims.join(', ')}]`,
+        { expected: this.dims, received: tensor.dims },
       );
     await this.#memory.write(tensor.bytes);
   }
