@@ -53,11 +53,17 @@ async function microsecondsSaved(
   const whole = outline(cluster, clustering, context.builder, new Rebuilder(context.builder));
   const backend = takes(whole);
   if (!backend || chain.members.some((m) => takes(m) !== backend)) return 0;
-  const found: Fastest[] = [];
-  for (const node of [whole, ...chain.members])
-    found.push(await fastest(node, backend, offeredBy(backend, node, context), context, timer, true));
-  const measured = found.every((f) => f.nanoseconds !== undefined);
-  const [fused, ...single] = found.map((f) => (measured ? f.nanoseconds! / 1000 : f.candidate.estimate));
+  const timed = (node: Node, below?: number): Promise<Fastest> =>
+    fastest(node, backend, offeredBy(backend, node, context), context, timer, {
+      evenAlone: true,
+      ...(below !== undefined && { below }),
+    });
+  const single: Fastest[] = [];
+  for (const member of chain.members) single.push(await timed(member));
   const handovers = (chain.members.length - 1) * (backend.handover ?? 0);
-  return single.reduce((sum, t) => sum + t, handovers) - fused!;
+  const apart = single.reduce((sum, f) => sum + (f.nanoseconds ?? NaN), handovers * 1000);
+  const fused = await timed(whole, Number.isNaN(apart) ? undefined : apart);
+  if (fused.nanoseconds === Infinity) return 0;
+  if (fused.nanoseconds !== undefined && !Number.isNaN(apart)) return (apart - fused.nanoseconds) / 1000;
+  return single.reduce((sum, f) => sum + f.candidate.estimate, handovers) - fused.candidate.estimate;
 }

@@ -49,7 +49,10 @@ async function choose(
     const all = offered.get(node)!;
     const labelled = all.filter((c) => c.outputs.length === 0 || c.outputs[0] === labels.get(node));
     const candidates = labelled.length > 0 ? labelled : all;
-    const found = await fastest(node, backend, candidates, context, timer);
+    let found = await fastest(node, backend, candidates, context, timer);
+    // Where none of them works, another one may, though its neighbours would rather have a different layout.
+    if (found.nanoseconds === Infinity && candidates.length < all.length)
+      found = await fastest(node, backend, all, context, timer);
     if (found.nanoseconds === Infinity) throw noneWorks(node, backend, found.candidate, timer.dropped, context);
     chosen.set(node, { backend, ...found });
     progress.report('choose', ++done, nodes.length);

@@ -19,8 +19,14 @@ export function offeredBy(backend: Backend, node: Node, context: PassContext): r
     .filter(({ source }) => source === undefined || tacticSources?.includes(source) !== false);
 }
 
+export interface Wish {
+  /** A candidate without rivals is timed, too. Default: no. */
+  readonly evenAlone?: boolean;
+  /** Nanoseconds: what takes as long or longer is not used, and need not be verified. Default: Infinity. */
+  readonly below?: number;
+}
+
 /**
- * @param evenAlone whether a candidate without rivals is timed, too. Default: no.
  * @throws ERR_INTERNAL where there are no candidates
  */
 export async function fastest(
@@ -29,7 +35,7 @@ export async function fastest(
   candidates: readonly Candidate[],
   context: PassContext,
   timer: TacticTimer,
-  evenAlone = false,
+  { evenAlone = false, below = Infinity }: Wish = {},
 ): Promise<Fastest> {
   const [first] = candidates;
   if (!first)
@@ -42,7 +48,7 @@ export async function fastest(
   // Nobody but their author knows what a plugin's kernels do.
   const unknown = ranked[0]!.plugin !== undefined;
   if ((ranked.length > 1 || evenAlone || unknown) && limit > 0) {
-    const measured = await timer.fastest(node, backend, shortlist(ranked, limit));
+    const measured = await timer.fastest(node, backend, shortlist(ranked, limit), below);
     if (measured) return measured;
   }
   return { candidate: ranked[0]! };

@@ -8,18 +8,21 @@ import {
   type Candidate,
   canonicalJson,
   type DroppedTactic,
+  type Graph,
   type Measurable,
   type Node,
-  type Tensor,
   TensorwrightError,
   type Trial,
   type Trials,
 } from '@tensorwright/core';
 import type { PassContext } from '../pass.js';
-import { candidateAlone } from './candidate-alone.js';
-import { problemOf, type StandAlone, standAlone } from './problem.js';
+import { closenessOf } from './agree.js';
+import type { Assignments } from './assignment.js';
+import { candidateAlone, graphAlone } from './candidate-alone.js';
+import { isChain, problemOf, type StandAlone, standAlone } from './problem.js';
 import { candidateKey, type Fault, type Findings, type Problem, TimingCache } from './timing-cache.js';
-import { verify } from './verify.js';
+import { type Outputs, verify, type Witness } from './verify.js';
+import { onItsBackend, onProcessor, otherFamily, outputsOf, takeApart } from './witnesses.js';
 
 /** A candidate within this fraction of the first-listed one does not displace it: simpler wins ties. */
 const noise = 0.02;
@@ -80,8 +83,16 @@ export class TacticTimer {
     this.#trials.clear();
   }
 
-  /** The fastest candidate by the cache or by measurement; undefined when nothing can be timed. */
-  async fastest(node: Node, backend: Backend, candidates: readonly Candidate[]): Promise<Measured | undefined> {
+  /**
+   * The fastest candidate by the cache or by measurement; undefined when nothing can be timed.
+   * @param below nanoseconds: what takes as long or longer is not verified
+   */
+  async fastest(
+    node: Node,
+    backend: Backend,
+    candidates: readonly Candidate[],
+    below: number = Infinity,
+  ): Promise<Measured | undefined> {
     const device = backend.device()?.id;
     if ((!backend.measure && !backend.trials) || device === undefined) return undefined;
     const alone = standAlone(node, this.#context.builder, this.#context.optimum);
@@ -91,12 +102,12 @@ export class TacticTimer {
     const finding = this.#cache.findings(device, problem);
     await this.#running.get(key);
     const question = { node, alone, backend, device, problem, findings: await finding };
-    const work = this.#choose(question, candidates);
+    const work = this.#choose(question, candidates, below);
     this.#running.set(key, work);
     return work;
   }
 
-  async #choose(question: Question, candidates: readonly Candidate[]): Promise<Measured | undefined> {
+  async #choose(question: Question, candidates: readonly Candidate[], below: number): Promise<Measured | undefined> {
     await this.#measureMissing(question, candidates);
     const { backend, findings } = question;
     for (;;) {
@@ -108,8 +119,9 @@ export class TacticTimer {
       if (!found) return usable.length < candidates.length ? { candidate: first } : undefined;
       const wanted = backend.trials !== undefined && this.#context.options.verifyTactics !== false;
       const known = findings.verified.has(candidateKey(found.candidate));
-      // Without another candidate to take instead there is nothing to decide.
-      if (!wanted || known || usable.length === 1 || !this.#mayMeasure()) return found;
+      // Without another candidate to take instead, or members to run, there is nothing to decide.
+      const decides = found.nanoseconds < below && (usable.length > 1 || isChain(question.node));
+      if (!wanted || known || !decides || !this.#mayMeasure()) return found;
       if (await this.#verified(question, found.candidate, usable)) return found;
     }
   }
@@ -151,19 +163,47 @@ export class TacticTimer {
   }
 
   async #verified(question: Question, candidate: Candidate, usable: readonly Candidate[]): Promise<boolean> {
-    const { alone, backend, device, problem, findings } = question;
-    const { options } = this.#context;
-    const compute = async (of: Backend, c: Candidate): Promise<readonly (Tensor | undefined)[] | undefined> => {
-      const trial = await this.#try({ ...question, backend: of }, c, async () => {
-        const work = await candidateAlone(alone, of, c, this.#context);
-        const wanted = { timed: false, outputs: true, signal: options.signal };
-        return this.#inTurn(() => this.#trialsOf(backend).try(work, wanted));
-      });
-      return trial?.outputs;
+    const { node, alone, backend, device, problem, findings } = question;
+    const context = this.#context;
+    const { signal, precision } = context.options;
+    const compute = async (make: () => Promise<Measurable>): Promise<Trial> => {
+      const work = await make();
+      return this.#inTurn(() => this.#trialsOf(backend).try(work, { timed: false, outputs: true, signal }));
     };
+    const tactic = (c: Candidate): Witness & { readonly candidate: Candidate } => ({
+      name: c.tactic,
+      candidate: c,
+      compute: async () =>
+        (await this.#try(question, c, () => compute(() => candidateAlone(alone, backend, c, context))))?.outputs,
+    });
+    const apart = takeApart(alone, context);
+    const together = (name: string, assign: () => Promise<Assignments | undefined>): Witness => ({
+      name,
+      compute: async () => {
+        const assignments = await assign();
+        const run = async (graph: Graph): Promise<Outputs | undefined> => {
+          const trial = await this.#attempt(
+            () => compute(() => graphAlone(graph, assignments!, context)),
+            ({ reason }) => {
+              context.log({ level: 'warn', message: `${name} cannot check ${candidate.tactic}: ${reason}` });
+            },
+          );
+          return trial?.outputs;
+        };
+        return assignments && outputsOf(apart, run);
+      },
+    });
     const time = (c: Candidate): number => findings.times[candidateKey(c)] ?? Infinity;
     const rivals = usable.filter((c) => c !== candidate && time(c) < Infinity).sort((a, b) => time(a) - time(b));
-    const verdict = await verify(alone.node, backend, candidate, rivals, options.precision?.tf32 === true, compute);
+    const other = otherFamily(candidate, rivals);
+    const verdict = await verify(
+      tactic(candidate),
+      isChain(alone.node)
+        ? together('its members', () => onItsBackend(node, apart, backend, context, this))
+        : other && tactic(other),
+      together('the processor', () => onProcessor(apart)),
+      closenessOf(alone.node, precision?.tf32 === true),
+    );
     if (verdict.note !== undefined) this.#context.log({ level: 'warn', message: verdict.note });
     for (const [c, fault] of verdict.faults) this.#drop(question, c, fault);
     if (verdict.accepted) this.#cache.record(device, problem, (f) => f.verified.add(candidateKey(candidate)));
@@ -175,14 +215,20 @@ export class TacticTimer {
 
   /** undefined where the candidate refuses the problem, or has failed and is dropped. */
   async #try(question: Question, candidate: Candidate, work: () => Promise<Trial>): Promise<Trial | undefined> {
+    return this.#attempt(work, (fault) => {
+      if (fault.code === 'ERR_DEVICE' && question.backend.trials) this.#drop(question, candidate, fault);
+      else this.#warn(candidate, 'cannot run', fault.reason);
+    });
+  }
+
+  async #attempt(work: () => Promise<Trial>, failed: (fault: Fault) => void): Promise<Trial | undefined> {
     try {
       return await work();
     } catch (error) {
       this.#context.options.signal?.throwIfAborted();
       if (!TensorwrightError.is(error) && !('code' in (error as object))) throw error;
       const { code, message } = error as { code: string; message: string };
-      if (code === 'ERR_DEVICE' && question.backend.trials) this.#drop(question, candidate, { code, reason: message });
-      else this.#warn(candidate, 'cannot run', message);
+      failed({ code, reason: message });
       return undefined;
     }
   }
@@ -234,7 +280,7 @@ export class TacticTimer {
   }
 }
 
-function best(candidates: readonly Candidate[], times: Readonly<Record<string, number>>): Measured | undefined {
+function best(candidates: readonly Candidate[], times: Findings['times']): Required<Measured> | undefined {
   let found: Required<Measured> | undefined;
   for (const candidate of candidates) {
     const nanoseconds = times[candidateKey(candidate)];

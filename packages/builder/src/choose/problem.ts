@@ -9,6 +9,7 @@ import {
   type GraphBuilder,
   type Graph,
   type Value,
+  viewGroup,
 } from '@tensorwright/core';
 import type { Problem } from './timing-cache.js';
 
@@ -44,4 +45,9 @@ export function problemOf({ node }: StandAlone): Problem {
     constant: (data) => ({ dtype: data.dtype, dims: data.dims }),
   });
   return { operator, constants: node.inputs.map((v) => v?.node.op === 'constant') };
+}
+
+/** A group of groups. */
+export function isChain(node: Node): boolean {
+  return viewGroup(node).parts.length > 0;
 }

@@ -1,24 +1,26 @@
 /**
- * Checks a chosen tactic's result on random inputs: against the fastest candidate of another family, and where the two
- * disagree, or there is none, against the processor's kernels. Whoever stands alone is wrong.
+ * Checks a chosen tactic's result on random inputs: against somebody who computes the same in another way, and where the
+ * two disagree, or there is nobody, against a judge. Whoever stands alone is wrong.
  */
 
-import {
-  type Backend,
-  type Candidate,
-  loadBackend,
-  type Node,
-  type Tensor,
-  TensorwrightError,
-} from '@tensorwright/core';
-import { closenessOf, disagreement } from './agree.js';
+import type { Candidate, Tensor } from '@tensorwright/core';
+import { type Closeness, disagreement } from './agree.js';
 import type { Fault } from './timing-cache.js';
 
-/** What a candidate computes; undefined where it cannot be run. */
-export type Compute = (backend: Backend, candidate: Candidate) => Promise<readonly (Tensor | undefined)[] | undefined>;
+export type Outputs = readonly (Tensor | undefined)[];
+
+/** Somebody who computes a problem's outputs. */
+export interface Witness {
+  /** What messages call it. */
+  readonly name: string;
+  /** What is dropped where it is wrong. Default: nothing. */
+  readonly candidate?: Candidate;
+  /** undefined where it cannot be run. */
+  compute(): Promise<Outputs | undefined>;
+}
 
 export interface Verdict {
-  /** Nobody has contradicted the candidate for good. */
+  /** Nobody has contradicted the tactic for good. */
   readonly accepted: boolean;
   /** Candidates that are wrong. */
   readonly faults: ReadonlyMap<Candidate, Fault>;
@@ -26,16 +28,13 @@ export interface Verdict {
   readonly note?: string;
 }
 
-/** @param rivals other candidates that run, fastest first */
+/** @param own the tactic's result, which is checked */
 export async function verify(
-  node: Node,
-  backend: Backend,
-  candidate: Candidate,
-  rivals: readonly Candidate[],
-  tf32: boolean,
-  compute: Compute,
+  own: Witness & { readonly candidate: Candidate },
+  rival: Witness | undefined,
+  judge: Witness | undefined,
+  closeness: Closeness,
 ): Promise<Verdict> {
-  const closeness = closenessOf(node, tf32);
   const differs = (a: Outputs, b: Outputs): string | undefined => {
     for (const [i, x] of a.entries()) {
       const y = b[i];
@@ -44,55 +43,33 @@ export async function verify(
     }
     return undefined;
   };
-  const accepted = (faults = new Map<Candidate, Fault>()): Verdict => ({ accepted: true, faults });
-  const dropped = (reason: string): Verdict => ({ accepted: false, faults: new Map([[candidate, wrong(reason)]]) });
+  const accepted = (note?: string): Verdict => ({
+    accepted: true,
+    faults: new Map(),
+    ...(note !== undefined && { note }),
+  });
+  const dropped = (reason: string): Verdict => ({ accepted: false, faults: new Map([[own.candidate, wrong(reason)]]) });
 
-  const own = await compute(backend, candidate);
-  if (!own) return { accepted: false, faults: new Map() };
-  const rival = rivals.find((r) => familyOf(r) !== familyOf(candidate));
-  const theirs = rival && (await compute(backend, rival));
-  const apart = theirs && differs(own, theirs);
+  const ours = await own.compute();
+  if (!ours) return { accepted: false, faults: new Map() };
+  const theirs = await rival?.compute();
+  const apart = theirs && differs(ours, theirs);
   if (theirs && apart === undefined) return accepted();
-  const judged = await onProcessor(node, compute);
-  if (!judged) return apart === undefined ? accepted() : dropped(`unlike ${rival!.tactic}, ${apart}`);
-  const wrongly = differs(own, judged);
-  if (wrongly === undefined)
-    return accepted(
-      theirs ? new Map([[rival, wrong(`unlike ${candidate.tactic} and the processor, ${apart!}`)]]) : undefined,
-    );
+  const judged = await judge?.compute();
+  if (!judged) return apart === undefined ? accepted() : dropped(`unlike ${rival!.name}, ${apart}`);
+  const wrongly = differs(ours, judged);
+  if (wrongly === undefined) {
+    if (apart === undefined) return accepted();
+    if (!rival!.candidate)
+      return accepted(`${own.name} agrees with ${judge!.name}, but not with ${rival!.name}: ${apart}`);
+    const fault = wrong(`unlike ${own.name} and ${judge!.name}, ${apart}`);
+    return { accepted: true, faults: new Map([[rival!.candidate, fault]]) };
+  }
   if (theirs && differs(theirs, judged) !== undefined)
-    return {
-      accepted: true,
-      faults: new Map(),
-      note: `no two of ${candidate.tactic}, ${rival.tactic} and the processor agree: ${wrongly}`,
-    };
-  return dropped(`unlike the processor${theirs ? ` and ${rival.tactic}` : ''}, ${wrongly}`);
+    return accepted(`no two of ${own.name}, ${rival!.name} and ${judge!.name} agree: ${wrongly}`);
+  return dropped(`unlike ${judge!.name}${theirs ? ` and ${rival!.name}` : ''}, ${wrongly}`);
 }
-
-type Outputs = readonly (Tensor | undefined)[];
 
 function wrong(reason: string): Fault {
   return { code: 'ERR_VALUE', reason };
-}
-
-/** 'cuda.hopper' of 'cuda.hopper.stream' */
-function familyOf({ tactic }: Candidate): string {
-  return tactic.split('.').slice(0, 2).join('.');
-}
-
-async function onProcessor(node: Node, compute: Compute): Promise<Outputs | undefined> {
-  let cpu: Backend;
-  try {
-    cpu = await loadBackend('cpu');
-  } catch (error) {
-    if (TensorwrightError.is(error)) return undefined;
-    throw error;
-  }
-  if (!cpu.device() || cpu.refuses(node) !== undefined) return undefined;
-  const [first, ...others] = cpu.candidates(node);
-  if (!first) return undefined;
-  return compute(
-    cpu,
-    others.reduce((best, c) => (c.estimate < best.estimate ? c : best), first),
-  );
 }
