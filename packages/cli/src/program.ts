@@ -31,6 +31,7 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/run.js'),
   },
   { name: 'inspect', summary: 'show what a model or plan consists of', load: () => import('./commands/inspect.js') },
+  { name: 'plugins', summary: 'list the plugins that models can name', load: () => import('./commands/plugins.js') },
   { name: 'doctor', summary: 'check what works on this machine', load: () => import('./commands/doctor.js') },
   {
     name: 'completion',

@@ -123,6 +123,51 @@ describe('stock plugins', { timeout: 60_000 }, () => {
   });
 });
 
+describe('plugins', { timeout: 60_000 }, () => {
+  it('lists what is registered, with fields, inputs, outputs and backends', async () => {
+    const { code, stdout } = await tensorwright(['plugins', '--plugins', acme, '--json']);
+    expect(code).toBe(0);
+    const { plugins, ...document } = json(stdout);
+    expect(document).toEqual({ schemaVersion: 1, command: 'plugins' });
+    const named = (name: string): unknown => plugins.find((p: { name: string }) => p.name === name);
+    expect(named('AcmeDouble')).toEqual({
+      name: 'AcmeDouble',
+      version: '1',
+      namespace: 'acme',
+      from: acme,
+      implementations: ['cpu'],
+      backends: ['plugins'],
+      inputs: [{ name: 'x', optional: false }],
+      outputs: ['y'],
+      fields: [{ name: 'by', kind: 'float', required: false, default: 2 }],
+      patterns: [],
+    });
+    // As TensorRT documents it.
+    expect(named('EfficientNMS_TRT')).toMatchObject({
+      from: 'stock',
+      inputs: [
+        { name: 'boxes', optional: false },
+        { name: 'scores', optional: false },
+        { name: 'anchors', optional: true },
+      ],
+      outputs: ['num_detections', 'detection_boxes', 'detection_scores', 'detection_classes'],
+    });
+  });
+
+  it('is a table, and a page for each plugin that is named', async () => {
+    const options = ['--no-stock-plugins', '--plugins', acme];
+    const { stdout } = await tensorwright(['plugins', ...options]);
+    expect(stdout.split('\n')).toHaveLength(5);
+    expect(stdout).toMatch(/^AcmeHalf +1 +acme +plugins +x +y +by: float = 0.5$/m);
+    expect((await tensorwright(['plugins', 'AcmeHalf', ...options])).stdout).toBe(
+      `plugin    acme::AcmeHalf 1\nfrom      ${acme}\nbackends  plugins\ninput     x\noutput    y\nfield     by: float = 0.5\n`,
+    );
+    const { code, stderr } = await tensorwright(['plugins', 'AcmeQuarter', ...options]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("there is no plugin 'AcmeQuarter'");
+  });
+});
+
 describe.skipIf(!hasCompiler || cpuBackend.device() === undefined)(
   '--plugins with a library',
   { timeout: 60_000 },
