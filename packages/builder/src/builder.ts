@@ -120,8 +120,8 @@ export class Builder {
       profiles: bound.profiles,
       program: lowered.program,
       report: {
-        activationBytes: lowered.program.arenaBytes + (lowered.program.deviceArenaBytes ?? 0),
-        lowerBoundBytes: lowered.lowerBoundBytes,
+        activationBytes: arenaBytes(lowered.program),
+        lowerBoundBytes: lowered.lowerBound.host + lowered.lowerBound.device,
         weightBytes: weights.length,
         fallbacks: placed.fallbacks,
         ...(replaced.reports.length > 0 && { patterns: replaced.reports }),
@@ -133,6 +133,13 @@ export class Builder {
     progress.finish();
     return plan;
   }
+}
+
+/** Of both memories, with the arenas of all bodies, which are kept from run to run. */
+function arenaBytes(program: PlanProgram): number {
+  const bodies = program.steps.flatMap((s) => s.programs ?? []);
+  const own = program.arenaBytes + (program.deviceArenaBytes ?? 0);
+  return bodies.reduce((sum, body) => sum + arenaBytes(body), own);
 }
 
 /** Backends and tactics, by trying them. */

@@ -22,7 +22,7 @@ import { type ConcatSlot, concatSlots, startWithin } from './concat-slots.js';
 import { ExpressionTable } from './expressions.js';
 import { assignmentOf, type BodyMemory, type LowerContext } from './lower-context.js';
 import { Operands } from './operands.js';
-import { placeInArenas } from './place-in-arenas.js';
+import { type MemoryBound, placeInArenas } from './place-in-arenas.js';
 import { Placements } from './placements.js';
 import { type MayOverwrite, overwriting } from './shared-outputs.js';
 import { StepList } from './step-list.js';
@@ -31,7 +31,7 @@ import { slotView } from './view.js';
 
 export interface Lowered {
   readonly program: PlanProgram;
-  readonly lowerBoundBytes: number;
+  readonly lowerBound: MemoryBound;
 }
 
 export async function lowerProgram(graph: Graph, context: LowerContext, parent?: ExpressionTable): Promise<Lowered> {
@@ -51,6 +51,7 @@ class Lowering {
   readonly #steps: StepList;
   readonly #placements: Placements;
   readonly #mayOverwrite: MayOverwrite;
+  readonly #bodies = new Map<PlanProgram, MemoryBound>();
   /** Inputs that lie where an output does. */
   readonly #shared = new Map<Node, Map<number, Placement>>();
 
@@ -79,7 +80,8 @@ class Lowering {
     const outputs =
       keepOutputs === true ? [] : this.#graph.outputs.map((v, i) => this.#outputValue(v, body?.outputs[i]));
     await this.#steps.finish();
-    const arenas = placeInArenas(this.#values.values, this.#steps.steps, outputs, this.#table);
+    const boundOf = (body: PlanProgram): MemoryBound => this.#bodies.get(body)!;
+    const arenas = placeInArenas(this.#values.values, this.#steps.steps, outputs, this.#table, boundOf);
     const program: PlanProgram = {
       symbols: this.#table.planSymbols(),
       ...(inherits.length > 0 && { inherits }),
@@ -92,7 +94,7 @@ class Lowering {
       arenaBytes: arenas.hostBytes,
       ...(arenas.deviceBytes > 0 && { deviceArenaBytes: arenas.deviceBytes }),
     };
-    return { program, lowerBoundBytes: arenas.lowerBound };
+    return { program, lowerBound: arenas.lowerBound };
   }
 
   async #lowerNode(node: Node): Promise<void> {
@@ -186,6 +188,7 @@ class Lowering {
       const body = bodyMemory(node, region, backend.memory);
       const lowered = await lowerProgram(region, { ...this.#context, body, keepOutputs: false }, this.#table);
       programs.push(lowered.program);
+      this.#bodies.set(lowered.program, lowered.lowerBound);
     }
     return programs;
   }

@@ -5,12 +5,13 @@ import {
   byteLength,
   dimBounds,
   parsePlanExpression,
+  type PlanProgram,
   type PlanStep,
   type PlanValue,
   productOf,
 } from '@tensorwright/core';
 import type { ExpressionTable } from './expressions.js';
-import { type Lifetime, type MemoryPlan, planMemory } from './memory.js';
+import { type Lifetime, lowerBoundBytes, planMemory } from './memory.js';
 
 const alignment = 64;
 /** Vector loads and tensor maps want their operands on such boundaries. */
@@ -20,8 +21,13 @@ export interface ArenaPlan {
   readonly values: readonly PlanValue[];
   readonly hostBytes: number;
   readonly deviceBytes: number;
-  /** Of both arenas together. */
-  readonly lowerBound: number;
+  readonly lowerBound: MemoryBound;
+}
+
+/** Bytes of each memory that some step cannot do without, those of its bodies included. */
+export interface MemoryBound {
+  readonly host: number;
+  readonly device: number;
 }
 
 export function placeInArenas(
@@ -29,6 +35,7 @@ export function placeInArenas(
   steps: readonly PlanStep[],
   outputs: readonly number[],
   table: ExpressionTable,
+  boundOf: (body: PlanProgram) => MemoryBound,
 ): ArenaPlan {
   const first = new Map<number, number>();
   const last = new Map<number, number>();
@@ -41,7 +48,7 @@ export function placeInArenas(
   });
   for (const v of outputs) last.set(v, steps.length);
   const placed = [...values];
-  const plan = (memory: PlanValue['memory']): MemoryPlan => {
+  const plan = (memory: PlanValue['memory']): { bytes: number; lowerBound: number } => {
     const ids = values.flatMap((v, i) =>
       v.storage.kind === 'arena' && v.memory === memory && first.has(i) ? [i] : [],
     );
@@ -57,7 +64,13 @@ export function placeInArenas(
         storage: { kind: 'arena', offset: arena.offsets[k]!, bytes: maxBytes(values[id]!, table) },
       };
     });
-    return arena;
+    // A body has an arena of its own, while its step's values are alive.
+    const bodies = steps.flatMap((step, s): Lifetime[] => {
+      const bounds = (step.programs ?? []).map((p) => boundOf(p)[memory ? 'device' : 'host']);
+      return [{ bytes: Math.max(0, ...bounds), first: s, last: s }];
+    });
+    const lowerBound = lowerBoundBytes([...lifetimes, ...bodies.filter((b) => b.bytes > 0)]);
+    return { bytes: arena.bytes, lowerBound };
   };
   const host = plan(undefined);
   const device = plan('cuda');
@@ -65,7 +78,7 @@ export function placeInArenas(
     values: placed,
     hostBytes: host.bytes,
     deviceBytes: device.bytes,
-    lowerBound: host.lowerBound + device.lowerBound,
+    lowerBound: { host: host.lowerBound, device: device.lowerBound },
   };
 }
 
