@@ -25,7 +25,7 @@ function numbered(order: readonly number[]): PlanProgram {
 
 async function trialOf(description: PlanProgram): Promise<Trial> {
   using program = native.createProgram(description, null);
-  return native.try(program, [[count]], { outputs: true, maxRuns: 0 });
+  return await native.try(program, [[count]], { outputs: true, maxRuns: 0 });
 }
 
 describe('the result of a trial', () => {
