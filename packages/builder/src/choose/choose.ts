@@ -16,6 +16,7 @@ import type { Assignment } from './assignment.js';
 import { fastest, forEach, offeredBy, preparedAtOnce } from './fastest.js';
 import { chooseLayouts } from './layouts.js';
 import type { TacticTimer } from './measure.js';
+import { isChain } from './problem.js';
 
 export async function chooseTactics(
   graph: Graph,
@@ -49,10 +50,12 @@ async function choose(
     const all = offered.get(node)!;
     const labelled = all.filter((c) => c.outputs.length === 0 || c.outputs[0] === labels.get(node));
     const candidates = labelled.length > 0 ? labelled : all;
-    let found = await fastest(node, backend, candidates, context, timer);
+    // Of a chain, every candidate has to agree with the members.
+    const wish = { evenAlone: isChain(node) };
+    let found = await fastest(node, backend, candidates, context, timer, wish);
     // Where none of them works, another one may, though its neighbours would rather have a different layout.
     if (found.nanoseconds === Infinity && candidates.length < all.length)
-      found = await fastest(node, backend, all, context, timer);
+      found = await fastest(node, backend, all, context, timer, wish);
     if (found.nanoseconds === Infinity) throw noneWorks(node, backend, found.candidate, timer.dropped, context);
     chosen.set(node, { backend, ...found });
     progress.report('choose', ++done, nodes.length);
