@@ -50,8 +50,9 @@ export interface BuildOptions {
   readonly tacticSources?: readonly TacticSource[];
   /**
    * Compare the result of a device's fastest tactic with that of another one or of the processor, on random inputs, and
-   * take the next one where they disagree; tactics so dropped are in the report. Once for each problem: the timing cache
-   * remembers. Default: true; tactics that are not timed (optimization level 0, one candidate) are not compared.
+   * take the next one where they disagree; tactics so dropped are in the report. Steps of several groups are compared
+   * with these groups one after another. Once for each problem: the timing cache remembers. Default: true; tactics that
+   * are not timed (optimization level 0; one candidate, of a single group) are not compared.
    */
   readonly verifyTactics?: boolean;
   /** Milliseconds that a device's tactic may take to be tried before it counts as hanging. Default: 30 000. */
