@@ -33,6 +33,8 @@ export {
   type LayerInspection,
   type LayerProfile,
   type LoadOptions,
+  type PlanInspection,
+  type PluginInspection,
   type RunOptions,
   Runtime,
   type TensorInfo,

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpuBackend } from '@tensorwright/backend-cpu';
 import { Tensor } from '@tensorwright/core';
@@ -60,6 +60,10 @@ describe('--plugins with a module', { timeout: 60_000 }, () => {
     expect(await runPlan(plan)).toEqual([...values].map((v) => v * 2));
     PluginRegistry.global.unregister(double.key);
     expect((await tensorwright(['bench', plan, `--plugins=${acme}`, ...once])).code).toBe(0);
+    const inspected = await tensorwright(['inspect', plan]);
+    expect(inspected).toMatchObject({ code: 0 });
+    expect(inspected.stdout).toMatch(/^plugin +acme::AcmeDouble 1, 1 layer on plugins: needs its module$/m);
+    expect(inspected.stderr).toMatch(/^warning: the plan does not run here: there is no plugin acme::AcmeDouble 1/);
     const without = await tensorwright(['bench', plan, ...once]);
     expect(without).toMatchObject({ code: 3 });
     expect(without.stderr).toMatch(/acme::AcmeDouble 1.*\(ERR_PLUGIN\)\nhint: --plugins/s);
@@ -209,6 +213,18 @@ describe.skipIf(!hasCompiler || cpuBackend.device() === undefined)(
       const plan = join(folder, 'carried.plan');
       const options = ['--plugins', library, '--embed-plugins', '--backends', 'cpu', ...quick];
       expect(await tensorwright(['build', oneNode('MySoftSign'), '-o', plan, ...options])).toMatchObject({ code: 0 });
+      const { plugins, libraries, problem } = json((await tensorwright(['inspect', plan, '--json'])).stdout);
+      expect(plugins).toEqual([
+        { plugin: 'mine::MySoftSign 1', code: 'library', backend: 'cpu', layers: 1, carriedBy: 'mine.so' },
+      ]);
+      const platform = `${process.platform}-${process.arch}`;
+      const bytes = statSync(library).size;
+      expect(libraries).toEqual([{ name: 'mine.so', platform, bytes, plugins: ['mine::MySoftSign 1'] }]);
+      expect(problem).toMatchObject({ code: 'ERR_PLUGIN' });
+      const inspected = await tensorwright(['inspect', plan, '--allow-code-from-plan']);
+      expect(inspected).toMatchObject({ code: 0, stderr: '' });
+      expect(inspected.stdout).toMatch(/^plugin +mine::MySoftSign 1, 1 layer on cpu: carried in mine\.so$/m);
+      expect(inspected.stdout).toMatch(/^library +mine\.so, \w+-\w+, .*: mine::MySoftSign 1$/m);
       const refused = await tensorwright(['bench', plan, ...once]);
       expect(refused).toMatchObject({ code: 3 });
       expect(refused.stderr).toMatch(/does not allow code from plans.*\nhint: .*--allow-code-from-plan/s);

@@ -39,6 +39,9 @@ describe.skipIf(cudaBackend.device() === undefined)('a plugin with CUDA kernels'
     await using engine = await Runtime.load(await plan.toBytes());
     const tactics = engine.inspect().layers.map((layer) => layer.tactic);
     expect(tactics.some((t) => t.startsWith('cuda.provided'))).toBe(true);
+    expect(engine.inspect().plugins).toEqual([
+      { plugin: 'acme::LeakyScale 1', code: 'kernels', backend: 'cuda', layers: 1 },
+    ]);
     await using context = engine.createContext();
     const { y } = await context.run({ x: tensorFromNumbers(dtype, input, [rows, columns]) });
     readNumbers(y!).forEach((v, i) => expect(Math.abs(v - 2 * expected[i]!)).toBeLessThan(tolerance * 4));

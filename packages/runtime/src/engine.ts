@@ -2,7 +2,7 @@
 
 import { type PlanHeader, type PlanReport, TensorwrightError } from '@tensorwright/core';
 import { ExecutionContext, type ContextOptions } from './execution-context.js';
-import { type EngineInspection, type EngineMemory, inspectProgram } from './inspect.js';
+import { type EngineInspection, type EngineMemory, inspectHeader } from './inspect.js';
 import { checkOptions, is } from './options.js';
 import { SymbolicDims } from './plan/expressions.js';
 import type { WeightsReader } from './plan/weights-reader.js';
@@ -88,22 +88,9 @@ export class Engine {
   /** The engine as plain data: per layer its origin, kernel, tactic, types and sizes, and times where contexts profile. */
   inspect(): EngineInspection {
     this.#checkOpen();
-    const { name, producer, backends, profiles, program, report } = this.#parts.header;
     const profiling = this.#liveContexts().filter((c) => c.profiling && !c.busy);
-    return {
-      name,
-      producer,
-      backends,
-      inputs: this.inputs,
-      outputs: this.outputs,
-      profiles,
-      memory: this.#memory(),
-      layers: inspectProgram(
-        program,
-        profiling.map((c) => c.profile()),
-      ),
-      report,
-    };
+    const profiles = profiling.map((c) => c.profile());
+    return { ...inspectHeader(this.#parts.header, profiles), memory: this.#memory() };
   }
 
   #memory(): EngineMemory {

@@ -11,8 +11,9 @@ import {
   type PlanStep,
 } from '@tensorwright/core';
 import type { LayerProfile } from './execution-context.js';
+import { inspectLibraries, inspectPlugins, type LibraryInspection, type PluginInspection } from './inspect-plugins.js';
 import { SymbolicDims } from './plan/expressions.js';
-import type { TensorInfo } from './tensor-info.js';
+import { describeTensor, type TensorInfo } from './tensor-info.js';
 
 export interface OperandInspection {
   /** Names in the user's model. */
@@ -62,23 +63,45 @@ export interface EngineMemory {
   readonly host: number;
 }
 
-export interface EngineInspection {
+/** What the plan alone tells. */
+export interface PlanInspection {
   readonly name: string;
   readonly producer: string;
   readonly backends: PlanHeader['backends'];
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly profiles: PlanHeader['profiles'];
-  readonly memory: EngineMemory;
   readonly layers: readonly LayerInspection[];
+  /** Plugins that its layers call, and who has their code. */
+  readonly plugins: readonly PluginInspection[];
+  /** Plugin libraries that the plan carries. */
+  readonly libraries: readonly LibraryInspection[];
   readonly report: PlanReport;
 }
 
+export interface EngineInspection extends PlanInspection {
+  readonly memory: EngineMemory;
+}
+
 /** @param profiles of contexts that measure, each with one entry per layer */
-export function inspectProgram(
-  program: PlanProgram,
-  profiles: readonly (readonly LayerProfile[])[],
-): LayerInspection[] {
+export function inspectHeader(header: PlanHeader, profiles: readonly (readonly LayerProfile[])[]): PlanInspection {
+  const { name, producer, backends, program, report } = header;
+  const symbolic = new SymbolicDims(program);
+  return {
+    name,
+    producer,
+    backends,
+    inputs: header.inputs.map((b) => describeTensor(b, header, symbolic)),
+    outputs: header.outputs.map((b) => describeTensor(b, header, symbolic)),
+    profiles: header.profiles,
+    layers: inspectProgram(program, profiles),
+    plugins: inspectPlugins(header),
+    libraries: inspectLibraries(header),
+    report,
+  };
+}
+
+function inspectProgram(program: PlanProgram, profiles: readonly (readonly LayerProfile[])[]): LayerInspection[] {
   const symbolic = new SymbolicDims(program);
   return program.segments.flatMap(({ backend, begin, end }) =>
     program.steps

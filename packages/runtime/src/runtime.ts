@@ -12,6 +12,7 @@ import {
 } from '@tensorwright/core';
 import type { ContextOptions } from './execution-context.js';
 import { Engine } from './engine.js';
+import { inspectHeader, type PlanInspection } from './inspect.js';
 import { checkOptions, is } from './options.js';
 import { openPlan, type PlanLike, type PlanSource } from './plan/plan-source.js';
 import { readPlan, type ReadPlan, verifyWeights } from './plan/read-plan.js';
@@ -88,6 +89,19 @@ export class Runtime {
     } catch (error) {
       await release();
       throw error;
+    }
+  }
+
+  /**
+   * What a plan consists of, without loading it: neither its backends and plugins nor a device have to be there.
+   * @throws ERR_INVALID_ARGUMENT when there is no such file, ERR_INVALID_PLAN naming the field
+   */
+  static async inspect(plan: string | URL | Uint8Array | PlanLike): Promise<PlanInspection> {
+    const source = await openPlan(plan);
+    try {
+      return inspectHeader((await readPlan(source)).header, []);
+    } finally {
+      await source.close();
     }
   }
 }

@@ -2,8 +2,16 @@
 
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { type ConstantData, formatType, type Network, type Node, topologicalOrder } from '@tensorwright/core';
-import type { EngineInspection, LayerInspection } from '@tensorwright/runtime';
+import {
+  type ConstantData,
+  type ErrorCode,
+  formatType,
+  type Network,
+  type Node,
+  TensorwrightError,
+  topologicalOrder,
+} from '@tensorwright/core';
+import type { EngineInspection, LayerInspection, PlanInspection, PluginInspection } from '@tensorwright/runtime';
 import { registerOwnBackends } from '../models/build-plan.js';
 import { kindOfFile, parseModel } from '../models/subject.js';
 import { addCommonOptions } from '../options/build-options.js';
@@ -14,6 +22,7 @@ import { Reporter } from '../output/reporter.js';
 import { formatFields, formatTable } from '../output/table.js';
 import { describeDropped } from '../output/dropped.js';
 import { describePattern } from '../output/pattern.js';
+import { pluginHint } from '../plugins/plugin-hint.js';
 import { withPlugins } from '../plugins/with-plugins.js';
 import type { Session } from '../session.js';
 
@@ -61,21 +70,37 @@ async function inspect(path: string, flags: InspectFlags, session: Session): Pro
   }
 }
 
-async function inspectPlan(path: string, flags: InspectFlags, reporter: Reporter): Promise<EngineInspection> {
+/** What this machine or process lacks: the plan itself may be fine. */
+const lacking: ReadonlySet<ErrorCode> = new Set([
+  'ERR_PLUGIN',
+  'ERR_BACKEND_UNAVAILABLE',
+  'ERR_NATIVE_LOAD',
+  'ERR_DEVICE',
+]);
+
+interface InspectedPlan extends PlanInspection, Partial<Pick<EngineInspection, 'memory'>> {
+  /** Why it cannot be loaded here; null when it can. */
+  readonly problem: { readonly code: ErrorCode; readonly message: string } | null;
+}
+
+async function inspectPlan(path: string, flags: InspectFlags, reporter: Reporter): Promise<InspectedPlan> {
   const { Runtime } = await import('@tensorwright/runtime');
   await registerOwnBackends();
-  const engine = await Runtime.load(path, {
-    logger: reporter.logger,
-    allowCodeFromPlan: flags.allowCodeFromPlan === true,
-  });
   try {
-    return engine.inspect();
-  } finally {
-    await engine.close();
+    await using engine = await Runtime.load(path, {
+      logger: reporter.logger,
+      allowCodeFromPlan: flags.allowCodeFromPlan === true,
+    });
+    return { ...engine.inspect(), problem: null };
+  } catch (error) {
+    if (!TensorwrightError.is(error) || !lacking.has(error.code)) throw error;
+    const hint = pluginHint(error);
+    reporter.warn(`the plan does not run here: ${error.message}${hint === undefined ? '' : ` (${hint})`}`);
+    return { ...(await Runtime.inspect(path)), problem: { code: error.code, message: error.message } };
   }
 }
 
-function describePlan(path: string, e: EngineInspection, layers: boolean): string {
+function describePlan(path: string, e: InspectedPlan, layers: boolean): string {
   const { activationBytes, lowerBoundBytes, weightBytes, fallbacks, patterns = [], dropped = [] } = e.report;
   const fields: [string, string][] = [
     ['plan', `${basename(path)}${e.name === '' ? '' : ` (${e.name})`}, written by ${e.producer}`],
@@ -92,6 +117,11 @@ function describePlan(path: string, e: EngineInspection, layers: boolean): strin
       'memory',
       `weights ${formatBytes(weightBytes)}, activations ${formatBytes(activationBytes)} (at least ${formatBytes(lowerBoundBytes)})`,
     ],
+    ...e.plugins.map((p): [string, string] => ['plugin', describePlugin(p)]),
+    ...e.libraries.map((l): [string, string] => [
+      'library',
+      `${l.name}, ${l.platform}, ${formatBytes(l.bytes)}: ${l.plugins.join(', ')}`,
+    ]),
     ...fallbacks.map((f): [string, string] => [
       'fallback',
       `${f.node} (${f.operator}) not on ${f.backend}: ${f.reason}`,
@@ -100,6 +130,17 @@ function describePlan(path: string, e: EngineInspection, layers: boolean): strin
     ...dropped.map((d): [string, string] => ['dropped', describeDropped(d)]),
   ];
   return formatFields(fields) + (layers ? `\n${layerTable(e.layers)}` : '');
+}
+
+const codeOf: Readonly<Record<PluginInspection['code'], string>> = {
+  library: 'needs its library',
+  function: 'needs its module',
+  kernels: 'kernels in the plan',
+};
+
+function describePlugin({ plugin, code, backend, layers, carriedBy }: PluginInspection): string {
+  const has = carriedBy === undefined ? codeOf[code] : `carried in ${carriedBy}`;
+  return `${plugin}, ${layers} ${layers === 1 ? 'layer' : 'layers'} on ${backend}: ${has}`;
 }
 
 function resultType(layer: LayerInspection): string {
