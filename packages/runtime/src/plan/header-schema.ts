@@ -2,7 +2,6 @@
 
 import type {
   DroppedTactic,
-  PlanAgreement,
   PlanAttribute,
   PlanBinding,
   PlanExpression,
@@ -55,13 +54,6 @@ const storage: Check<PlanStorage> = byKind<PlanStorage>({
   object: object<Stored<'object'>>({ kind: text as Check<'object'>, strings: list(text) }, ['strings']),
 });
 
-const truth: Check<boolean> = (v) => (typeof v === 'boolean' ? undefined : problem('a boolean', v));
-
-const agreement: Check<PlanAgreement> = object<PlanAgreement>(
-  { left: index, right: index, orOne: truth, what: text, names: pair(text, text) },
-  ['orOne'],
-);
-
 const value: Check<PlanValue> = object<PlanValue>(
   {
     dtype: oneOf(dtypes),
@@ -111,7 +103,6 @@ const program: Check<PlanProgram> = object<PlanProgram>(
     symbols: list(symbol),
     inherits: list(pair(index, index)),
     expressions: list(expression),
-    agreements: list(agreement),
     values: list(value),
     inputs: list(index),
     outputs: list(index),
@@ -120,7 +111,7 @@ const program: Check<PlanProgram> = object<PlanProgram>(
     arenaBytes: size,
     deviceArenaBytes: size,
   },
-  ['inherits', 'agreements', 'deviceArenaBytes'],
+  ['inherits', 'deviceArenaBytes'],
 );
 
 const section: Check<PlanSection> = object<PlanSection>({
