@@ -1,9 +1,6 @@
 /** Plugins: layers of your own. Importing the package adds the backend that runs their functions for the processor. */
 
-import { registerBackend } from '@tensorwright/core';
-import { pluginBackend } from './backend.js';
-
-registerBackend(pluginBackend());
+import './register-backend.js';
 
 export { pluginBackend } from './backend.js';
 export { definePlugin } from './define-plugin.js';

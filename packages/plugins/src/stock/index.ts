@@ -1,5 +1,6 @@
 /** Plugins that come with Tensorwright, named and called like those of TensorRT. */
 
+import '../register-backend.js';
 import type { AnyPlugin } from '../plugin.js';
 import { PluginRegistry } from '../registry.js';
 import { disentangledAttentionVersions } from './disentangled-attention.js';
