@@ -202,6 +202,12 @@ describe.skipIf(!hasCompiler || cpuBackend.device() === undefined)(
       expect(json(benched.stdout)).toMatchObject({ backends: ['cpu'] });
     });
 
+    it('is not compared with what does not know it', async () => {
+      const { code, stderr } = await tensorwright(['run', oneNode('MySoftSign'), '--plugins', library, ...quick]);
+      expect(code).toBe(4);
+      expect(stderr).toContain("nothing else can compute plugin 'mine::MySoftSign@1'");
+    });
+
     it('finds it by the name of a package, from the working folder', async () => {
       vi.spyOn(process, 'cwd').mockReturnValue(packages);
       expect(await tensorwright(['inspect', oneNode('MySoftSign'), '--plugins', '@acme/soft-sign'])).toMatchObject({

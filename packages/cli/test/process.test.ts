@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasCompiler, LibraryFolder } from '../../plugins/test/support/compile-library.js';
 import { type Outcome, temporaryFolder } from './support/run-command.js';
 import { smallModel } from './support/small-model.js';
 
@@ -93,6 +94,24 @@ describe('the program', () => {
     expect(code).toBe(130);
     expect(stdout).toBe('');
     expect(stderr.trimEnd().split('\n').at(-1)).toBe('interrupted');
+  });
+
+  it.skipIf(!hasCompiler)('has its stock plugins and loads others when it is one file', async () => {
+    const libraries = new LibraryFolder();
+    try {
+      const library = libraries.compile('mine.so', join(root, 'templates/plugin-cmake/my_plugin.cpp'));
+      const { code, stdout } = await start(['plugins', '--plugins', library, '--json'], {
+        TENSORWRIGHT_NATIVE_PATH: join(root, 'native/build/Release/tensorwright.node'),
+      }).outcome;
+      expect(code).toBe(0);
+      const { plugins } = JSON.parse(stdout) as { plugins: { name: string; from: string }[] };
+      expect(new Map(plugins.map((p) => [p.name, p.from]))).toEqual(
+        new Map([...new Map(plugins.map((p) => [p.name, 'stock'])), ['MySoftSign', library]]),
+      );
+      expect(plugins.length).toBeGreaterThan(20);
+    } finally {
+      libraries.remove();
+    }
   });
 
   it('checks the machine, and survives an addon that does not load', async () => {
