@@ -116,10 +116,21 @@ describe("trtexec's names", () => {
         '--warmUp',
         '5',
         '--infStreams=2',
+        '--staticPlugins=a.so',
         '--bf16',
         '-o',
       ]),
-    ).toEqual(['build', '--min-shapes=aB:1x2', '--output=a.plan', '--warm-up', '5', '--streams=2', '--bf16', '-o']);
+    ).toEqual([
+      'build',
+      '--min-shapes=aB:1x2',
+      '--output=a.plan',
+      '--warm-up',
+      '5',
+      '--streams=2',
+      '--plugins=a.so',
+      '--bf16',
+      '-o',
+    ]);
   });
 
   it('leave what follows -- alone', () => {

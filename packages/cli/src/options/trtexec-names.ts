@@ -5,6 +5,8 @@ const renamed: Readonly<Record<string, string>> = {
   '--inf-streams': '--streams',
   '--builder-optimization-level': '--level',
   '--use-profile': '--profile',
+  '--static-plugins': '--plugins',
+  '--dynamic-plugins': '--plugins',
 };
 
 export function normaliseArguments(argv: readonly string[]): string[] {
