@@ -59,5 +59,5 @@ function reasonOf(error: unknown): string {
 }
 
 function refused(name: string, problem: string, cause?: unknown): TensorwrightError {
-  return new TensorwrightError('ERR_PLUGIN', `--plugins: module '${name}' ${problem}`, { plugins: name }, { cause });
+  return new TensorwrightError('ERR_PLUGIN', `--plugins: module '${name}': ${problem}`, { plugins: name }, { cause });
 }
