@@ -38,7 +38,7 @@ describe.skipIf(!hasDevice)('device times', () => {
     for (let run = 0; run < 4; run++) await context.run<DeviceBuffer>({ x: from }, { outputs: { y: to } });
     await to.write(x);
     await context.deviceTimes(2);
-    expect([...((await to.read()).data as Float32Array)]).toEqual([...(x.data)]);
+    expect([...((await to.read()).data as Float32Array)]).toEqual([...x.data]);
     await context.run<DeviceBuffer>({ x: from }, { outputs: { y: to } });
     expect([...((await to.read()).data as Float32Array)]).toEqual([2, 4, 6, 8, 10, 12]);
   });

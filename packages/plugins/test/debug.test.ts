@@ -81,7 +81,7 @@ const increment = definePlugin({
   },
 });
 
-const doubled = [...(x.data)].map((v) => 2 * v);
+const doubled = [...x.data].map((v) => 2 * v);
 const names = (message: string): unknown =>
   expect.objectContaining({ code: 'ERR_PLUGIN', message: expect.stringContaining(message) as string });
 
@@ -123,7 +123,7 @@ describe.skipIf(!hasCompiler)('a library that is watched', () => {
         answer((n, input) => plugin.addTo(n, { x: n.addActivation(input, 'relu') }, fields)['y']!, ['cpu'], {
           debug: true,
         });
-      expect(await run({})).toEqual([...(x.data)]);
+      expect(await run({})).toEqual([...x.data]);
       await expect(run({ over: 2 })).rejects.toEqual(
         names("plugin test::CarelessLibrary 1 writes up to 8 bytes beyond the end of its output 'y'"),
       );
@@ -148,7 +148,7 @@ describe('a function for the processor that is watched', () => {
 
   it('is found out when it changes an input', async () => {
     const make: Make = (n, input) => sorting.addTo(n, { x: n.addUnary(input, 'neg') }).y;
-    const sorted = [...(x.data)].map((v) => -v).reverse();
+    const sorted = [...x.data].map((v) => -v).reverse();
     expect(await answer(make, ['cpu'], {}, registry)).toEqual(sorted);
     await expect(answer(make, ['cpu'], { debug: true }, registry)).rejects.toEqual(
       names("plugin SortsInPlace 1: its function for the processor changes its input 'x'"),
