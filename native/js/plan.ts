@@ -62,11 +62,21 @@ export interface PlanSegment {
   readonly end: number;
 }
 
+/** Extents that a run needs to be equal, or, with `orOne`, one of them to be 1. Only of what the inputs' shapes decide. */
+export interface PlanAgreement {
+  readonly left: number;
+  readonly right: number;
+  readonly orOne?: boolean;
+  readonly what: string;
+  readonly names: readonly [left: string, right: string];
+}
+
 /** Segments of the backends `'cpu'` and `'cuda'` run here; the steps of others are between `begin` and `finish` of a context. */
 export interface PlanProgram {
   readonly symbols: readonly PlanSymbol[];
   readonly inherits?: readonly (readonly [own: number, enclosing: number])[];
   readonly expressions: readonly (readonly (number | string)[])[];
+  readonly agreements?: readonly PlanAgreement[];
   readonly values: readonly PlanValue[];
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];

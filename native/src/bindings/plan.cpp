@@ -43,6 +43,20 @@ std::vector<std::pair<int64_t, int64_t>> read_pairs(const Reader& r) {
   return r.list(read_pair);
 }
 
+AgreementDescription read_agreement(const Reader& r) {
+  const Reader or_one = r.field("orOne"), names = r.field("names");
+  if (!or_one.absent() && !or_one.value().IsBoolean()) or_one.fail("a boolean");
+  if (names.length() != 2) names.fail("two names");
+  AgreementDescription a;
+  a.left = r.field("left").integer();
+  a.right = r.field("right").integer();
+  a.or_one = or_one.value().ToBoolean();
+  a.what = r.field("what").string();
+  a.left_name = names.element(0).string();
+  a.right_name = names.element(1).string();
+  return a;
+}
+
 std::vector<int64_t> read_integers(const Reader& r) { return r.integers(); }
 
 ValueDescription read_value(const Reader& r) {
@@ -115,6 +129,8 @@ ProgramDescription read_program(const Reader& r, int depth) {
   p.symbols = r.field("symbols").list(read_symbol);
   p.inherits = read_pairs(r.field("inherits"));
   p.expressions = r.field("expressions").list([](const Reader& e) { return e.list(read_token); });
+  if (const Reader agreements = r.field("agreements"); !agreements.absent())
+    p.agreements = agreements.list(read_agreement);
   p.values = r.field("values").list(read_value);
   p.inputs = r.field("inputs").integers();
   p.outputs = r.field("outputs").integers();

@@ -51,10 +51,18 @@ struct SegmentDescription {
   int64_t begin = 0, end = 0;
 };
 
+// Two extents, as expressions, that a run needs to be equal.
+struct AgreementDescription {
+  int64_t left = 0, right = 0;
+  bool or_one = false;  // or one of them 1
+  std::string what, left_name, right_name;  // for messages
+};
+
 struct ProgramDescription {
   std::vector<SymbolDescription> symbols;
   std::vector<std::pair<int64_t, int64_t>> inherits;
   std::vector<std::vector<Expression::Token>> expressions;
+  std::vector<AgreementDescription> agreements;
   std::vector<ValueDescription> values;
   std::vector<int64_t> inputs, outputs;
   std::vector<StepDescription> steps;

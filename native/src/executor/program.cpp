@@ -9,6 +9,7 @@ std::shared_ptr<const Program> ProgramCompiler::compile() {
   values();
   interface();
   bound_symbols();
+  agreements();
   segments();
   for (size_t i = 0; i < from_.steps.size(); ++i) operands(i);
   liveness();

@@ -93,6 +93,8 @@ class Program {
   std::span<const SymbolDescription> symbols() const { return symbols_; }
   std::span<const std::pair<int, int>> inherits() const { return inherits_; }
   std::span<const Expression> expressions() const { return expressions_; }
+  // Of extents that the inputs' dims and inherited symbols decide.
+  std::span<const AgreementDescription> agreements() const { return agreements_; }
   bool static_expression(int e) const { return static_expression_[static_cast<size_t>(e)]; }
   bool start_symbol(int s) const { return start_symbol_[static_cast<size_t>(s)]; }
   std::span<const ProgramValue> values() const { return values_; }
@@ -128,6 +130,7 @@ class Program {
   std::vector<SymbolDescription> symbols_;
   std::vector<std::pair<int, int>> inherits_;
   std::vector<Expression> expressions_;
+  std::vector<AgreementDescription> agreements_;
   std::vector<char> static_expression_;  // known from the inputs' dims and inherited symbols alone
   std::vector<char> start_symbol_;       // bound before the first step
   std::vector<ProgramValue> values_;

@@ -26,6 +26,7 @@ class ProgramCompiler {
   void storage(ProgramValue& v, const ValueDescription& d, const std::string& where);
   void interface();
   void bound_symbols();
+  void agreements();
   // program_steps.cpp
   void segments();
   ProgramOperand operand(const std::optional<OperandDescription>& d, const std::string& where, bool native);

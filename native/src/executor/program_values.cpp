@@ -167,4 +167,16 @@ void ProgramCompiler::bound_symbols() {
     p.static_expression_.push_back(!e.any_symbol([&](size_t s) { return !p.start_symbol_[s]; }));
 }
 
+void ProgramCompiler::agreements() {
+  Program& p = *program_;
+  p.agreements_ = std::move(from_.agreements);
+  for (size_t i = 0; i < p.agreements_.size(); ++i) {
+    const AgreementDescription& a = p.agreements_[i];
+    for (const auto& [name, e] : {std::pair{".left", a.left}, std::pair{".right", a.right}})
+      if (!p.static_expression_[static_cast<size_t>(
+              index_in(e, p.expressions_.size(), at("agreements", i) + name, "expressions"))])
+        invalid(at("agreements", i) + name, "the inputs do not decide it");
+  }
+}
+
 }  // namespace tw

@@ -76,6 +76,17 @@ void Frame::bind_inputs(std::span<const Tensor> inputs, std::span<const int64_t>
   }
 }
 
+// Kernels of a device read as far as one operand tells them: none may run where another one is smaller.
+void Frame::check_agreements() const {
+  for (const AgreementDescription& a : program_->agreements()) {
+    const int64_t left = program_->expressions()[static_cast<size_t>(a.left)].evaluate(symbols_);
+    const int64_t right = program_->expressions()[static_cast<size_t>(a.right)].evaluate(symbols_);
+    if (left == right || (a.or_one && (left == 1 || right == 1))) continue;
+    throw Error(Code::kShapeMismatch, a.what + " are " + text(left) + " (" + a.left_name + ") and " + text(right) +
+                                          " (" + a.right_name + ")");
+  }
+}
+
 void Frame::bind_symbol(int symbol, int64_t extent, const ProgramValue& value, int axis, const char* bounds) {
   int64_t& bound = symbols_[static_cast<size_t>(symbol)];
   const SymbolDescription& s = program_->symbols()[static_cast<size_t>(symbol)];

@@ -27,6 +27,7 @@ import { bindProfiles } from './passes/import/bind-profiles.js';
 import { lowerPlugins } from './passes/import/lower-plugins.js';
 import { replacePatterns } from './passes/import/replace-patterns.js';
 import { pipeline } from './pipeline.js';
+import { collectAgreements } from './plan/agreements.js';
 import { checkMemory } from './plan/check-memory.js';
 import { librarySection } from './plan/library-section.js';
 import { lowerProgram } from './plan/lower.js';
@@ -64,6 +65,8 @@ export class Builder {
 
     const patterns = (options.plugins ?? standardOperatorSource())?.patterns?.() ?? [];
     const replaced = await breather.drive(replacePatterns(bound.network.graph, patterns, context));
+    // A plugin in place of a subgraph may ask for more than the subgraph did.
+    const agreements = collectAgreements([bound.network.graph, replaced.graph], network.builder.provenance);
     let graph = await breather.drive(lowerPlugins(replaced.graph, context));
     for (const pass of pipeline) {
       progress.report(pass.phase);
@@ -92,6 +95,7 @@ export class Builder {
       weights,
       provenance: network.builder.provenance,
       inputNames,
+      agreements,
       breathe: () => breather.breathe(),
     });
     checkMemory(lowered.program);

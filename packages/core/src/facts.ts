@@ -34,7 +34,7 @@ function compute(value: Value): readonly Dim[] | undefined {
   if (node.op === 'dims') return node.attributes['values'] as readonly Dim[];
   const facts = operatorOf(node.op).facts;
   if (!facts) return undefined;
-  const context = inferContext(node.op, node.inputs, node.attributes, node.regions, () => undefined);
+  const context = inferContext(node.op, node.inputs, node.attributes, node.regions);
   return facts(context)[value.index];
 }
 

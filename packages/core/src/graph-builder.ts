@@ -1,7 +1,18 @@
 /** Makes nodes: checks them against the operator's schema, infers their types, and hash-conses them. */
 
+import { type Agreement, setAgreements } from './agreements.js';
 import { ConstantData } from './constant.js';
-import { asSymbol, createSymbol, type Dim, DimExpression, dimKey, type DimSymbol, symbolDim } from './dim.js';
+import {
+  asSymbol,
+  createSymbol,
+  type Dim,
+  DimExpression,
+  dimKey,
+  type DimSymbol,
+  formatDim,
+  provablyEqual,
+  symbolDim,
+} from './dim.js';
 import type { DType } from './dtype.js';
 import { TensorwrightError } from './errors.js';
 import { inferFacts } from './facts.js';
@@ -111,9 +122,15 @@ export class GraphBuilder {
   ): Node {
     checkArity(operator, inputs);
     const fresh: DimSymbol[] = [];
-    const context = inferContext(operator.name, inputs, attributes, regions, (symbol) => fresh.push(symbol));
+    const agreements: Agreement[] = [];
+    const context = inferContext(operator.name, inputs, attributes, regions, {
+      symbol: (symbol) => fresh.push(symbol),
+      agreement: (agreement) => agreements.push(agreement),
+    });
     const types = operator.infer(context);
-    return assemble(operator.name, inputs, attributes, regions, types, fresh);
+    const node = assemble(operator.name, inputs, attributes, regions, types, fresh);
+    if (agreements.length > 0) setAgreements(node, agreements);
+    return node;
   }
 
   #key(op: string, inputs: readonly (Value | undefined)[], attributes: Attributes): string {
@@ -161,13 +178,19 @@ function assemble(
   return node;
 }
 
+/** Told what inference makes up, and what it takes on trust. */
+export interface InferenceListener {
+  symbol?(symbol: DimSymbol): void;
+  agreement?(agreement: Agreement): void;
+}
+
 /** What inference and facts see; also used to ask facts of an existing node. */
 export function inferContext(
   op: string,
   inputs: readonly (Value | undefined)[],
   attributes: Attributes,
   regions: readonly Graph[],
-  onFresh: (symbol: DimSymbol) => void,
+  listener: InferenceListener = {},
 ): InferContext {
   const fail = (message: string): never => {
     const received = inputs.map((v) => (v ? formatType(v.type) : '(omitted)')).join(', ');
@@ -192,13 +215,23 @@ export function inferContext(
       const v = inputs[i];
       return v && inferFacts(v);
     },
+    agree: (a, b, what) => {
+      if (provablyEqual(a, b)) return a;
+      if (typeof a === 'number' && typeof b === 'number') fail(`${what}: ${formatDim(a)} and ${formatDim(b)} differ`);
+      listener.agreement?.({ left: a, right: b, orOne: false, what });
+      return typeof a === 'number' ? a : b;
+    },
+    agreeOrOne: (a, b, what) => {
+      if (a === 1 || b === 1 || (typeof a === 'number' && typeof b === 'number') || provablyEqual(a, b)) return;
+      listener.agreement?.({ left: a, right: b, orOne: true, what });
+    },
     constant: (i) => {
       const v = inputs[i];
       return v?.node.op === 'constant' ? (v.node.attributes['data'] as ConstantData) : undefined;
     },
     fresh: (name, bounds) => {
       const symbol = createSymbol(name, bounds);
-      onFresh(symbol);
+      listener.symbol?.(symbol);
       return symbolDim(symbol);
     },
   };

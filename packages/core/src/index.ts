@@ -1,3 +1,4 @@
+export { type Agreement, agreementsOf } from './agreements.js';
 export * from './backend.js';
 export * from './breathe.js';
 export * from './constant.js';

@@ -52,6 +52,13 @@ export interface InferContext {
   constant(i: number): ConstantData | undefined;
   /** A dimension only the run will tell; bounded above by `max` where given. */
   fresh(name: string, bounds?: { min?: number; max?: number }): Dim;
+  /**
+   * One extent out of two that must be equal. Where only the run knows, it checks: a plan takes along what the shapes of
+   * its inputs decide. `what` names them in the plural: 'channels of x and of w'. @throws ERR_INVALID_MODEL when they differ
+   */
+  agree(a: Dim, b: Dim, what: string): Dim;
+  /** `agree` for extents that broadcast: equal, or one of them is 1. The caller refuses numbers that do not. */
+  agreeOrOne(a: Dim, b: Dim, what: string): void;
   /** @throws ERR_INVALID_MODEL with the operator's name before the message */
   fail(message: string): never;
 }

@@ -92,12 +92,26 @@ export interface PlanSegment {
   readonly end: number;
 }
 
+/** Two extents that the shapes of the inputs decide and that must be equal: a run checks it before its first step. */
+export interface PlanAgreement {
+  readonly left: ExpressionIndex;
+  readonly right: ExpressionIndex;
+  /** Also agreed where one of them is 1: they broadcast. Default: no. */
+  readonly orOne?: boolean;
+  /** For messages, the user's node and what it needs to agree: "MatMul_3: extents of label 'k'". */
+  readonly what: string;
+  /** For messages, the tensors whose extents these are. */
+  readonly names: readonly [left: string, right: string];
+}
+
 /** A network, or the body of a control step. */
 export interface PlanProgram {
   readonly symbols: readonly PlanSymbol[];
   /** Symbols taken over from the enclosing program when the body starts: [own, enclosing]. */
   readonly inherits?: readonly (readonly [number, number])[];
   readonly expressions: readonly PlanExpression[];
+  /** Absent: none. */
+  readonly agreements?: readonly PlanAgreement[];
   readonly values: readonly PlanValue[];
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];

@@ -74,6 +74,7 @@ function infer<I extends Names, O extends Names, F extends FieldSchema>(
         return position < 0 ? undefined : c.fact(position);
       },
       dataDependent: (name, bounds) => c.fresh(name, bounds),
+      agree: (a, b, what) => c.agree(a, b, what),
       fail: (message) => c.fail(message),
     });
   } catch (error) {

@@ -47,6 +47,13 @@ export interface InferenceContext<I extends Names, F extends FieldSchema> {
   elements(input: string): readonly Dim[] | undefined;
   /** An extent that only the values decide, with its bounds. Default bounds: 0 and 2^31 - 1. */
   dataDependent(name: string, bounds?: { readonly min?: number; readonly max?: number }): Dim;
+  /**
+   * One extent out of two that must be equal; numbers that differ refuse the call. Of extents that the shapes of the
+   * network's inputs decide, every run checks it before it begins (ERR_SHAPE_MISMATCH): kernels may rely on it then. Those
+   * that values decide, and calls in the bodies of conditionals and loops, are taken on trust. `what` names the two in the
+   * plural, for messages: 'rows of x and of skip'.
+   */
+  agree(a: Dim, b: Dim, what: string): Dim;
   /** Refuses the call. */
   fail(message: string): never;
 }

@@ -174,6 +174,16 @@ describe('the header', () => {
     ],
     ['an unbalanced expression', /expressions\[0\]\[1\].*lacks operands/, (h) => (h.program.expressions[0] = [1, '+'])],
     ['an expression with two results', /expressions\[0\].*leaves 2 values/, (h) => (h.program.expressions[0] = [1, 2])],
+    [
+      'an agreement of nothing',
+      /agreements\[0\]\.right: 1000 is out of range/,
+      (h) => (h.program.agreements = [{ left: 0, right: 1000, what: 'dot: extents', names: ['x', 'w'] }]),
+    ],
+    [
+      'an agreement without names',
+      /agreements\[0\]\.names/,
+      (h) => (h.program.agreements = [{ left: 0, right: 0, what: 'dot: extents' }]),
+    ],
     ['a symbol that is not there', /expressions\[0\]\[0\].*1 symbols/, (h) => (h.program.expressions[0] = ['s9'])],
     [
       'a constant of another size',

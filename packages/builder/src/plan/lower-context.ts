@@ -2,6 +2,7 @@
 
 import { type Backend, invariant, type Layout, type Node, type Provenance, type Value } from '@tensorwright/core';
 import type { Assignment, Assignments } from '../choose/assignment.js';
+import type { NamedAgreement } from './agreements.js';
 import type { Memory } from './value-table.js';
 import type { WeightSection } from './weights.js';
 
@@ -14,6 +15,8 @@ export interface LowerContext {
   readonly weights: WeightSection;
   readonly provenance: Provenance;
   readonly inputNames: ReadonlyMap<Value, string>;
+  /** Of the network, which its plan takes along. Default: none. */
+  readonly agreements?: readonly NamedAgreement[];
   /** How inputs arrive; absent: row-major in the host's memory. Used when a tactic is timed alone. */
   readonly inputLayouts?: ReadonlyMap<Value, Layout>;
   readonly inputMemory?: Memory;

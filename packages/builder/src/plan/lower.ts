@@ -18,6 +18,7 @@ import {
   type Value,
 } from '@tensorwright/core';
 import type { Assignment } from '../choose/assignment.js';
+import { planAgreements } from './agreements.js';
 import { type ConcatSlot, concatSlots, startWithin } from './concat-slots.js';
 import { ExpressionTable } from './expressions.js';
 import { assignmentOf, type BodyMemory, type LowerContext } from './lower-context.js';
@@ -80,12 +81,14 @@ class Lowering {
     const outputs =
       keepOutputs === true ? [] : this.#graph.outputs.map((v, i) => this.#outputValue(v, body?.outputs[i]));
     await this.#steps.finish();
+    const agreements = parent ? [] : planAgreements(this.#context.agreements ?? [], this.#graph.inputs, this.#table);
     const boundOf = (body: PlanProgram): MemoryBound => this.#bodies.get(body)!;
     const arenas = placeInArenas(this.#values.values, this.#steps.steps, outputs, this.#table, boundOf);
     const program: PlanProgram = {
       symbols: this.#table.planSymbols(),
       ...(inherits.length > 0 && { inherits }),
       expressions: this.#table.expressions,
+      ...(agreements.length > 0 && { agreements }),
       values: arenas.values,
       inputs,
       outputs,

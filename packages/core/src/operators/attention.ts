@@ -8,7 +8,6 @@ import { readNumbers, tensorFromNumbers } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { type Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
-import { agree } from './dot.js';
 import { multiplyInto, numbersOf } from './multiply.js';
 
 /** What the scores of attention are taken at; ONNX's qk_matmul_output_mode. */
@@ -40,11 +39,22 @@ function checkHeads(c: InferContext): AttentionDims {
   const q = c.dims(0);
   const k = c.dims(1);
   if (q.length !== 4 || k.length !== 4) c.fail('q and k must have rank 4: batch, heads, positions, head size');
-  agree(c, q[3]!, k[3]!, 'head sizes of q and k');
+  c.agree(q[3]!, k[3]!, 'head sizes of q and k');
   if (exactQuotient(q[1]!, k[1]!) === undefined && typeof q[1] === 'number' && typeof k[1] === 'number') {
     c.fail(`${String(q[1])} query heads are no multiple of ${String(k[1])} key heads`);
   }
-  return { batch: agree(c, q[0]!, k[0]!, 'batch of q and k'), heads: q[1]!, queries: q[2]!, keys: k[2]! };
+  return { batch: c.agree(q[0]!, k[0]!, 'batch of q and k'), heads: q[1]!, queries: q[2]!, keys: k[2]! };
+}
+
+/** A mask broadcasts but for its last axis, which may be shorter than the keys. */
+function agreeMask(c: InferContext, input: number, expected: readonly Dim[]): void {
+  const dims = c.has(input) ? (c.tensor(input).dims?.slice(0, -1) ?? []) : [];
+  for (let k = 1; k <= Math.min(dims.length, expected.length); k++)
+    c.agreeOrOne(
+      expected[expected.length - k]!,
+      dims[dims.length - k]!,
+      `extents of axis -${String(k + 1)} of scores and mask`,
+    );
 }
 
 type Bias = (b: number, h: number, i: number, j: number) => number;
@@ -195,7 +205,10 @@ export const attentionOperators: readonly Operator[] = [
       const { batch, heads, queries, keys } = checkHeads(c);
       const v = c.dims(2);
       if (v.length !== 4) c.fail('v must have rank 4: batch, heads, positions, head size');
-      agree(c, keys, v[2]!, 'positions of k and v');
+      c.agree(keys, v[2]!, 'positions of k and v');
+      c.agree(c.dims(1)[1]!, v[1]!, 'heads of k and v');
+      c.agree(batch, v[0]!, 'batches of k and v');
+      agreeMask(c, 3, [batch, heads, queries]);
       return [tensorType(c.tensor(0).dtype, [batch, heads, queries, v[3]!])];
     },
     evaluate: evaluateAttention,
@@ -211,6 +224,7 @@ export const attentionOperators: readonly Operator[] = [
       const { batch, heads, queries, keys } = checkHeads(c);
       if (!scoreStages.includes(c.attributes['stage'] as ScoreStage))
         c.fail(`stage must be one of ${scoreStages.join(', ')}`);
+      agreeMask(c, 2, [batch, heads, queries]);
       return [tensorType(c.tensor(0).dtype, [batch, heads, queries, keys])];
     },
     evaluate: (c) => {

@@ -5,7 +5,7 @@ import { type EvaluateContext, type InferContext, type Operator, registerOperato
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
 import { checkBias, kernelOf, padPlanes } from './conv.js';
-import { agree, contractionDType, fromSums } from './dot.js';
+import { contractionDType, fromSums } from './dot.js';
 import { multiplyInto, numbersOf, offsetsOf } from './multiply.js';
 import { checkCounts, type KnownWindows, kernelSpan, knownWindowsOf, type Windows, windowsOf } from './spatial.js';
 import { rowMajorStrides } from './strided.js';
@@ -23,7 +23,7 @@ function inferConvTranspose(c: InferContext): ReturnType<Operator['infer']> {
   const w = c.dims(1);
   const group = c.attributes['group'] as number;
   if (x.length < 3 || w.length !== x.length) c.fail('x and w must have the same rank, at least 3');
-  agree(c, x[1]!, w[0]!, 'channels of x and of w');
+  c.agree(x[1]!, w[0]!, 'channels of x and of w');
   if (exactQuotient(w[0]!, group) === undefined) c.fail(`the input channels are no multiple of group ${String(group)}`);
   const channels = mulDims(w[1]!, group);
   checkBias(c, 2, channels);

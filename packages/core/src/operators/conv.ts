@@ -5,7 +5,7 @@ import { exactQuotient } from '../dim.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
-import { agree, contractionDType, fromSums } from './dot.js';
+import { contractionDType, fromSums } from './dot.js';
 import { isExactInDouble, multiplyInt32, multiplyInto, numbersOf, offsetsOf, type Operand } from './multiply.js';
 import { checkCounts, type KnownWindows, knownWindowsOf, windowCounts, windowsOf } from './spatial.js';
 import { rowMajorStrides } from './strided.js';
@@ -21,7 +21,7 @@ export function checkBias(c: InferContext, input: number, channels: Dim): void {
   if (!c.has(input)) return;
   const dims = c.dims(input);
   if (dims.length !== 1) c.fail(`the bias must have rank 1, has rank ${String(dims.length)}`);
-  agree(c, dims[0]!, channels, 'bias and output channels');
+  c.agree(dims[0]!, channels, 'bias and output channels');
 }
 
 function inferConv(c: InferContext): ReturnType<Operator['infer']> {
@@ -32,7 +32,7 @@ function inferConv(c: InferContext): ReturnType<Operator['infer']> {
   const channels = exactQuotient(x[1]!, group);
   if (channels === undefined && typeof x[1] === 'number')
     c.fail(`${String(x[1])} input channels are no multiple of group ${String(group)}`);
-  if (channels !== undefined) agree(c, channels, w[1]!, 'channels of x per group and of w');
+  if (channels !== undefined) c.agree(channels, w[1]!, 'channels of x per group and of w');
   if (typeof w[0] === 'number' && w[0] % group !== 0)
     c.fail(`${String(w[0])} output channels are no multiple of group ${String(group)}`);
   checkBias(c, 2, w[0]!);

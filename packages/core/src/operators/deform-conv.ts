@@ -7,7 +7,7 @@ import { type EvaluateContext, type InferContext, type Operator, registerOperato
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
 import { checkBias, kernelOf } from './conv.js';
-import { agree, fromSums } from './dot.js';
+import { fromSums } from './dot.js';
 import { multiplyInto, type NumberArray, numbersOf } from './multiply.js';
 import { checkCounts, knownWindowsOf, windowCounts, windowsOf } from './spatial.js';
 import { rowMajorStrides } from './strided.js';
@@ -25,12 +25,18 @@ function inferDeformConv(c: InferContext): ReturnType<Operator['infer']> {
   const counts = checkCounts(c, windowCounts(x.slice(2), windowsOf(c, kernel)));
   const offset = c.dims(2);
   const channels = (c.attributes['offsetGroup'] as number) * elementCount(kernel) * kernel.length;
-  agree(c, offset[1]!, channels, 'channels of offset');
+  c.agree(offset[1]!, channels, 'channels of offset');
+  c.agree(offset[0]!, x[0]!, 'batches of offset and x');
+  if (c.has(4)) {
+    c.dims(4).forEach((d, i) => {
+      if (i !== 1) c.agree(d, offset[i]!, `extents of axis ${String(i)} of mask and offset`);
+    });
+  }
   return [
     tensorType(dtype, [
       x[0]!,
       w[0]!,
-      ...counts.map((n, i) => agree(c, n, offset[i + 2]!, 'spatial extents of offset and output')),
+      ...counts.map((n, i) => c.agree(n, offset[i + 2]!, 'spatial extents of offset and output')),
     ]),
   ];
 }

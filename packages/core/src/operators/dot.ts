@@ -1,6 +1,6 @@
 /** dot: the product of two tensors over labelled dimensions, an einsum of two operands. */
 
-import { type Dim, formatDim, provablyEqual } from '../dim.js';
+import type { Dim } from '../dim.js';
 import { type DType, dtypeInfo, isBig, isInteger } from '../dtype.js';
 import { tensorFromNumbers } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
@@ -37,13 +37,6 @@ export function contractionDType(a: DType, b: DType): DType | undefined {
   return a === b && (isInteger(a) || dtypeInfo(a).class === 'float') ? a : undefined;
 }
 
-/** One extent out of two that must agree. */
-export function agree(c: InferContext, a: Dim, b: Dim, what: string): Dim {
-  if (provablyEqual(a, b)) return a;
-  if (typeof a === 'number' && typeof b === 'number') c.fail(`${what}: ${formatDim(a)} and ${formatDim(b)} differ`);
-  return typeof a === 'number' ? a : b;
-}
-
 function inferDot(c: InferContext): ReturnType<Operator['infer']> {
   const lhs = c.attributes['lhs'] as string;
   const rhs = c.attributes['rhs'] as string;
@@ -56,7 +49,7 @@ function inferDot(c: InferContext): ReturnType<Operator['infer']> {
     if (new Set(labels).size !== labels.length) c.fail(`a label repeats in '${labels}'`);
     [...labels].forEach((label, axis) => {
       const old = extents.get(label);
-      extents.set(label, old === undefined ? dims[axis]! : agree(c, old, dims[axis]!, `extents of label '${label}'`));
+      extents.set(label, old === undefined ? dims[axis]! : c.agree(old, dims[axis]!, `extents of label '${label}'`));
     });
   }
   if (new Set(out).size !== out.length) c.fail(`a label repeats in '${out}'`);

@@ -5,7 +5,6 @@ import { roundHalfEven } from '../float-formats.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
-import { agree } from './dot.js';
 import { cubicKernel } from './resize-sampling.js';
 import { rowMajorStrides } from './strided.js';
 
@@ -15,10 +14,10 @@ function inferGridSample(c: InferContext): ReturnType<Operator['infer']> {
   const x = c.dims(0);
   const grid = c.dims(1);
   if (x.length < 3 || grid.length !== x.length) c.fail('x and grid must have the same rank, at least 3');
-  agree(c, grid.at(-1)!, x.length - 2, 'the last extent of grid and the spatial rank');
+  c.agree(grid.at(-1)!, x.length - 2, 'the last extent of grid and the spatial rank');
   if (!['linear', 'nearest', 'cubic'].includes(c.attributes['mode'] as string))
     c.fail("mode must be 'linear', 'nearest' or 'cubic'");
-  return [tensorType(c.tensor(0).dtype, [agree(c, x[0]!, grid[0]!, 'batch'), x[1]!, ...grid.slice(1, -1)])];
+  return [tensorType(c.tensor(0).dtype, [c.agree(x[0]!, grid[0]!, 'batch'), x[1]!, ...grid.slice(1, -1)])];
 }
 
 /** An index or coordinate reflected at the borders until it lies between them. */

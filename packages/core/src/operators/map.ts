@@ -55,7 +55,20 @@ export function inferBroadcast(c: InferContext, dtype: DType): Type {
     if (own === undefined) return tensorType(dtype, undefined);
     dims = broadcastDims(dims, own) ?? c.fail(`shapes ${formatDims(dims)} and ${formatDims(own)} do not broadcast`);
   }
+  agreeAll(c);
   return tensorType(dtype, dims);
+}
+
+/** Whatever their broadcast is, two extents of one axis are the same, or one of them is 1. */
+function agreeAll(c: InferContext): void {
+  for (let j = 1; j < c.inputs.length; j++) {
+    const right = c.dims(j);
+    for (let i = 0; i < j; i++) {
+      const left = c.dims(i);
+      for (let k = 1; k <= Math.min(left.length, right.length); k++)
+        c.agreeOrOne(left[left.length - k]!, right[right.length - k]!, `extents of axis -${String(k)}`);
+    }
+  }
 }
 
 /** Facts of a broadcast elementwise operator; undefined unless every element of every input and of the result is known. */

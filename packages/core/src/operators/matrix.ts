@@ -5,12 +5,11 @@ import { readNumbers, tensorFromNumbers } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
-import { agree } from './dot.js';
 
 function squareDims(c: InferContext): readonly Dim[] {
   const dims = c.dims(0);
   if (dims.length < 2) c.fail('x must have rank 2 or more');
-  agree(c, dims.at(-1)!, dims.at(-2)!, 'rows and columns');
+  c.agree(dims.at(-1)!, dims.at(-2)!, 'rows and columns');
   return dims;
 }
 

@@ -88,6 +88,7 @@ function inferExpand(c: InferContext): TensorType[] {
     const wanted = dims[dims.length - from.length + i];
     if (typeof d === 'number' && typeof wanted === 'number' && d !== 1 && d !== wanted)
       c.fail(`${formatDims(from)} does not broadcast to ${formatDims(dims)}`);
+    if (wanted !== undefined) c.agreeOrOne(d, wanted, `extents of axis ${String(i - from.length)} and its broadcast`);
   });
   return [tensorType(dtype, dims)];
 }
@@ -136,9 +137,10 @@ function inferConcat(c: InferContext): TensorType[] {
     dims.forEach((d, k) => {
       const o = other[k]!;
       if (k === axis) dims[k] = addDims(d, o);
-      else if (typeof d === 'number' && typeof o === 'number' && d !== o)
-        c.fail(`extents of axis ${String(k)} differ: ${String(d)} and ${String(o)}`);
-      else if (typeof o === 'number') dims[k] = o;
+      else {
+        const agreed = c.agree(d, o, `extents of axis ${String(k)}`);
+        if (typeof o === 'number') dims[k] = agreed;
+      }
     });
   }
   return [tensorType(dtype, dims)];

@@ -21,10 +21,20 @@ function normalizedAxis(axis: number, rank: number, fail: (message: string) => n
   return normal >= 0 && normal < rank ? normal : fail(`axis ${String(axis)} is out of range for rank ${String(rank)}`);
 }
 
+/** Inputs besides x broadcast to it. */
+function agreeWithX(c: InferContext, dims: readonly Dim[]): void {
+  for (let i = 1; i < c.inputs.length; i++) {
+    const own = c.has(i) ? (c.tensor(i).dims ?? []) : [];
+    for (let k = 1; k <= Math.min(own.length, dims.length); k++)
+      c.agreeOrOne(dims[dims.length - k]!, own[own.length - k]!, `extents of axis -${String(k)}`);
+  }
+}
+
 /** y, and with `statistics` mean and inverse standard deviation in `stashType`, the normalized axes 1. */
 function inferLayerNorm(c: InferContext): Type[] {
   const { dtype, dims } = floatInput(c);
   const axis = normalizedAxis(c.attributes['axis'] as number, dims.length, (m) => c.fail(m));
+  agreeWithX(c, dims);
   const y = tensorType(dtype, dims);
   if (c.attributes['statistics'] !== true) return [y];
   const statistic = tensorType(
@@ -128,8 +138,12 @@ function evaluateChannelNorm(c: EvaluateContext, groups: number): ReturnType<typ
 function inferChannelNorm(c: InferContext): Type[] {
   const { dtype, dims } = floatInput(c);
   if (dims.length < 2) c.fail('x needs a batch and a channel axis');
-  for (const i of [1, 2])
-    if (c.tensor(i).dims !== undefined && c.dims(i).length !== 1) c.fail(`input ${String(i)} must have one dimension`);
+  for (const i of [1, 2]) {
+    const own = c.tensor(i).dims;
+    if (own === undefined) continue;
+    if (own.length !== 1) c.fail(`input ${String(i)} must have one dimension`);
+    c.agree(dims[1]!, own[0]!, 'channels');
+  }
   return [tensorType(dtype, dims)];
 }
 
@@ -152,6 +166,7 @@ export const normalizationOperators: readonly Operator[] = [
     infer: (c) => {
       const { dtype, dims } = floatInput(c);
       normalizedAxis(c.attributes['axis'] as number, dims.length, (m) => c.fail(m));
+      agreeWithX(c, dims);
       return [tensorType(dtype, dims)];
     },
     evaluate: (c) => {

@@ -7,7 +7,6 @@ import { type Attributes } from '../graph.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { type Tensor } from '../tensor.js';
 import { tensorType, type Type } from '../type.js';
-import { agree } from './dot.js';
 import { multiplyInto } from './multiply.js';
 import { type Activation, recurrentActivations } from './recurrent-activations.js';
 
@@ -102,8 +101,15 @@ function inferRecurrent(c: InferContext, cell: Cell): Type[] {
   if (!['forward', 'reverse', 'bidirectional'].includes(c.attributes['direction'] as string))
     c.fail("direction must be 'forward', 'reverse' or 'bidirectional'");
   const directions = directionsOf(c.attributes).length;
-  agree(c, r[0]!, directions, 'directions of r and of the layer');
-  const size = agree(c, r[2]!, c.attributes['hiddenSize'] as number, 'hidden sizes');
+  c.agree(r[0]!, directions, 'directions of r and of the layer');
+  const size = c.agree(r[2]!, c.attributes['hiddenSize'] as number, 'hidden sizes');
+  c.agree(x[2]!, c.dims(1)[2]!, 'inputs of x and w');
+  for (const [i, axis] of [
+    [4, 0],
+    [5, 1],
+    [6, 1],
+  ] as const)
+    if (c.has(i) && c.tensor(i).dims) c.agree(x[1]!, c.dims(i)[axis] ?? 1, 'batches');
   recurrentActivations(c, cell.activations, directions);
   const state: Dim[] = [directions, x[1]!, size];
   const types = [tensorType(dtype, [x[0]!, directions, x[1]!, size]), tensorType(dtype, state)];

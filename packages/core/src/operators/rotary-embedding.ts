@@ -4,7 +4,6 @@ import { readNumbers, tensorFromNumbers } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { type Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
-import { agree } from './dot.js';
 
 function inferRotaryEmbedding(c: InferContext): ReturnType<Operator['infer']> {
   const x = c.dims(0);
@@ -13,8 +12,11 @@ function inferRotaryEmbedding(c: InferContext): ReturnType<Operator['infer']> {
   if (x.length !== 4) c.fail('x must have rank 4: batch, heads, positions, head size');
   if (cos.length !== 3 || sin.length !== 3)
     c.fail('cos and sin must have rank 3: batch, positions, half the rotated size');
-  agree(c, x[2]!, cos[1]!, 'positions of x and cos');
-  agree(c, cos[2]!, sin[2]!, 'sizes of cos and sin');
+  c.agree(x[2]!, cos[1]!, 'positions of x and cos');
+  c.agree(cos[2]!, sin[2]!, 'sizes of cos and sin');
+  c.agree(cos[1]!, sin[1]!, 'positions of cos and sin');
+  c.agree(cos[0]!, sin[0]!, 'batches of cos and sin');
+  c.agreeOrOne(x[0]!, cos[0]!, 'batches of x and cos');
   if (typeof x[3] === 'number' && typeof cos[2] === 'number' && 2 * cos[2] > x[3])
     c.fail('cos is longer than half the head size');
   return [tensorType(c.tensor(0).dtype, x)];

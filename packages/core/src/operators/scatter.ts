@@ -1,5 +1,6 @@
 /** scatterElements, scatterND, tensorScatter: a copy of data with elements replaced or combined at given places. */
 
+import type { Dim } from '../dim.js';
 import { isBig } from '../dtype.js';
 import { allocateElements, elementsOf, readNumbers, tensorFromNumbers, tensorOf } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
@@ -17,6 +18,12 @@ function inferScatter(c: InferContext): Type[] {
   if (!reductions.includes(c.attributes['reduction'] as Reduction))
     c.fail(`reduction must be one of ${reductions.join(', ')}`);
   return [tensorType(dtype, dims)];
+}
+
+function agreeUpdates(c: InferContext, expected: readonly Dim[] | undefined): void {
+  const updates = c.tensor(2).dims;
+  if (!expected || updates?.length !== expected.length) return;
+  expected.forEach((d, i) => c.agree(d, updates[i]!, `extents of axis ${String(i)} of the updates and their places`));
 }
 
 /** Puts runs of `length` updates at `starts`. Where places repeat, the updates apply in order. */
@@ -126,6 +133,7 @@ export const scatterOperators: readonly Operator[] = [
     attributes: { axis: 0, reduction: 'none' },
     infer: (c) => {
       if (c.tensor(0).dims) axisOf(c, c.dims(0).length);
+      agreeUpdates(c, c.tensor(1).dims);
       return inferScatter(c);
     },
     evaluate: (c) => {
@@ -144,7 +152,14 @@ export const scatterOperators: readonly Operator[] = [
     kind: 'opaque',
     inputs: ['data', 'indices', 'updates'],
     attributes: { reduction: 'none' },
-    infer: inferScatter,
+    infer: (c) => {
+      const { dims } = c.tensor(0);
+      const indices = c.tensor(1).dims;
+      const depth = indices?.at(-1);
+      if (dims && indices && typeof depth === 'number')
+        agreeUpdates(c, [...indices.slice(0, -1), ...dims.slice(depth)]);
+      return inferScatter(c);
+    },
     evaluate: (c) => {
       const { starts, length } = slicePositions(c, c.tensor(0).dims, c.tensor(1), c.integers(1), 0);
       return [scatterRuns(c, starts, length)];

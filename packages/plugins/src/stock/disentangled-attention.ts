@@ -58,15 +58,20 @@ export const disentangledAttentionVersions: readonly DisentangledAttention[] = d
   fields: { span: field.int(), factor: field.float(), log_buckets: field.bool(true) },
   inputs: ['data0', 'data1', 'data2'],
   outputs: ['result'],
-  infer({ inputs: { data0, data1, data2 }, fields: { span, log_buckets: inLogarithms }, fail }) {
+  infer(context) {
+    const {
+      inputs: { data0, data1, data2 },
+      fields: { span, log_buckets: inLogarithms },
+      fail,
+    } = context;
     if (span < (inLogarithms ? 2 : 1)) fail(`span must be at least ${inLogarithms ? '2' : '1'}, is ${String(span)}`);
     if (data0.dims.length !== 3) fail('data0 must have rank 3');
     if (data1.dtype !== data0.dtype || data2.dtype !== data0.dtype)
       fail(`data0 is ${data0.dtype}, data1 ${data1.dtype}, data2 ${data2.dtype}`);
     const [heads, length] = [data0.dims[0]!, data0.dims[1]!];
-    checkExtents('data0', data0.dims, [heads, length, length], fail);
-    checkExtents('data1', data1.dims, [heads, length, 2 * span], fail);
-    checkExtents('data2', data2.dims, [heads, length, 2 * span], fail);
+    checkExtents('data0', data0.dims, [heads, length, length], context);
+    checkExtents('data1', data1.dims, [heads, length, 2 * span], context);
+    checkExtents('data2', data2.dims, [heads, length, 2 * span], context);
     return { result: data0 };
   },
   cuda: {

@@ -122,11 +122,12 @@ export const embLayerNormVersions: readonly EmbLayerNorm[] = defineVersions(['1'
   },
   inputs: ['token_id', 'segment_id', 'input_mask'],
   outputs: ['embedded_input', 'maskIdx'],
-  infer({ inputs, fields, fail }) {
+  infer(context) {
+    const { inputs, fields, fail } = context;
     for (const [name, { dtype, dims }] of Object.entries<Shaped>(inputs)) {
       if (dtype !== 'int32') fail(`${name} is ${dtype}, expected int32`);
       if (dims.length !== 2) fail(`${name} must have rank 2: positions, sequences`);
-      checkExtents(name, dims, inputs.token_id.dims, fail);
+      checkExtents(name, dims, inputs.token_id.dims, context);
     }
     if (fields.full_mask !== 0) fail('full_mask must be 0');
     const { gamma, beta, tables } = weightsOf(fields);

@@ -56,7 +56,12 @@ export const fusedRotaryEmbedding: FusedRotaryEmbedding = definePlugin({
   },
   inputs: ['query', 'key', 'position_ids', 'cos_cache', 'sin_cache'],
   outputs: ['rotated_query', 'rotated_key'],
-  infer({ inputs: { query, key, position_ids: ids, cos_cache: cos, sin_cache: sin }, fields, fail }) {
+  infer(context) {
+    const {
+      inputs: { query, key, position_ids: ids, cos_cache: cos, sin_cache: sin },
+      fields,
+      fail,
+    } = context;
     if (key.dtype !== query.dtype) fail(`query is ${query.dtype}, key is ${key.dtype}`);
     if (sin.dtype !== cos.dtype || (cos.dtype !== query.dtype && cos.dtype !== 'float32'))
       fail(`cos_cache is ${cos.dtype}, sin_cache ${sin.dtype}: expected ${query.dtype} or float32`);
@@ -66,11 +71,11 @@ export const fusedRotaryEmbedding: FusedRotaryEmbedding = definePlugin({
     if (typeof k === 'string') return fail(`key ${k}`);
     if (q.headsFirst !== k.headsFirst || q.size !== k.size) fail('query and key must have the same rank and head size');
     const tokens = [q.samples, q.length];
-    checkExtents('[batch, positions] of key', [k.samples, k.length], tokens, fail);
-    if (ids.dims.length !== 1 || ids.dims[0] !== 1) checkExtents('position_ids', ids.dims, tokens, fail);
+    checkExtents('[batch, positions] of key', [k.samples, k.length], tokens, context);
+    if (ids.dims.length !== 1 || ids.dims[0] !== 1) checkExtents('position_ids', ids.dims, tokens, context);
     const turning = fields.rotary_embedding_dim || q.size;
-    checkExtents('cos_cache', cos.dims, [cos.dims[0]!, turning / 2], fail);
-    checkExtents('sin_cache', sin.dims, cos.dims, fail);
+    checkExtents('cos_cache', cos.dims, [cos.dims[0]!, turning / 2], context);
+    checkExtents('sin_cache', sin.dims, cos.dims, context);
     if (turning < 2 || turning > q.size || turning % 2 !== 0)
       fail(`${String(turning)} elements of heads of ${String(q.size)} cannot turn`);
     return { rotated_query: query, rotated_key: key };

@@ -57,7 +57,8 @@ export const multiscaleDeformableAttentionVersions: readonly MultiscaleDeformabl
     name: 'MultiscaleDeformableAttnPlugin_TRT',
     inputs: ['value', 'spatial_shapes', 'level_start_index', 'sampling_locations', 'attention_weights'] as Inputs,
     outputs: ['output'],
-    infer({ inputs, fail }) {
+    infer(context) {
+      const { inputs, fail } = context;
       const { value, spatial_shapes: shapes, level_start_index: starts } = inputs;
       const { sampling_locations: locations, attention_weights: weights } = inputs;
       const ranks = { value: 4, spatial_shapes: 2, level_start_index: 1, sampling_locations: 6, attention_weights: 5 };
@@ -69,10 +70,10 @@ export const multiscaleDeformableAttentionVersions: readonly MultiscaleDeformabl
         fail('spatial_shapes and level_start_index must both be int32 or both be int64');
       const [batch, , heads, channels] = value.dims as [Dim, Dim, Dim, Dim];
       const [, queries, , levels, points] = weights.dims as [Dim, Dim, Dim, Dim, Dim];
-      checkExtents('attention_weights', weights.dims, [batch, queries, heads, levels, points], fail);
-      checkExtents('sampling_locations', locations.dims, [batch, queries, heads, levels, points, 2], fail);
-      checkExtents('spatial_shapes', shapes.dims, [levels, 2], fail);
-      checkExtents('level_start_index', starts.dims, [levels], fail);
+      checkExtents('attention_weights', weights.dims, [batch, queries, heads, levels, points], context);
+      checkExtents('sampling_locations', locations.dims, [batch, queries, heads, levels, points, 2], context);
+      checkExtents('spatial_shapes', shapes.dims, [levels, 2], context);
+      checkExtents('level_start_index', starts.dims, [levels], context);
       return { output: { dtype: value.dtype, dims: [batch, queries, heads, channels] } };
     },
     cuda: {

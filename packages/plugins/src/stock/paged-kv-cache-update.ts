@@ -48,7 +48,12 @@ export const pagedKvCacheUpdate: PagedKvCacheUpdate = definePlugin({
   inputs: ['key_cache', 'value_cache', 'key', 'value', 'block_table', 'past_lengths', 'new_lengths?'],
   outputs: ['updated_key_cache', 'updated_value_cache'],
   aliases: { updated_key_cache: 'key_cache', updated_value_cache: 'value_cache' },
-  infer({ inputs, fields: { layout }, fail }) {
+  infer(context) {
+    const {
+      inputs,
+      fields: { layout },
+      fail,
+    } = context;
     const { key_cache: cache, key, block_table: table } = inputs;
     const axes = layouts[layout] ?? fail(`layout must be NHD or HND, not '${layout}'`);
     if (cache.dims.length !== 4 || key.dims.length !== 4) fail('caches, key and value must have rank 4');
@@ -56,17 +61,17 @@ export const pagedKvCacheUpdate: PagedKvCacheUpdate = definePlugin({
       if (inputs[name].dtype !== cache.dtype) fail(`${name} is ${inputs[name].dtype}, key_cache is ${cache.dtype}`);
     for (const name of ['block_table', 'past_lengths', 'new_lengths'] as const)
       if (inputs[name] && inputs[name].dtype !== 'int32') fail(`${name} is ${inputs[name].dtype}, expected int32`);
-    checkExtents('value_cache', inputs.value_cache.dims, cache.dims, fail);
-    checkExtents('value', inputs.value.dims, key.dims, fail);
+    checkExtents('value_cache', inputs.value_cache.dims, cache.dims, context);
+    checkExtents('value', inputs.value.dims, key.dims, context);
     const [heads, size] = [cache.dims[axes.heads], cache.dims[3]];
     if (typeof heads !== 'number' || typeof size !== 'number')
       fail('the heads of key_cache and their size must be known at build time');
-    checkExtents('[heads, size] of key', [key.dims[axes.heads]!, key.dims[3]!], [heads!, size!], fail);
+    checkExtents('[heads, size] of key', [key.dims[axes.heads]!, key.dims[3]!], [heads!, size!], context);
     const samples = key.dims[0]!;
     if (table.dims.length !== 2) fail('block_table must have rank 2');
-    checkExtents('block_table', table.dims, [samples, table.dims[1]!], fail);
-    checkExtents('past_lengths', inputs.past_lengths.dims, [samples], fail);
-    if (inputs.new_lengths) checkExtents('new_lengths', inputs.new_lengths.dims, [samples], fail);
+    checkExtents('block_table', table.dims, [samples, table.dims[1]!], context);
+    checkExtents('past_lengths', inputs.past_lengths.dims, [samples], context);
+    if (inputs.new_lengths) checkExtents('new_lengths', inputs.new_lengths.dims, [samples], context);
     return { updated_key_cache: cache, updated_value_cache: inputs.value_cache };
   },
   cuda: {

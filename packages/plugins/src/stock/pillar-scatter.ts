@@ -68,13 +68,18 @@ export const pillarScatter: Plugin<Inputs, readonly ['dense_feature_map'], Pilla
   fields: { dense_shape: field.ints() },
   inputs: ['voxels', 'voxel_coords', 'num_pillar'],
   outputs: ['dense_feature_map'],
-  infer({ inputs, fields: { dense_shape: shape }, fail }) {
+  infer(context) {
+    const {
+      inputs,
+      fields: { dense_shape: shape },
+      fail,
+    } = context;
     const { voxels, voxel_coords: coordinates, num_pillar: counts } = inputs;
     if (shape.length !== 2 || shape.some((d) => d < 0)) fail('dense_shape must be the height and the width of the map');
     if (voxels.dims.length !== 3) fail('voxels must have rank 3');
     const [batch, most, channels] = voxels.dims as [Dim, Dim, Dim];
-    checkExtents('voxel_coords', coordinates.dims, [batch, most, 4], fail);
-    checkExtents('num_pillar', counts.dims, [batch], fail);
+    checkExtents('voxel_coords', coordinates.dims, [batch, most, 4], context);
+    checkExtents('num_pillar', counts.dims, [batch], context);
     if (coordinates.dtype !== 'int32' || counts.dtype !== 'int32') fail('voxel_coords and num_pillar must be int32');
     return { dense_feature_map: { dtype: voxels.dtype, dims: [batch, channels, ...shape] } };
   },

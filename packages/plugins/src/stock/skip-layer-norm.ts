@@ -92,10 +92,15 @@ export const skipLayerNormVersions: readonly SkipLayerNorm[] = defineVersions(['
   },
   inputs: ['input', 'skip'],
   outputs: ['output'],
-  infer({ inputs: { input, skip }, fields: { gamma, beta, bias }, fail }) {
+  infer(context) {
+    const {
+      inputs: { input, skip },
+      fields: { gamma, beta, bias },
+      fail,
+    } = context;
     const { dtype, dims } = input;
     if (skip.dtype !== dtype) fail(`input is ${dtype}, skip is ${skip.dtype}`);
-    checkExtents('skip', skip.dims, dims, fail);
+    checkExtents('skip', skip.dims, dims, context);
     if (gamma.size === 0 || beta.size !== gamma.size || (bias.size !== 0 && bias.size !== gamma.size))
       fail(`gamma has ${String(gamma.size)} elements, beta ${String(beta.size)}, bias ${String(bias.size)}`);
     if (dims[hiddenAxis(dims, gamma.size)] !== gamma.size)

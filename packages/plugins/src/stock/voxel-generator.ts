@@ -105,13 +105,18 @@ export const voxelGenerator: Plugin<Inputs, Outputs, VoxelGeneratorFields> = def
   },
   inputs: ['points', 'num_points'],
   outputs: ['voxels', 'voxel_coords', 'num_pillar'],
-  infer({ inputs: { points, num_points: sizes }, fields, fail }) {
+  infer(context) {
+    const {
+      inputs: { points, num_points: sizes },
+      fields,
+      fail,
+    } = context;
     const { max_voxels: room, max_num_points_per_voxel: limit, voxel_feature_num: wanted } = fields;
     const wrong = wrongFields(fields);
     if (wrong !== undefined) fail(wrong);
     if (points.dims.length !== 3) fail('points must have rank 3');
     const [batch, , channels] = points.dims as [Dim, Dim, Dim];
-    checkExtents('num_points', sizes.dims, [batch], fail);
+    checkExtents('num_points', sizes.dims, [batch], context);
     if (points.dtype !== 'float32' || sizes.dtype !== 'int32') fail('points must be float32 and num_points int32');
     if (typeof channels !== 'number') return fail('the channels of points must be known at build time');
     if (channels < 3 || (wanted !== channels + 5 && wanted !== channels + 6))

@@ -35,7 +35,7 @@ class ProgramCheck {
   }
 
   run(): Problem | undefined {
-    const { symbols, expressions, values, inputs, outputs, steps, inherits = [] } = this.#program;
+    const { symbols, expressions, values, inputs, outputs, steps, inherits = [], agreements = [] } = this.#program;
     return (
       each('.symbols', symbols, (s) =>
         s.min <= s.max ? undefined : wrong('.max', `${s.max} is below min, ${s.min}`),
@@ -48,6 +48,13 @@ class ProgramCheck {
         );
       }) ??
       each('.expressions', expressions, (e) => this.#expression(e)) ??
+      each(
+        '.agreements',
+        agreements,
+        ({ left, right }) =>
+          this.#index('.left', left, expressions, 'expressions') ??
+          this.#index('.right', right, expressions, 'expressions'),
+      ) ??
       each('.values', values, (v, i) => this.#value(v, i)) ??
       each('.inputs', inputs, (v, i) => this.#input(v, i)) ??
       each('.outputs', outputs, (v) => this.#index('', v, values, 'values')) ??

@@ -2,6 +2,7 @@
 
 import type {
   DroppedTactic,
+  PlanAgreement,
   PlanAttribute,
   PlanBinding,
   PlanExpression,
@@ -54,6 +55,13 @@ const storage: Check<PlanStorage> = byKind<PlanStorage>({
   object: object<Stored<'object'>>({ kind: text as Check<'object'>, strings: list(text) }, ['strings']),
 });
 
+const truth: Check<boolean> = (v) => (typeof v === 'boolean' ? undefined : problem('a boolean', v));
+
+const agreement: Check<PlanAgreement> = object<PlanAgreement>(
+  { left: index, right: index, orOne: truth, what: text, names: pair(text, text) },
+  ['orOne'],
+);
+
 const value: Check<PlanValue> = object<PlanValue>(
   {
     dtype: oneOf(dtypes),
@@ -103,6 +111,7 @@ const program: Check<PlanProgram> = object<PlanProgram>(
     symbols: list(symbol),
     inherits: list(pair(index, index)),
     expressions: list(expression),
+    agreements: list(agreement),
     values: list(value),
     inputs: list(index),
     outputs: list(index),
@@ -111,7 +120,7 @@ const program: Check<PlanProgram> = object<PlanProgram>(
     arenaBytes: size,
     deviceArenaBytes: size,
   },
-  ['inherits', 'deviceArenaBytes'],
+  ['inherits', 'agreements', 'deviceArenaBytes'],
 );
 
 const section: Check<PlanSection> = object<PlanSection>({

@@ -15,6 +15,7 @@ import {
 } from '@tensorwright/core';
 import { setImmediate } from 'node:timers/promises';
 import { DeviceBuffer } from '../device-buffer.js';
+import { checkAgreements } from './agreements.js';
 import type { ContextMemory, DeviceTimes, Driver, RunRequest, StepTime } from './driver.js';
 import type { ProgramFacts } from './program-facts.js';
 import { type NativeValues, ValueStore } from './value-store.js';
@@ -118,7 +119,8 @@ export class StepDriver implements Driver {
       ...(request.signal && { signal: request.signal }),
       ...(request.maxIterations !== undefined && { maxIterations: request.maxIterations }),
     };
-    this.#native?.begin(request);
+    if (this.#native) this.#native.begin(request);
+    else checkAgreements(this.#program, request.symbols);
     let finished = false;
     try {
       for (const [index, segment] of this.#program.segments.entries()) {

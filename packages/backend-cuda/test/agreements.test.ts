@@ -1,0 +1,146 @@
+/** Extents that must agree and that only the run knows: it refuses those that do not, before anything reads them. */
+
+import { Builder } from '@tensorwright/builder';
+import {
+  createSymbol,
+  type Dim,
+  GraphBuilder,
+  type Network,
+  symbolDim,
+  Tensor,
+  tensorType,
+  type Value,
+} from '@tensorwright/core';
+import { type Engine, Runtime } from '@tensorwright/runtime';
+import { describe, expect, it, vi } from 'vitest';
+import { hasDevice } from './compare.js';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const dim = (name: string, min = 0): Dim => symbolDim(createSymbol(name, { min, max: 96 }));
+
+interface Example {
+  readonly inputs: Readonly<Record<string, readonly Dim[]>>;
+  readonly graph: (b: GraphBuilder, ...inputs: Value[]) => Value;
+}
+
+function network({ inputs, graph }: Example): Network {
+  const b = new GraphBuilder();
+  const values = Object.entries(inputs).map(([name, dims]) => ({
+    name,
+    value: b.input(name, tensorType('float32', dims)),
+  }));
+  b.origin = ['Layer_3'];
+  const y = graph(b, ...values.map((v) => v.value));
+  b.origin = [];
+  return {
+    name: 'test',
+    graph: { inputs: values.map((v) => v.value), outputs: [y] },
+    builder: b,
+    inputs: values,
+    outputs: [{ name: 'y', value: y }],
+    metadata: {},
+    opsets: {},
+  };
+}
+
+/** All elements 1. */
+const ones = (...dims: number[]): Tensor =>
+  new Tensor('float32', new Float32Array(dims.reduce((p, d) => p * d, 1)).fill(1), dims);
+
+const product: Example = {
+  inputs: { x: [dim('n'), dim('k1')], w: [dim('k2'), 8] },
+  graph: (b, x, w) => b.op('dot', [x, w], { lhs: 'mk', rhs: 'kn', out: 'mn' }),
+};
+const sum: Example = { inputs: { a: [dim('n'), 4], b: [dim('m'), 4] }, graph: (b, x, y) => b.op('add', [x, y]) };
+
+const backends = [['reference'], ['cpu'], ...(hasDevice ? [['cuda', 'cpu']] : [])];
+
+describe.each(backends)('agreements on %s', (...names) => {
+  const load = async (example: Example): Promise<Engine> => {
+    const plan = await new Builder().build(network(example), { backends: names, optimizationLevel: 0 });
+    return Runtime.load(plan);
+  };
+
+  it('refuse a product whose operands do not fit, and take the next ones that do', async () => {
+    await using engine = await load(product);
+    await using context = engine.createContext();
+    for (let i = 0; i < 2; i++) {
+      await expect(context.run({ x: ones(3, 64), w: ones(65, 8) })).rejects.toMatchObject({
+        code: 'ERR_SHAPE_MISMATCH',
+        message: expect.stringContaining("Layer_3: extents of label 'k' are 64 (x) and 65 (w)") as string,
+      });
+      const { y } = await context.run({ x: ones(3, 64), w: ones(64, 8) });
+      expect([...(y!.data as Float32Array)]).toEqual(new Array<number>(24).fill(64));
+    }
+    const { y } = await context.run({ x: ones(3, 0), w: ones(0, 8) });
+    expect([...(y!.data as Float32Array)]).toEqual(new Array<number>(24).fill(0));
+  });
+
+  it('let extents broadcast that are equal or 1', async () => {
+    await using engine = await load(sum);
+    await using context = engine.createContext();
+    await expect(context.run({ a: ones(2, 4), b: ones(3, 4) })).rejects.toMatchObject({
+      code: 'ERR_SHAPE_MISMATCH',
+      message: expect.stringContaining('Layer_3: extents of axis -2 are 2 (a) and 3 (b)') as string,
+    });
+    for (const [n, m] of [
+      [3, 3],
+      [1, 3],
+      [3, 1],
+      [0, 0],
+    ] as const) {
+      const { y } = await context.run({ a: ones(n, 4), b: ones(m, 4) });
+      expect(y!.dims).toEqual([Math.max(n, m), 4]);
+      expect([...(y!.data as Float32Array)]).toEqual(new Array<number>(Math.max(n, m) * 4).fill(2));
+    }
+  });
+
+  it('ask nothing of a branch that is not taken', async () => {
+    const n = dim('n', 1);
+    const m = dim('m', 1);
+    await using engine = await load({
+      inputs: { a: [n], b: [m], limit: [] },
+      graph: (b, x, y, limit) => {
+        const formals = (): Value[] => [x, y].map((v, i) => b.input(`formal${String(i)}`, v.type));
+        const [then, otherwise] = [formals(), formals()];
+        const total = (v: Value): Value => b.op('reduce', [v], { monoid: 'sum', axes: [0], keepdims: false });
+        const regions = [
+          { inputs: then, outputs: [total(b.op('add', then))] },
+          { inputs: otherwise, outputs: [total(otherwise[0]!)] },
+        ];
+        const condition = b.op('greater', [limit, b.scalar(0, 'float32')]);
+        return b.node('if', [condition, x, y], {}, regions)[0]!;
+      },
+    });
+    await using context = engine.createContext();
+    const run = async (n: number, m: number, limit: number): Promise<unknown> =>
+      (await context.run({ a: ones(n), b: ones(m), limit: new Tensor('float32', [limit], []) })).y!.data[0];
+    expect(await run(2, 3, 0)).toBe(2);
+    expect(await run(3, 3, 1)).toBe(6);
+  });
+});
+
+describe('a plan', () => {
+  const programOf = async (example: Example): Promise<unknown> =>
+    (await new Builder().build(network(example), { backends: ['cpu'], optimizationLevel: 0 })).header.program
+      .agreements;
+
+  it('carries each pair once', async () => {
+    const [k1, k2] = [dim('k1'), dim('k2')];
+    const twice = await programOf({
+      inputs: { x: [4, k1], w: [k2, 8] },
+      graph: (b, x, w) => {
+        const dot = b.op('dot', [x, w], { lhs: 'mk', rhs: 'kn', out: 'mn' });
+        return b.op('add', [dot, b.op('dot', [b.op('neg', [x]), w], { lhs: 'mk', rhs: 'kn', out: 'mn' })]);
+      },
+    });
+    expect(twice).toHaveLength(1);
+  });
+
+  it('carries none where inference knows', async () => {
+    const n = dim('n');
+    const same: Example = { inputs: { a: [n, 4], b: [n, 4] }, graph: (b, x, y) => b.op('add', [x, y]) };
+    expect(await programOf(same)).toBeUndefined();
+  });
+});

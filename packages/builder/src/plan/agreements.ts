@@ -1,0 +1,95 @@
+/** Agreements of the network's nodes as the plan carries them: pairs of expressions that a run compares. */
+
+import {
+  agreementsOf,
+  asSymbol,
+  compileDim,
+  type Dim,
+  dimKey,
+  dimSymbols,
+  type DimSymbol,
+  formatDim,
+  type Graph,
+  type Node,
+  type PlanAgreement,
+  type Provenance,
+  provablyEqual,
+  topologicalOrder,
+  type Value,
+} from '@tensorwright/core';
+import type { ExpressionTable } from './expressions.js';
+
+/** Extents that agree in every legal run, under the names of the user's model. */
+export interface NamedAgreement extends Pick<PlanAgreement, 'orOne' | 'what' | 'names'> {
+  readonly left: Dim;
+  readonly right: Dim;
+}
+
+/**
+ * Those of all nodes that every run executes, each pair once. Bodies of control operators are left out: a branch that is
+ * not taken asks for nothing.
+ */
+export function collectAgreements(graphs: readonly Graph[], provenance: Provenance): NamedAgreement[] {
+  const found = new Map<string, NamedAgreement>();
+  for (const node of graphs.flatMap(topologicalOrder)) {
+    for (const { left, right, orOne, what } of agreementsOf(node)) {
+      const key = `${dimKey(left)} ${orOne ? '~' : '='} ${dimKey(right)}`;
+      if (found.has(key)) continue;
+      const [a, b] = operandsWith(node, left, right);
+      found.set(key, {
+        left,
+        right,
+        ...(orOne && { orOne }),
+        what: `${provenance.of(node)[0] ?? node.op}: ${what}`,
+        names: [nameOf(node, a, provenance) ?? formatDim(left), nameOf(node, b, provenance) ?? formatDim(right)],
+      });
+    }
+  }
+  return [...found.values()];
+}
+
+/** The agreements that the inputs' shapes decide. */
+export function planAgreements(
+  agreements: readonly NamedAgreement[],
+  inputs: readonly Value[],
+  table: ExpressionTable,
+): PlanAgreement[] {
+  const bound = new Set<DimSymbol>();
+  for (const { type } of inputs) {
+    if (type.kind !== 'tensor') continue;
+    for (const d of type.dims ?? []) {
+      const symbol = asSymbol(d);
+      if (symbol) bound.add(symbol);
+    }
+  }
+  const decided = (d: Dim): boolean => [...dimSymbols(d)].every((s) => bound.has(s)) && alwaysDefined(d);
+  return agreements
+    .filter(({ left, right }) => decided(left) && decided(right))
+    .map(({ left, right, ...rest }) => ({ left: table.index(left), right: table.index(right), ...rest }));
+}
+
+/** Divides by constants alone. */
+function alwaysDefined(d: Dim): boolean {
+  const code = compileDim(d);
+  return code.every(([op], i) => (op !== 'floordiv' && op !== 'mod') || code[i - 1]![0] === 'c');
+}
+
+/** Inputs of the node that have these extents: two different ones where that can be. */
+function operandsWith(node: Node, left: Dim, right: Dim): [Value | undefined, Value | undefined] {
+  const having = (d: Dim): Value[] =>
+    node.inputs.filter(
+      (v) => v?.type.kind === 'tensor' && v.type.dims?.some((own) => provablyEqual(own, d)),
+    ) as Value[];
+  const [first] = having(left);
+  const others = having(right);
+  return [first, others.find((v) => v !== first) ?? others[0]];
+}
+
+/** As the user calls the tensor; what the same node of the model made on the way goes by what it was made of. */
+function nameOf(node: Node, value: Value | undefined, provenance: Provenance): string | undefined {
+  const [own] = provenance.of(node);
+  let v = value;
+  while (v?.node.inputs[0] && own !== undefined && provenance.of(v.node)[0] === own) v = v.node.inputs[0];
+  if (!v) return undefined;
+  return v.node.op === 'input' ? (v.node.attributes['name'] as string) : (provenance.of(v.node)[0] ?? v.node.op);
+}
