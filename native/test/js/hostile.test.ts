@@ -25,7 +25,10 @@ function everything(): PlanProgram {
   b.step('copy', {}, [odd], [half]);
   b.map(['in f32 0', 'in f32 1', 'add f32 0 1'], [t, { value: weight, dims: [n, 4], strides: [0, 1] }], sums);
   b.map(['in f32 0'], [weight], sum);
-  return b.build([found, sums, sum, size, half]);
+  return {
+    ...b.build([found, sums, sum, size, half]),
+    agreements: [{ left: 0, right: 0, orOne: true, what: 'layer0: rows', names: ['x', 'x'] }],
+  };
 }
 
 function control(): PlanProgram {
@@ -218,6 +221,11 @@ test('errors name the field', () => {
   expect(broken(['segments', 0, 'end'], 3)).toBe('segments: step 3 is in none');
   expect(broken(['expressions', 0], ['+'])).toBe('expressions[0]: an operator lacks its two operands');
   expect(broken(['outputs', 1], 99)).toBe('outputs[1]: 99 is not the index of one of the 8 values');
+  expect(broken(['agreements', 0, 'left'], 99)).toMatch(
+    /^agreements\[0\]\.left: 99 is not the index of one of the \d+ expressions$/,
+  );
+  const ofData = everything().expressions.findIndex(([only]) => only === 's1');
+  expect(broken(['agreements', 0, 'right'], ofData)).toBe('agreements[0].right: the inputs do not decide it');
 });
 
 test('a program that contains itself is refused', () => {
