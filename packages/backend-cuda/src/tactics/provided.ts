@@ -150,6 +150,9 @@ interface Places {
   readonly extents: string;
 }
 
+/** The callers have their own. */
+const launchBounds = /\b__launch_bounds__\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)/g;
+
 /** Their kernels become functions that ours call, so that any parameters will do. */
 function printLaunches(
   group: GroupView,
@@ -159,13 +162,9 @@ function printLaunches(
   epilogue: string,
 ): { readonly text: string; readonly arguments: Arguments; readonly launches: readonly Launch[] } {
   const callers = launches.map((launch, i) => printCaller(group, launch, i, places));
-  const text = `${epilogue}#pragma push_macro("__launch_bounds__")
-#undef __launch_bounds__
-#define __launch_bounds__(...)
-namespace plugin {
-${source.replace(/\b__global__\b/g, 'TW_DEVICE')}
+  const text = `${epilogue}namespace plugin {
+${source.replace(/\b__global__\b/g, 'TW_DEVICE').replace(launchBounds, '')}
 }
-#pragma pop_macro("__launch_bounds__")
 ${callers.join('\n')}`;
   return {
     text,

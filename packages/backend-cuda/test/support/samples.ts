@@ -184,6 +184,7 @@ export const samples: Readonly<Record<string, Sample>> = {
     ),
   ),
   gather: sample(['gather'], b.op('gather', [input('float32', [30000, 768]), input('int64', [384])], { axis: 0 })),
+  'positions of float16 that are picked': sample(['nonZero'], b.op('nonZero', [input(f16, [3, 640, 480])])),
   'positions that are picked': sample(['nonZero'], b.op('nonZero', [input('float32', [3, 640, 480])])),
   range: sample(
     ['range'],

@@ -47,7 +47,8 @@ ${places.map((c, axis) => `  ${y.at([String(axis), 'i'])} = ${c};`).join('\n')}`
 
 /** NaN counts as something, both zeros as nothing. */
 function isNot0(type: string, element: string): string {
-  return type === 'b8' ? `bool(${element})` : `${element} != ${type}(0)`;
+  if (type === 'b8') return `bool(${element})`;
+  return /^(f16|bf16|f8)/.test(type) ? `convert<f32>(${element}) != 0.0f` : `${element} != ${type}(0)`;
 }
 
 export const compress: Tactic = operatorTactic({
