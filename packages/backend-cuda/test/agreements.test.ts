@@ -4,6 +4,7 @@ import { Builder } from '@tensorwright/builder';
 import {
   createSymbol,
   type Dim,
+  type DType,
   GraphBuilder,
   type Network,
   symbolDim,
@@ -21,14 +22,16 @@ const dim = (name: string, min = 0): Dim => symbolDim(createSymbol(name, { min, 
 
 interface Example {
   readonly inputs: Readonly<Record<string, readonly Dim[]>>;
+  /** Default: float32. */
+  readonly dtype?: DType;
   readonly graph: (b: GraphBuilder, ...inputs: Value[]) => Value;
 }
 
-function network({ inputs, graph }: Example): Network {
+function network({ inputs, dtype = 'float32', graph }: Example): Network {
   const b = new GraphBuilder();
   const values = Object.entries(inputs).map(([name, dims]) => ({
     name,
-    value: b.input(name, tensorType('float32', dims)),
+    value: b.input(name, tensorType(dtype, dims)),
   }));
   b.origin = ['Layer_3'];
   const y = graph(b, ...values.map((v) => v.value));
@@ -136,6 +139,20 @@ describe('a plan', () => {
       },
     });
     expect(twice).toHaveLength(1);
+  });
+
+  it('carries none of strings, whose extents the native executor does not see', async () => {
+    const strings: Example = {
+      inputs: { a: [dim('n'), 2], b: [dim('m'), 2] },
+      dtype: 'string',
+      // Strings are matched on the reference backend, the rest runs natively.
+      graph: (b, x, y) =>
+        b.op('not', [b.op('regexFullMatch', [b.op('concat', [x, y], { axis: 1 })], { pattern: 'a' })]),
+    };
+    const plan = await new Builder().build(network(strings), { backends: ['cpu', 'reference'], optimizationLevel: 0 });
+    expect(plan.header.program.segments.map((segment) => segment.backend)).toEqual(['reference', 'cpu']);
+    expect(plan.header.program.agreements).toBeUndefined();
+    await (await Runtime.load(plan)).close();
   });
 
   it('carries none where inference knows', async () => {
