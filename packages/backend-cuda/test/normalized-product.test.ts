@@ -82,6 +82,29 @@ describe.skipIf(!hasDevice || !isHopper())('a normalization and the product that
     ['one row', { x: [1, 256], columns: 40 }],
   ])('%s', (_, layer) => normalize(layer));
 
+  it('tells normalizations apart that share weights and scale', () =>
+    compare({
+      inputs: [{ dtype: 'float16', dims: [65, 64], fill: (i) => Math.sin(i * 1.3) * (1 + (i % 5)) }],
+      graph: (b, rows) => {
+        const scale = constant(b, 'float16', [64], 7919, 1);
+        const weights = constant(b, 'float16', [64, 64], 104729);
+        return [7907, 31337].map((seed) =>
+          b.op(
+            'dot',
+            [b.op('layerNorm', [rows, scale, constant(b, 'float16', [64], seed)], { epsilon: 1e-5 }), weights],
+            {
+              lhs: 'ak',
+              rhs: 'kn',
+              out: 'an',
+            },
+          ),
+        );
+      },
+      tolerance: 3e-3,
+      steps: ['cuda.normalizedProduct', 'cuda.normalizedProduct'],
+      force: { tactic: 'cuda.normalizedProduct', parameters: {} },
+    }));
+
   it.each([
     { rows: 64, columns: 32, together: 1, turns: 1, stages: 3, shares: 1, blocks: 1 },
     { rows: 64, columns: 64, together: 1, turns: 2, stages: 4, shares: 1, blocks: 1 },

@@ -90,16 +90,27 @@ interface Folded {
   readonly shift: Float64Array;
 }
 
-const folded = new WeakMap<Tensor, Map<Tensor, Folded>>();
+interface Entry {
+  readonly scale: Tensor;
+  readonly shift: Tensor | undefined;
+  /** Which axes are columns, and which the depth. */
+  readonly axes: string;
+  readonly folded: Folded;
+}
+
+/** By weights: candidates of one problem ask again and again. */
+const cache = new WeakMap<Tensor, Entry[]>();
 
 /** The weights with the scale in them, what their columns sum up to, and what the shift becomes. */
 function fold(rows: NormalizedRows, problem: Problem): Folded {
   const weights = constantOf(rows.product.node.inputs[problem.right.input])!;
-  let known = folded.get(weights);
-  if (!known) folded.set(weights, (known = new Map<Tensor, Folded>()));
-  let result = known.get(rows.scale);
-  if (!result) known.set(rows.scale, (result = foldWeights(weights, rows, problem)));
-  return result;
+  const { scale, shift } = rows;
+  const axes = JSON.stringify(problem.right.axes(denseView(weights.dims)));
+  let entries = cache.get(weights);
+  if (!entries) cache.set(weights, (entries = []));
+  let entry = entries.find((e) => e.scale === scale && e.shift === shift && e.axes === axes);
+  if (!entry) entries.push((entry = { scale, shift, axes, folded: foldWeights(weights, rows, problem) }));
+  return entry.folded;
 }
 
 function foldWeights(weights: Tensor, { scale, shift }: NormalizedRows, problem: Problem): Folded {
