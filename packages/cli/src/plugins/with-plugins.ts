@@ -16,11 +16,15 @@ export async function withPlugins<T>(flags: PluginFlags, work: (origins: PluginO
   /** Notes what `add` has registered. */
   const from = async (origin: string, add: () => Promise<void>): Promise<void> => {
     const before = new Set(registry.list());
-    await add();
-    for (const plugin of registry.list()) {
-      if (before.has(plugin)) continue;
-      origins.set(plugin, origin);
-      undo.push(() => registry.unregister(plugin.key));
+    try {
+      await add();
+    } finally {
+      // Those before one that fails are there, too.
+      for (const plugin of registry.list()) {
+        if (before.has(plugin)) continue;
+        origins.set(plugin, origin);
+        undo.push(() => registry.unregister(plugin.key));
+      }
     }
   };
   try {

@@ -76,7 +76,7 @@ async function timed(
     .inspect()
     .layers.map((layer) => layer.tactic)
     .filter((tactic) => tactic !== 'transfer');
-  return { ...(times && { microseconds: median(times.device) }), bytes, tactics };
+  return { ...(times?.complete === true && { microseconds: median(times.device) }), bytes, tactics };
 }
 
 function floatsOf({ floats = usualFloats }: PluginCase, isTimed: boolean): readonly FloatType[] {
