@@ -121,7 +121,7 @@ class Printer {
       default: {
         const from = domainOf(e.args[0].dtype);
         const args = e.args.map((x) => this.#inDomain(this.print(x), domainOf(x.dtype), from));
-        const divisor = e.op === 'div' && e.args[1].op === 'const' ? 1 / Number(e.args[1].value) : 0;
+        const divisor = e.op === 'div' && e.args[1].op === 'const' ? Math.fround(1 / Number(e.args[1].value)) : 0;
         if (this.#coarse.has(e) && divisor !== 0 && Number.isFinite(divisor))
           return this.#emit(domain, `${args[0]!} * ${constant(divisor, domain)}`);
         const called = `${this.#coarse.has(e) ? 'coarse' : 'scalar'}_${e.op}`;

@@ -7,19 +7,22 @@ import {
   type Layout,
   type MemoryView,
   provablyDivisible,
+  type TensorType,
 } from '@tensorwright/core';
 import type { Arguments } from '../launch/arguments.js';
 import { type Axis, broadcastView, mergeAxes, printCoordinates, printOffset } from '../print/loop-space.js';
 import { argumentsOf, type PrintedScalars, printScalars, refuseScalars } from '../print/scalars.js';
 import { cxxType } from '../print/types.js';
 import { indexType, isAligned } from '../print/views.js';
-import { dtypeOf } from './operands.js';
+import { dtypeOf, sameExtents } from './operands.js';
 
 /** Why the group is not one operator and map nodes after its one output; undefined when it is. */
 export function refuseEpilogue(group: GroupView): string | undefined {
   if (group.parts.length > 0 || !group.anchor) return 'only one operator and what follows it';
   if (group.outputs.length !== 1 || group.anchor.outputs.length !== 1) return 'only one output';
   if (group.anchorInputs.includes(-1)) return 'only map nodes after the operator';
+  const [made, stored] = [group.anchor.outputs[0]!, group.outputs[0]!].map((v) => (v.type as TensorType).dims!);
+  if (!sameExtents(made!, stored!)) return 'the maps after an operator keep its extents';
   return refuseScalars(group.expressions());
 }
 

@@ -74,8 +74,9 @@ struct Unlisted {
 
 template <bool Max>
 TW_DEVICE i32 taps_of_result(const Axis& axis) {
-  // Samples no farther apart than pixels meet neighbouring pixels.
-  return !Max && fabsf(axis.spacing) <= 1.0f ? min(axis.samples + 2, 2 * axis.samples) : 2 * axis.samples;
+  // Ascending samples no farther apart than pixels meet pixels of the last two taps; those of a region that is turned
+  // round would meet earlier ones.
+  return !Max && axis.spacing >= 0.0f && axis.spacing <= 1.0f ? min(axis.samples + 2, 2 * axis.samples) : 2 * axis.samples;
 }
 
 template <bool Max>

@@ -50,6 +50,8 @@ function alignProblems(random: Random): Problem[] {
   });
   const odd = make('regions that are none', some, bins);
   odd.inputs['rois']!.values.set([NaN, 1, 5, 5, -Infinity, 0, Infinity, 9, 9, 9, 2, 2, 90, 90, 99, 99]);
+  const turned = make('regions that are turned round', some, { ...bins, sampling_ratio: 4 });
+  turned.inputs['rois']!.values.set([9, 9, 6, 7, 12, 3, 2, 2]);
   const lost = make('images that are not there', some, { ...bins, sampling_ratio: 1 });
   lost.inputs['batch_indices']!.values.set([2, -1]);
   const run = make('extents of the run', some, { ...bins, mode: 0 });
@@ -73,6 +75,7 @@ function alignProblems(random: Random): Problem[] {
     withInput(make('no regions', { ...some, regions: 0 }, bins), 'rois', { dtype: 'float32' }),
     make('no pixels', { ...some, width: 0 }, { ...bins, sampling_ratio: 1 }),
     odd,
+    turned,
     lost,
     withInput(declared, 'batch_indices', { declared: ['R'] }),
     timed(
