@@ -1,7 +1,7 @@
 // node scripts/plugin-libraries.mjs FOLDER
-// Compiles the plugin libraries that packages/harness/src/plugin-library checks and times.
+// Compiles the plugin libraries that packages/harness/src/plugin-library checks and times, and puts its model beside them.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { argv, env } from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ const libraries = [
 
 export function compilePluginLibraries(folder) {
   mkdirSync(folder, { recursive: true });
+  copyFileSync(join(root, 'samples/plugin-onnx/snake.onnx'), join(folder, 'snake.onnx'));
   for (const { file, source, flags = [] } of libraries) {
     const words = ['-std=c++17', '-O2', '-fPIC', '-shared', '-fvisibility=hidden', `-I${join(root, 'native/include')}`];
     const command = [...words, ...flags, join(root, source), '-o', join(folder, file), '-ldl'];

@@ -2,8 +2,9 @@
  * node scripts/plugin-libraries.mjs FOLDER
  * node scripts/from-source.mjs packages/harness/src/plugin-library/main.ts --libraries FOLDER [--json FILE]
  *   [--backends cuda,cpu] [--no-times] [--pairs 50] [--plays 500]
- * Checks the plugin library of samples/plugin-library, and times steps of plugins in a CUDA graph. Default of the folder:
- * the one beside this program, where it was packed with them.
+ * Checks the plugin library of samples/plugin-library, runs the plan of an ONNX model with a plugin in a process without
+ * it, and times steps of plugins in a CUDA graph. Default of the folder: the one beside this program, where it was packed
+ * with them.
  */
 
 import { PluginLibrary } from '@tensorwright/plugins';
@@ -11,8 +12,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process, { argv, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
+import { answerFlag, checkAnotherProcess } from './another-process.js';
 import { checkLibraries } from './checks.js';
 import { measureOverhead } from './overhead.js';
+import { answerOnePlan } from './run-plan.js';
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -28,7 +31,11 @@ async function main(): Promise<void> {
     allowNegative: true,
   });
   const file = (name: string): string => join(values.libraries, name);
-  const checks = await checkLibraries(file('swiglu-1.so'), file('swiglu-2.so'), values.backends.split(','));
+  const backends = values.backends.split(',');
+  const checks = [
+    ...(await checkLibraries(file('swiglu-1.so'), file('swiglu-2.so'), backends)),
+    ...(await checkAnotherProcess(file('snake.onnx'), backends[0]!)),
+  ];
   for (const { name, ok, detail } of checks) stdout.write(`${ok ? 'ok   ' : 'WRONG'} ${name}: ${detail}\n`);
   using library = PluginLibrary.load(file('relu.so'));
   const chains = { pairs: Number(values.pairs), plays: Number(values.plays), sizes: [1024, 65_536, 1_048_576] };
@@ -45,7 +52,9 @@ async function main(): Promise<void> {
   if (checks.some((c) => !c.ok)) process.exitCode = 1;
 }
 
-main().catch((error: unknown) => {
-  stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  process.exitCode = 1;
-});
+if (argv.includes(answerFlag)) answerOnePlan();
+else
+  main().catch((error: unknown) => {
+    stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exitCode = 1;
+  });
