@@ -1,4 +1,5 @@
 #include "gemm.cuh"
+#include "gemm/thread_sums.cuh"
 
 // Convolution whose taps are displaced and weighted by tensors of the network, on channels-last images. It is a product
 // of sampled pixels and weights, whose left operand exists in shared memory only: while a step of the product runs, the
@@ -12,7 +13,8 @@
 //   width                                       channels of one load of the image, aligned
 //   channels                                    of the image
 //   taps_x, taps, stride_y, stride_x, dilation_y, dilation_x
-//   chunks                                      steps of a tap
+//   chunks                                      steps of a tap. All taps of a chunk follow each other: they read much the
+//                                               same pixels, which the first-level cache still has
 //   in_y(a), in_x(a), out_y(a), out_x(a), pad_y(a), pad_x(a)
 //   image(a)                                    pointer to the image, dense
 //   table(a)                                    of each group and chunk: first channel, count, displacements' group, 0
@@ -27,8 +29,8 @@ struct DeformStep {
 
 template <typename Deform>
 TW_DEVICE DeformStep deform_step(const Arguments& a, i32 batch, i32 step) {
-  const Vec<i32, 4> chunk = load_vec<4>(Deform::table(a) + (batch * Deform::chunks + step % Deform::chunks) * 4);
-  return {step / Deform::chunks, chunk[0], chunk[1], chunk[2]};
+  const Vec<i32, 4> chunk = load_vec<4>(Deform::table(a) + (batch * Deform::chunks + step / Deform::taps) * 4);
+  return {step % Deform::taps, chunk[0], chunk[1], chunk[2]};
 }
 
 // Where the taps of a step read, for Rows output pixels, each worked out by a thread of its own: pixels of the image,
@@ -244,19 +246,21 @@ TW_DEVICE void deform_conv_tensor(const Arguments& a) {
   store_warp(a, scratch, sums, first, warp_tile, rows, columns);
 }
 
-// The same in float32: ThreadRows × ThreadColumns sums to a thread, as blocks of vectors a whole row of threads apart.
+// The same in float32. Rows of the left tile lie in blocks of four, permuted by the depth: neighbours along the depth,
+// which a warp stores at once, take banks of their own.
 template <typename Deform, int Rows, int Columns, int Depth, int ThreadRows, int ThreadColumns>
 TW_DEVICE void deform_conv_simt(const Arguments& a) {
-  constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
-  static_assert(Rows <= threads, "a thread for each pixel");
-  constexpr int left_pitch = Rows + 4, left_elements = Depth * left_pitch, right_elements = Depth * Columns;
+  using Sums = ThreadSums<f32, Rows, Columns, ThreadRows, ThreadColumns>;
+  constexpr int threads = Sums::threads;
+  static_assert(Rows <= threads && Sums::down % 8 == 0, "a thread for each pixel, and permuted blocks within the tile");
+  constexpr int left_elements = Depth * Rows, right_elements = Depth * Columns;
   TW_SHARED_BYTES(shared);
   f32* const left_tiles = reinterpret_cast<f32*>(shared + 2 * DeformPlaces<Deform, Rows>::bytes);
   f32* const right_tiles = left_tiles + 2 * left_elements;
   const i32 rows = Deform::rows(a), columns = Deform::columns(a);
   const BlockTile tile = block_tile<Rows, Columns>(rows, columns);
-  const int down_index = static_cast<int>(threadIdx.x) / across, across_index = static_cast<int>(threadIdx.x) % across;
-  f32 sum[ThreadRows][ThreadColumns]{};
+  const int down_index = Sums::down_index(), across_index = Sums::across_index();
+  Sums sums;
 
   auto copy = [&](i32 step, int buffer) {
     const i64 first = static_cast<i64>(tile.batch * (Deform::taps * Deform::chunks) + step) * Depth;
@@ -273,49 +277,37 @@ TW_DEVICE void deform_conv_simt(const Arguments& a) {
     for (int s = 0; s < gather.slots; ++s) {
       if (!gather.has_slot(s)) continue;
       const Vec<f32, 4> values = gather.finish(s, weights);
-      f32* const to = left_tiles + buffer * left_elements + gather.chunk_of(s) * 4 * left_pitch + gather.row_of(s);
+      const int k = gather.chunk_of(s) * 4;
+      f32* const to = left_tiles + buffer * left_elements + k * Rows + (gather.row_of(s) ^ (k & 28));
 #pragma unroll
-      for (int i = 0; i < 4; ++i) to[i * left_pitch] = values[i];
+      for (int i = 0; i < 4; ++i) to[i * Rows] = values[i];
     }
   };
   auto multiply = [&](int buffer) {
-    const f32* const left = left_tiles + buffer * left_elements + down_index * 4;
+    const f32* const left = left_tiles + buffer * left_elements;
     const f32* const right = right_tiles + buffer * right_elements + across_index * 4;
-#pragma unroll 4
-    for (int k = 0; k < Depth; ++k) {
-      Vec<f32, 4> x[ThreadRows / 4], y[ThreadColumns / 4];
+#pragma unroll 1
+    for (int four = 0; four < Depth; four += 4) {
+      const f32* const own = left + four * Rows + ((down_index * 4) ^ (four & 28));
 #pragma unroll
-      for (int p = 0; p < ThreadRows / 4; ++p) x[p] = load_vec<4>(left + k * left_pitch + p * 4 * down);
+      for (int i = 0; i < 4; ++i) {
+        f32 x[ThreadRows], y[ThreadColumns];
 #pragma unroll
-      for (int p = 0; p < ThreadColumns / 4; ++p) y[p] = load_vec<4>(right + k * Columns + p * 4 * across);
+        for (int p = 0; p < ThreadRows; p += 4) {
+          const auto part = load_vec<4>(own + i * Rows + p * Sums::down);
 #pragma unroll
-      for (int m = 0; m < ThreadRows; ++m) {
+          for (int q = 0; q < 4; ++q) x[p + q] = part[q];
+        }
 #pragma unroll
-        for (int n = 0; n < ThreadColumns; ++n) sum[m][n] += x[m / 4][m % 4] * y[n / 4][n % 4];
+        for (int p = 0; p < ThreadColumns; p += 4) {
+          const auto part = load_vec<4>(right + (four + i) * Columns + p * Sums::across);
+#pragma unroll
+          for (int q = 0; q < 4; ++q) y[p + q] = part[q];
+        }
+        sums.add(x, y);
       }
     }
   };
   deform_steps<Deform, Rows, Depth, threads>(a, shared, tile, copy, put, multiply);
-
-  using Result = typename ResultOf<Deform, Deform::splits>::Type;
-  constexpr int width = Result::width < 4 ? Result::width : 4;
-#pragma unroll
-  for (int m = 0; m < ThreadRows; ++m) {
-    const i32 row = tile.row + m / 4 * 4 * down + down_index * 4 + m % 4;
-    if (row >= rows) continue;
-    auto column_of = [&](int n) { return tile.column + n / 4 * 4 * across + across_index * 4 + n % 4; };
-    // All loads go before the first store, which they must not pass.
-    typename Result::template Sides<width> sides[ThreadColumns / width];
-#pragma unroll
-    for (int n = 0; n < ThreadColumns; n += width)
-      if (column_of(n) < columns) sides[n / width] = Result::template load<width>(a, tile.batch, row, column_of(n));
-#pragma unroll
-    for (int n = 0; n < ThreadColumns; n += width) {
-      if (column_of(n) >= columns) continue;
-      Vec<f32, width> part;
-#pragma unroll
-      for (int i = 0; i < width; ++i) part.v[i] = sum[m][n + i];
-      Result::template store<width>(a, tile.batch, row, column_of(n), part, sides[n / width]);
-    }
-  }
+  sums.template store<typename ResultOf<Deform, Deform::splits>::Type>(a, tile, rows, columns);
 }

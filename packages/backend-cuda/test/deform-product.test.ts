@@ -16,6 +16,8 @@ interface Convolution {
   readonly bias?: boolean;
   readonly mask?: boolean;
   readonly after?: (b: GraphBuilder, y: Value) => Value;
+  /** What the builder chooses by itself. Default: a product of `tile`. */
+  readonly chosen?: string;
 }
 
 const tensorTiles = [
@@ -63,7 +65,9 @@ function convolve(c: Convolution): Promise<void> {
       return after ? after(b, y) : y;
     },
     tolerance: dtype === 'float32' ? 4e-6 : dtype === 'float16' ? 2e-3 : 1.6e-2,
-    force: { tactic: 'cuda.deformProduct', parameters: { rows, columns, down, across, splits } },
+    ...(c.chosen === undefined
+      ? { force: { tactic: 'cuda.deformProduct', parameters: { rows, columns, down, across, splits } } }
+      : { steps: [c.chosen] }),
   });
 }
 
@@ -110,6 +114,14 @@ describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
     [false, false],
   ])('with bias %s, mask %s', (bias, mask) =>
     convolve({ x: [1, 16, 7, 5], w: [16, 16, 3, 3], out: [7, 5], attributes: same, bias, mask }),
+  );
+
+  it.each([
+    ['float16', 'cuda.deformProduct', [1, 64, 16, 16], [64, 64, 3, 3]],
+    ['float32', 'cuda.deformProduct', [1, 64, 16, 16], [64, 64, 3, 3]],
+    ['float32', 'cuda.deformConv', [1, 4, 6, 5], [4, 4, 3, 3]],
+  ] as const)('is chosen where it is faster, untimed: %s by %s', (dtype, chosen, x, w) =>
+    convolve({ dtype, chosen, x, w, out: [x[2], x[3]], attributes: same }),
   );
 
   it('computes the maps that follow', () =>

@@ -72,17 +72,15 @@ struct ConvertingCopy {
   }
 };
 
-// ThreadRows × ThreadColumns sums to a thread, as blocks of vectors that lie a whole row of threads apart.
+// The sums are ThreadSums (thread_sums.cuh).
 template <typename Contraction, int Rows, int Columns, int Depth, int ThreadRows, int ThreadColumns>
 TW_DEVICE void gemm_simt(const Arguments& a) {
   using Left = typename Contraction::Left;
   using Right = typename Contraction::Right;
   using Value = typename Contraction::Accumulator;
   using Result = typename ResultOf<Contraction, Contraction::splits>::Type;
-  constexpr int widest = 16 / sizeof(Value);
-  constexpr int tall = widest < ThreadRows ? widest : ThreadRows;
-  constexpr int wide = widest < ThreadColumns ? widest : ThreadColumns;
-  constexpr int down = Rows / ThreadRows, across = Columns / ThreadColumns, threads = down * across;
+  using Sums = ThreadSums<Value, Rows, Columns, ThreadRows, ThreadColumns>;
+  constexpr int tall = Sums::tall, wide = Sums::wide, threads = Sums::threads;
   // More at once would not fit the registers of two blocks of the largest tile.
   constexpr int unrolled = ThreadRows * ThreadColumns < 64 ? Depth : 2;
   using LeftCopy = ConvertingCopy<Left, Value, Rows, Depth, threads>;
@@ -112,14 +110,8 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
   }
   __syncthreads();
 
-  // Warps are 8 threads across and 4 down, where the tile is wide enough: fewer distinct vectors to read.
-  constexpr int warp_across = across < 8 ? across : 8;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int warps_across = across / warp_across;
-  const int down_index = warp / warps_across * (32 / warp_across) + lane / warp_across;
-  const int across_index = warp % warps_across * warp_across + lane % warp_across;
-
-  Value sum[ThreadRows][ThreadColumns]{};
+  const int down_index = Sums::down_index(), across_index = Sums::across_index();
+  Sums sums;
   for (i32 i = 0; i < range.count; ++i) {
     const Value* const left_tile = tiles + i % 2 * stage_elements;
     const Value* const right_tile = left_tile + LeftCopy::elements;
@@ -136,21 +128,17 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
       Value x[ThreadRows], y[ThreadColumns];
 #pragma unroll
       for (int p = 0; p < ThreadRows; p += tall) {
-        const auto part = load_vec<tall>(left_tile + k * LeftCopy::pitch + p * down + down_index * tall);
+        const auto part = load_vec<tall>(left_tile + k * LeftCopy::pitch + p * Sums::down + down_index * tall);
 #pragma unroll
         for (int q = 0; q < tall; ++q) x[p + q] = part.v[q];
       }
 #pragma unroll
       for (int p = 0; p < ThreadColumns; p += wide) {
-        const auto part = load_vec<wide>(right_tile + k * RightCopy::pitch + p * across + across_index * wide);
+        const auto part = load_vec<wide>(right_tile + k * RightCopy::pitch + p * Sums::across + across_index * wide);
 #pragma unroll
         for (int q = 0; q < wide; ++q) y[p + q] = part.v[q];
       }
-#pragma unroll
-      for (int m = 0; m < ThreadRows; ++m) {
-#pragma unroll
-        for (int n = 0; n < ThreadColumns; ++n) sum[m][n] += x[m] * y[n];
-      }
+      sums.add(x, y);
     }
     if (more) {
       left_copy.finish(next);
@@ -159,24 +147,5 @@ TW_DEVICE void gemm_simt(const Arguments& a) {
     __syncthreads();
   }
 
-  constexpr int width = Result::width < wide ? Result::width : wide;
-#pragma unroll
-  for (int m = 0; m < ThreadRows; ++m) {
-    const i32 row = tile.row + m / tall * tall * down + down_index * tall + m % tall;
-    if (row >= rows) continue;
-    auto column_of = [&](int n) { return tile.column + n / wide * wide * across + across_index * wide + n % wide; };
-    // All loads go before the first store, which they must not pass.
-    typename Result::template Sides<width> sides[ThreadColumns / width];
-#pragma unroll
-    for (int n = 0; n < ThreadColumns; n += width)
-      if (column_of(n) < columns) sides[n / width] = Result::template load<width>(a, tile.batch, row, column_of(n));
-#pragma unroll
-    for (int n = 0; n < ThreadColumns; n += width) {
-      if (column_of(n) >= columns) continue;
-      Vec<Value, width> part;
-#pragma unroll
-      for (int i = 0; i < width; ++i) part.v[i] = sum[m][n + i];
-      Result::template store<width>(a, tile.batch, row, column_of(n), part, sides[n / width]);
-    }
-  }
+  sums.template store<Result>(a, tile, rows, columns);
 }

@@ -58,7 +58,7 @@ export function tileThreads(problem: DeformProblem, t: DeformTile): number {
 export function tileBytes(problem: DeformProblem, t: DeformTile): number {
   const { depth } = problem;
   const places = 2 * t.rows * 32;
-  if (!isHalf(problem)) return places + 2 * 4 * depth * (t.rows + 4 + t.columns);
+  if (!isHalf(problem)) return places + 2 * 4 * depth * (t.rows + t.columns);
   const scratch = t.down * t.across * 16 * (t.columns / t.across + 8) * 4;
   return Math.max(places + 2 * 2 * depth * (t.rows + t.columns), scratch);
 }

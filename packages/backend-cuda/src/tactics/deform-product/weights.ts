@@ -11,8 +11,8 @@ export function pitchOf({ columns }: DeformProblem): number {
 }
 
 /**
- * Weights [M, C / group, taps y, taps x] as [group][tap][chunk][column][depth], or, of float32, as
- * [group][tap][chunk][depth][pitch], with zeros where a chunk has fewer channels and where groups were merged.
+ * Weights [M, C / group, taps y, taps x] as [group][chunk][tap][column][depth], or, of float32, as
+ * [group][chunk][tap][depth][pitch], with zeros where a chunk has fewer channels and where groups were merged.
  */
 export function stepWeights(problem: DeformProblem): Tensor {
   const { weights, groups, depth, width } = problem;
@@ -35,8 +35,8 @@ function pack(problem: DeformProblem): Tensor {
   const ownOutputs = weights.dims[0]! / geometry.group;
   let step = 0;
   for (let g = 0; g < groups; g++)
-    for (let tap = 0; tap < taps; tap++)
-      for (const { channel, count } of chunks[g]!) {
+    for (const { channel, count } of chunks[g]!)
+      for (let tap = 0; tap < taps; tap++) {
         for (let column = 0; column < columns; column++) {
           const output = g * columns + column;
           const first = Math.floor(output / ownOutputs) * perGroup;

@@ -1,10 +1,20 @@
 /** deformConv: every element of the result samples its displaced taps by itself. */
 
-import { type Dim, floorDivDims, type EmitContext, type EmittedStep, type GroupView } from '@tensorwright/core';
+import {
+  type Dim,
+  dtypeInfo,
+  floorDivDims,
+  type EmitContext,
+  type EmittedStep,
+  type GroupView,
+  type Layout,
+} from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import type { Tactic } from '../../tactic.js';
 import { geometryOf, likelyExtent } from '../contraction/conv-problem.js';
-import { cyclesPerMicrosecond, launchMicroseconds } from '../operands.js';
+import { deformProblem, refuseDeform } from '../deform-product/problem.js';
+import { deformTiles } from '../deform-product/tiles.js';
+import { cyclesPerMicrosecond, dtypeOf, launchMicroseconds, memoryMicroseconds } from '../operands.js';
 import { AnchorOperands, emitOverOutput, names } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
 import { sumType } from './pool.js';
@@ -18,6 +28,8 @@ export const deformConv: Tactic = operatorTactic({
     const known = type.kind === 'tensor' && type.dims!.slice(1).every((d) => typeof d === 'number');
     return known ? undefined : 'the kernel has extents that are only known at run time';
   },
+  // A tactic's layouts compete before its times do: where the product is faster, only its own layout is offered.
+  layouts: (group) => [isProductFaster(group) ? 'channelsLast' : 'rows'],
   estimate,
   emit: emitDeformConv,
 });
@@ -33,7 +45,17 @@ function estimate(group: GroupView): number {
   return launchMicroseconds + (elements * taps * tapCycles) / threadsAtWork / cyclesPerMicrosecond;
 }
 
-function emitDeformConv(group: GroupView, context: EmitContext): Promise<EmittedStep> {
+/** Whether deformProduct would be through earlier, though image and result were reordered for it. */
+function isProductFaster(group: GroupView): boolean {
+  if (refuseDeform(group) !== undefined) return false;
+  const { x, out } = geometryOf(group);
+  const bytes = dtypeInfo(dtypeOf(group.anchor!.inputs[0])!).bits / 8;
+  const moved = [x, out].map((dims) => 2 * bytes * dims.reduce<number>((n, d) => n * likelyExtent(d), 1));
+  const [best] = deformTiles(deformProblem(group));
+  return best!.estimate + moved.reduce((sum, n) => sum + memoryMicroseconds(n), 0) < estimate(group);
+}
+
+function emitDeformConv(group: GroupView, context: EmitContext, layout: Layout): Promise<EmittedStep> {
   const { attributes } = group.anchor!;
   const args = new Arguments();
   const operands = new AnchorOperands(group, context, args);
@@ -76,7 +98,7 @@ function emitDeformConv(group: GroupView, context: EmitContext): Promise<Emitted
     args,
     y,
     [x, w, offset],
-    'rows',
+    layout,
     () => `
   ${sum} sum = ${bias ? `convert<${sum}>(${bias.at(['c1'])})` : '0'};
   const i32 first = i32(c1) / ${perGroup} * ${String(groupChannels)};
