@@ -6,9 +6,11 @@ import {
   type Dim,
   type DType,
   GraphBuilder,
+  maxDims,
   type Network,
   symbolDim,
   Tensor,
+  type TensorType,
   tensorType,
   type Value,
 } from '@tensorwright/core';
@@ -50,6 +52,11 @@ function network({ inputs, dtype = 'float32', graph }: Example): Network {
 /** All elements 1. */
 const ones = (...dims: number[]): Tensor =>
   new Tensor('float32', new Float32Array(dims.reduce((p, d) => p * d, 1)).fill(1), dims);
+
+/** y broadcast to the shape of x. */
+function spread(b: GraphBuilder, x: Value, y: Value): Value {
+  return b.op('expand', [y], { dims: (x.type as TensorType).dims! });
+}
 
 const product: Example = {
   inputs: { x: [dim('n'), dim('k1')], w: [dim('k2'), 8] },
@@ -97,6 +104,90 @@ describe.each(backends)('agreements on %s', (...names) => {
       expect(y!.dims).toEqual([Math.max(n, m), 4]);
       expect([...(y!.data as Float32Array)]).toEqual(new Array<number>(Math.max(n, m) * 4).fill(2));
     }
+  });
+
+  // Extents that make room for an operand, its own, and the axis that the message names.
+  it.each<[name: string, example: Example, axis: string, names: readonly string[]]>([
+    [
+      'a broadcast to a shape',
+      { inputs: { a: [dim('n'), 4], b: [dim('m'), 4] }, graph: (b, x, y) => spread(b, x, y) },
+      'extents of axis -2 and its broadcast',
+      ['n', 'b'],
+    ],
+    [
+      'the scale of a normalization',
+      {
+        inputs: { a: [dim('n'), 8], b: [dim('m'), 8] },
+        graph: (b, x, scale) => b.op('rmsNorm', [x, scale]),
+      },
+      'extents of axis -2',
+      ['a', 'b'],
+    ],
+    [
+      'the mask of attention',
+      {
+        inputs: { a: [dim('n'), 2, 4, 8], b: [dim('m'), 1, 4, 4] },
+        graph: (b, x, mask) => b.op('attention', [x, x, x, mask]),
+      },
+      'extents of axis -4 of scores and mask',
+      ['a', 'b'],
+    ],
+    [
+      'the angles of a rotary embedding',
+      {
+        inputs: { a: [dim('n'), 2, 4, 8], b: [dim('m'), 4, 4] },
+        graph: (b, x, angles) => b.op('rotaryEmbedding', [x, angles, angles]),
+      },
+      'batches of x and cos',
+      ['a', 'b'],
+    ],
+  ])('let %s broadcast to one side alone', async (_, example, axis, [a, b]) => {
+    await using engine = await load(example);
+    await using context = engine.createContext();
+    const [dimsOfA, dimsOfB] = Object.values(example.inputs).map((dims) => dims.slice(1) as number[]);
+    const run = async (n: number, m: number): Promise<readonly number[]> =>
+      (await context.run({ a: ones(n, ...dimsOfA!), b: ones(m, ...dimsOfB!) })).y!.dims;
+    for (const [n, m] of [
+      [1, 3],
+      [2, 3],
+      [0, 3],
+      [3, 0],
+    ] as const)
+      await expect(run(n, m)).rejects.toMatchObject({
+        code: 'ERR_SHAPE_MISMATCH',
+        message: expect.stringContaining(
+          `Layer_3: ${axis} are ${String(n)} (${a!}) and ${String(m)} (${b!})`,
+        ) as string,
+      });
+    for (const [n, m] of [
+      [1, 1],
+      [3, 1],
+      [3, 3],
+    ] as const)
+      expect((await run(n, m))[0]).toBe(n);
+  });
+
+  it('hold a broadcast to the shape that asks for it', async () => {
+    const [n, m] = [dim('n', 1), dim('m', 1)];
+    await using engine = await load({
+      inputs: { a: [n], b: [m] },
+      graph: (b, x) => b.op('expand', [x], { dims: [maxDims(n, m)], target: [m] }),
+    });
+    await using context = engine.createContext();
+    const run = async (n: number, m: number): Promise<readonly number[]> => {
+      const a = new Tensor(
+        'float32',
+        Float32Array.from({ length: n }, (_, i) => i),
+        [n],
+      );
+      return [...((await context.run({ a, b: ones(m) })).y!.data as Float32Array)];
+    };
+    // 5 is the larger of the two, but 3 is no extent that it broadcasts with.
+    await expect(run(5, 3)).rejects.toMatchObject({
+      message: expect.stringContaining('extents of axis -1 and its broadcast are 3 (m) and 5 (a)') as string,
+    });
+    expect(await run(5, 1)).toEqual([0, 1, 2, 3, 4]);
+    expect(await run(1, 5)).toEqual([0, 0, 0, 0, 0]);
   });
 
   it('ask nothing of a branch that is not taken', async () => {

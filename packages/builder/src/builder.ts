@@ -65,9 +65,10 @@ export class Builder {
 
     const patterns = (options.plugins ?? standardOperatorSource())?.patterns?.() ?? [];
     const replaced = await breather.drive(replacePatterns(bound.network.graph, patterns, context));
-    // A plugin in place of a subgraph may ask for more than the subgraph did.
-    const agreements = collectAgreements([bound.network.graph, replaced.graph], network.builder.provenance);
-    let graph = await breather.drive(lowerPlugins(replaced.graph, context));
+    const lowered = await breather.drive(lowerPlugins(replaced.graph, context));
+    // A plugin in place of a subgraph may ask for more than the subgraph did, and its layers for more than the plugin.
+    const agreements = collectAgreements([bound.network.graph, replaced.graph, lowered], network.builder.provenance);
+    let graph = lowered;
     for (const pass of pipeline) {
       progress.report(pass.phase);
       const started = performance.now();
@@ -87,7 +88,7 @@ export class Builder {
     progress.report('plan');
     const inputNames = new Map(placed.graph.inputs.map((v, i) => [v, network.inputs[i]!.name]));
     const deviceBackend = backends.find((b) => b.memory !== undefined);
-    const lowered = await lowerProgram(placed.graph, {
+    const { program, lowerBound } = await lowerProgram(placed.graph, {
       // The native executor copies for all backends; without it the reference backend does.
       copyBackend: chosen.every((b) => b.name === 'reference') ? 'reference' : 'cpu',
       ...(deviceBackend && { deviceBackend }),
@@ -98,34 +99,34 @@ export class Builder {
       agreements,
       breathe: () => breather.breathe(),
     });
-    checkMemory(lowered.program);
-    const embedded = options.embedLibraries === true ? librarySection(lowered.program) : undefined;
+    checkMemory(program);
+    const embedded = options.embedLibraries === true ? librarySection(program) : undefined;
     const header: Omit<PlanHeader, 'sections'> = {
       name: network.name,
       producer,
       requires: embedded ? ['embedded-libraries'] : [],
       backends: backends
-        .filter((b) => lowered.program.segments.some((s) => s.backend === b.name))
+        .filter((b) => program.segments.some((s) => s.backend === b.name))
         .map((b) => ({
           name: b.name,
           version: b.version,
-          needs: b.needs?.(kernelsOf(lowered.program, b.name)) ?? [],
+          needs: b.needs?.(kernelsOf(program, b.name)) ?? [],
         })),
       inputs: network.inputs.map((input, i) => ({
         name: input.name,
         type: formatType(placed.graph.inputs[i]!.type),
-        value: lowered.program.inputs[i]!,
+        value: program.inputs[i]!,
       })),
       outputs: network.outputs.map((output, i) => ({
         name: output.name,
         type: formatType(placed.graph.outputs[i]!.type),
-        value: lowered.program.outputs[i]!,
+        value: program.outputs[i]!,
       })),
       profiles: bound.profiles,
-      program: lowered.program,
+      program,
       report: {
-        activationBytes: arenaBytes(lowered.program),
-        lowerBoundBytes: lowered.lowerBound.host + lowered.lowerBound.device,
+        activationBytes: arenaBytes(program),
+        lowerBoundBytes: lowerBound.host + lowerBound.device,
         weightBytes: weights.length,
         fallbacks: placed.fallbacks,
         ...(replaced.reports.length > 0 && { patterns: replaced.reports }),

@@ -9,8 +9,8 @@ import type { Node } from './graph.js';
 export interface Agreement {
   readonly left: Dim;
   readonly right: Dim;
-  /** Extents that broadcast: equal, or one of them is 1. */
-  readonly orOne: boolean;
+  /** Which of the two may be 1 instead, as broadcasting allows. */
+  readonly mayBeOne: 'neither' | 'either' | 'right';
   /** What they are, in the plural: "extents of label 'k'". */
   readonly what: string;
 }

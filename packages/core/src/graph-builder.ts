@@ -202,6 +202,12 @@ export function inferContext(
     if (type.kind !== 'tensor') return fail(`input ${String(i)} must be a tensor, is a ${type.kind}`);
     return type;
   };
+  const agreeing = (left: Dim, right: Dim, mayBeOne: Agreement['mayBeOne'], what: string): void => {
+    if (provablyEqual(left, right)) return;
+    if (typeof left === 'number' && typeof right === 'number')
+      fail(`${what}: ${formatDim(left)} and ${formatDim(right)} differ`);
+    listener.agreement?.({ left, right, mayBeOne, what });
+  };
   return {
     op,
     attributes,
@@ -216,14 +222,14 @@ export function inferContext(
       return v && inferFacts(v);
     },
     agree: (a, b, what) => {
-      if (provablyEqual(a, b)) return a;
-      if (typeof a === 'number' && typeof b === 'number') fail(`${what}: ${formatDim(a)} and ${formatDim(b)} differ`);
-      listener.agreement?.({ left: a, right: b, orOne: false, what });
+      agreeing(a, b, 'neither', what);
       return typeof a === 'number' ? a : b;
     },
     agreeOrOne: (a, b, what) => {
-      if (a === 1 || b === 1 || (typeof a === 'number' && typeof b === 'number') || provablyEqual(a, b)) return;
-      listener.agreement?.({ left: a, right: b, orOne: true, what });
+      if (a !== 1 && b !== 1) agreeing(a, b, 'either', what);
+    },
+    agreeWithin: (extent, own, what) => {
+      if (own !== 1) agreeing(extent, own, typeof own === 'number' || extent === 1 ? 'neither' : 'right', what);
     },
     constant: (i) => {
       const v = inputs[i];

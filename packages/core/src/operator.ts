@@ -57,8 +57,10 @@ export interface InferContext {
    * its inputs decide. `what` names them in the plural: 'channels of x and of w'. @throws ERR_INVALID_MODEL when they differ
    */
   agree(a: Dim, b: Dim, what: string): Dim;
-  /** `agree` for extents that broadcast: equal, or one of them is 1. The caller refuses numbers that do not. */
+  /** `agree` for extents that broadcast to each other: equal, or one of them is 1. */
   agreeOrOne(a: Dim, b: Dim, what: string): void;
+  /** `agree` for an extent `own` that broadcasts to `extent`, which is the result's: equal, or `own` is 1. */
+  agreeWithin(extent: Dim, own: Dim, what: string): void;
   /** @throws ERR_INVALID_MODEL with the operator's name before the message */
   fail(message: string): never;
 }

@@ -58,6 +58,32 @@ describe.each(backends)('a plugin on %s', (...names) => {
   });
 });
 
+describe('the layers of a plugin', () => {
+  // As an operator it says nothing about extents, its layers do.
+  const lowered = definePlugin({
+    name: 'ProductLayers',
+    inputs: ['x', 'skip'],
+    outputs: ['y'],
+    infer: ({ inputs: { x } }) => ({ y: x }),
+    cuda: {
+      source: '__global__ void product() {}',
+      launches: () => [{ kernel: 'product', grid: 1, block: 1, arguments: [] }],
+    },
+    lower: ({ inputs: { x, skip } }, n) => ({ y: n.addEinsum([x, skip], 'rc,rc->rc') }),
+  });
+
+  it('get none that do not agree', async () => {
+    const n = new NetworkDefinition();
+    const x = n.addInput('x', 'float32', ['rows', 3]);
+    n.markOutput(lowered.addTo(n, { x, skip: n.addInput('skip', 'float32', ['others', 3]) }).y, 'y');
+    const plan = await new Builder().build(n.toNetwork(), { backends: ['cpu'] });
+    await using engine = await Runtime.load(plan);
+    await using context = engine.createContext();
+    await expect(context.run({ x: ones(5), skip: ones(4) })).rejects.toMatchObject({ code: 'ERR_SHAPE_MISMATCH' });
+    expect((await context.run({ x: ones(5), skip: ones(5) })).y!.dims).toEqual([5, 3]);
+  });
+});
+
 describe('a network', () => {
   it('is refused where numbers differ', () => {
     expect(() => network(['rows', 4])).toThrow(/rows and columns of x and skip: 3 and 4 differ/);

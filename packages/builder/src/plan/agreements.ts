@@ -1,6 +1,8 @@
 /** Agreements of the network's nodes as the plan carries them: pairs of expressions that a run compares. */
 
 import {
+  addDims,
+  type Agreement,
   agreementsOf,
   asSymbol,
   compileDim,
@@ -10,20 +12,20 @@ import {
   type DimSymbol,
   formatDim,
   type Graph,
+  minDims,
+  mulDims,
   type Node,
   type PlanAgreement,
   type Provenance,
   provablyEqual,
+  subDims,
   topologicalOrder,
   type Value,
 } from '@tensorwright/core';
 import type { ExpressionTable } from './expressions.js';
 
 /** Extents that agree in every legal run, under the names of the user's model. */
-export interface NamedAgreement extends Pick<PlanAgreement, 'orOne' | 'what' | 'names'> {
-  readonly left: Dim;
-  readonly right: Dim;
-}
+export interface NamedAgreement extends Agreement, Pick<PlanAgreement, 'names'> {}
 
 /**
  * Those of all nodes that every run executes, each pair once. Bodies of control operators are left out: a branch that is
@@ -32,14 +34,14 @@ export interface NamedAgreement extends Pick<PlanAgreement, 'orOne' | 'what' | '
 export function collectAgreements(graphs: readonly Graph[], provenance: Provenance): NamedAgreement[] {
   const found = new Map<string, NamedAgreement>();
   for (const node of graphs.flatMap(topologicalOrder)) {
-    for (const { left, right, orOne, what } of agreementsOf(node)) {
-      const key = `${dimKey(left)} ${orOne ? '~' : '='} ${dimKey(right)}`;
+    for (const { left, right, mayBeOne, what } of agreementsOf(node)) {
+      const key = `${dimKey(left)} ${mayBeOne} ${dimKey(right)}`;
       if (found.has(key)) continue;
       const [a, b] = operandsWith(node, left, right);
       found.set(key, {
         left,
         right,
-        ...(orOne && { orOne }),
+        mayBeOne,
         what: `${provenance.of(node)[0] ?? node.op}: ${what}`,
         names: [nameOf(node, a, provenance) ?? formatDim(left), nameOf(node, b, provenance) ?? formatDim(right)],
       });
@@ -66,7 +68,20 @@ export function planAgreements(
   const decided = (d: Dim): boolean => [...dimSymbols(d)].every((s) => bound.has(s)) && alwaysDefined(d);
   return agreements
     .filter(({ left, right }) => decided(left) && decided(right))
-    .map(({ left, right, ...rest }) => ({ left: table.index(left), right: table.index(right), ...rest }));
+    .map(({ left, right, mayBeOne, what, names }) => ({
+      left: table.index(left),
+      right: table.index(mayBeOne === 'right' ? stretched(right, left) : right),
+      ...(mayBeOne === 'either' && { orOne: true }),
+      what,
+      names,
+    }));
+}
+
+/** `own`, but `extent` where `own` is 1. */
+function stretched(own: Dim, extent: Dim): Dim {
+  const upToTwo = minDims(own, 2);
+  const isOne = mulDims(upToTwo, subDims(2, upToTwo));
+  return addDims(own, mulDims(isOne, subDims(extent, own)));
 }
 
 /** Divides by constants alone. */

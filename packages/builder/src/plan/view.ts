@@ -6,9 +6,12 @@ import {
   type Dim,
   exactQuotient,
   type Layout,
+  maxDims,
+  type MemoryView,
+  minDims,
   mulDims,
   provablyEqual,
-  type MemoryView,
+  subDims,
 } from '@tensorwright/core';
 
 export type View = MemoryView;
@@ -61,9 +64,10 @@ export function moveView(op: string, attributes: Attributes, view: View, outDims
       const strides = outDims.map((d, i) => {
         const extent = view.dims[i - lead];
         if (i < lead || extent === undefined) return 0;
-        return provablyEqual(extent, d) ? view.strides[i - lead]! : extent === 1 ? 0 : undefined;
+        const stride = view.strides[i - lead]!;
+        return provablyEqual(extent, d) ? stride : mulDims(stride, isMany(extent));
       });
-      return strides.every((s) => s !== undefined) ? { offset: view.offset, dims: outDims, strides } : undefined;
+      return { offset: view.offset, dims: outDims, strides };
     }
     case 'slice': {
       const starts = attributes['starts'] as readonly Dim[];
@@ -75,6 +79,11 @@ export function moveView(op: string, attributes: Attributes, view: View, outDims
     default:
       return undefined;
   }
+}
+
+/** 0 of extents 0 and 1, 1 of others: where only the run knows whether an axis is repeated. */
+function isMany(extent: Dim): Dim {
+  return subDims(maxDims(1, minDims(extent, 2)), 1);
 }
 
 /** Splits and merges of axes that strides can express. */

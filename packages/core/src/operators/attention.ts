@@ -50,7 +50,7 @@ function checkHeads(c: InferContext): AttentionDims {
 function agreeMask(c: InferContext, input: number, expected: readonly Dim[]): void {
   const dims = c.has(input) ? (c.tensor(input).dims?.slice(0, -1) ?? []) : [];
   for (let k = 1; k <= Math.min(dims.length, expected.length); k++)
-    c.agreeOrOne(
+    c.agreeWithin(
       expected[expected.length - k]!,
       dims[dims.length - k]!,
       `extents of axis -${String(k + 1)} of scores and mask`,

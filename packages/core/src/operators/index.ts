@@ -5,6 +5,7 @@ export * from './sources.js';
 export { controlOperators, scannedElement } from './control.js';
 export { dynamicMovementOperators, resolveReshape, sliceBounds } from './movement-dynamic.js';
 export { movementOperators } from './movement.js';
+export { pad } from './pad.js';
 export { optionalOperators } from './optional.js';
 export { elementType, joinTypes, widenedType, wildcard } from './region-types.js';
 export { mappedElement, sequenceOperators } from './sequence.js';

@@ -19,7 +19,8 @@ import { elementFacts } from '../facts.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount } from '../tensor.js';
 import { tensorType } from '../type.js';
-import { checkedPad, expandTensor, gatherView, padModes, sliceTensor } from './movement.js';
+import { expandTensor, gatherView, sliceTensor } from './movement.js';
+import { checkedPad, padModes } from './pad.js';
 import { rowMajorStrides } from './strided.js';
 
 /**

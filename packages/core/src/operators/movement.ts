@@ -1,15 +1,12 @@
 /** Movement operators whose sizes are known as dims: elements only change place. Run-time sizes: see movement-dynamic.ts. */
 
-import { addDims, broadcastDims, type Dim, formatDims } from '../dim.js';
+import { addDims, type Dim, formatDims } from '../dim.js';
 import { allocateElements, elementsOf, tensorOf } from '../elements.js';
 import type { EvaluateContext, InferContext, Operator } from '../operator.js';
 import { registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType, type TensorType } from '../type.js';
 import { broadcastStrides, copyStrided, rowMajorStrides, type StridedView } from './strided.js';
-
-export const padModes = ['constant', 'reflect', 'edge', 'wrap'] as const;
-export type PadMode = (typeof padModes)[number];
 
 /** A fact of the i-th input with its dims, when both are fully known. */
 function knownElements(c: InferContext, i: number): { elements: readonly Dim[]; dims: readonly number[] } | undefined {
@@ -37,7 +34,7 @@ export function dimsAttribute(c: { attributes: InferContext['attributes'] }, nam
   return c.attributes[name] as readonly Dim[];
 }
 
-function evaluatedDims(c: EvaluateContext, name: string): number[] {
+export function evaluatedDims(c: EvaluateContext, name: string): number[] {
   return dimsAttribute(c, name).map((d) => c.dim(d));
 }
 
@@ -82,13 +79,16 @@ function inferExpand(c: InferContext): TensorType[] {
   const { dtype } = c.tensor(0);
   const dims = dimsAttribute(c, 'dims');
   const from = c.dims(0);
-  if (dims.length < from.length || !broadcastDims(from, dims))
+  const lead = dims.length - from.length;
+  const differ = (d: Dim, wanted: Dim): boolean =>
+    typeof d === 'number' && typeof wanted === 'number' && d !== 1 && d !== wanted;
+  if (lead < 0 || from.some((d, i) => differ(d, dims[lead + i]!)))
     c.fail(`${formatDims(from)} does not broadcast to ${formatDims(dims)}`);
+  const target = c.attributes['target'] as readonly Dim[] | undefined;
   from.forEach((d, i) => {
-    const wanted = dims[dims.length - from.length + i];
-    if (typeof d === 'number' && typeof wanted === 'number' && d !== 1 && d !== wanted)
-      c.fail(`${formatDims(from)} does not broadcast to ${formatDims(dims)}`);
-    if (wanted !== undefined) c.agreeOrOne(d, wanted, `extents of axis ${String(i - from.length)} and its broadcast`);
+    const what = `extents of axis ${String(i - from.length)} and its broadcast`;
+    if (target) c.agreeOrOne(target[lead + i] ?? 1, d, what);
+    else c.agreeWithin(dims[lead + i]!, d, what);
   });
   return [tensorType(dtype, dims)];
 }
@@ -166,80 +166,6 @@ function evaluateConcat(parts: readonly Tensor[], axis: number): Tensor {
   return tensorOf(first.dtype, out, dims);
 }
 
-function inferPad(c: InferContext): TensorType[] {
-  const { dtype } = c.tensor(0);
-  const from = c.dims(0);
-  const low = dimsAttribute(c, 'low');
-  const high = dimsAttribute(c, 'high');
-  const mode = c.attributes['mode'] as string;
-  if (!(padModes as readonly string[]).includes(mode)) c.fail(`unknown mode '${mode}'; known: ${padModes.join(', ')}`);
-  if (low.length !== from.length || high.length !== from.length)
-    c.fail(`low and high must have one entry per axis (${String(from.length)})`);
-  if (c.has(1) && c.tensor(1).dtype !== dtype) c.fail('the value must have the dtype of the input');
-  const dims = from.map((d, i) => addDims(addDims(d, low[i]!), high[i]!));
-  if (dims.some((d) => typeof d === 'number' && d < 0))
-    c.fail(`padding removes more than there is: ${formatDims(dims)}`);
-  return [tensorType(dtype, dims)];
-}
-
-/** Index into an axis of `extent` for position `i` left or right of it. */
-function padIndex(i: number, extent: number, mode: PadMode): number {
-  if (i >= 0 && i < extent) return i;
-  switch (mode) {
-    case 'edge':
-      return i < 0 ? 0 : extent - 1;
-    case 'wrap':
-      return ((i % extent) + extent) % extent;
-    case 'reflect': {
-      if (extent === 1) return 0;
-      const period = 2 * (extent - 1);
-      const k = ((i % period) + period) % period;
-      return k < extent ? k : period - k;
-    }
-    case 'constant':
-      return -1;
-  }
-}
-
-/** Pads by `low` and `high`, where negative amounts crop. */
-export function padTensor(
-  x: Tensor,
-  low: readonly number[],
-  high: readonly number[],
-  mode: PadMode,
-  value?: Tensor,
-): Tensor {
-  const dims = x.dims.map((d, i) => d + low[i]! + high[i]!);
-  const out = allocateElements(x.dtype, elementCount(dims)) as unknown as Record<number, unknown> & {
-    length: number;
-    fill(v: unknown): void;
-  };
-  const source = elementsOf(x) as ArrayLike<unknown>;
-  if (value) out.fill(elementsOf(value)[0]);
-  const tables = dims.map((d, axis) =>
-    Int32Array.from({ length: d }, (_, i) => padIndex(i - low[axis]!, x.dims[axis]!, mode)),
-  );
-  const strides = rowMajorStrides(x.dims);
-  const index = new Array<number>(dims.length).fill(0);
-  for (let o = 0; o < out.length; o++) {
-    let at = 0;
-    for (let axis = 0; axis < dims.length; axis++) {
-      const k = tables[axis]![index[axis]!]!;
-      if (k < 0) {
-        at = -1;
-        break;
-      }
-      at += k * strides[axis]!;
-    }
-    if (at >= 0) out[o] = source[at];
-    for (let axis = dims.length - 1; axis >= 0; axis--) {
-      if (++index[axis]! < dims[axis]!) break;
-      index[axis] = 0;
-    }
-  }
-  return tensorOf(x.dtype, out as unknown as ArrayLike<number>, dims);
-}
-
 export const movementOperators: readonly Operator[] = [
   registerOperator({
     name: 'reshape',
@@ -300,7 +226,8 @@ export const movementOperators: readonly Operator[] = [
     name: 'expand',
     kind: 'movement',
     inputs: ['x'],
-    attributes: { dims: undefined },
+    // `target`, of the rank of `dims`: the shape with which x broadcasts to `dims`, where that may have extents of 1.
+    attributes: { dims: undefined, target: undefined },
     infer: inferExpand,
     facts: (c) => {
       const x = knownElements(c, 0);
@@ -373,17 +300,6 @@ export const movementOperators: readonly Operator[] = [
       return [evaluateConcat(parts, axis)];
     },
   }),
-  registerOperator({
-    name: 'pad',
-    kind: 'movement',
-    inputs: ['x', 'value?'],
-    attributes: { low: undefined, high: undefined, mode: 'constant' },
-    infer: inferPad,
-    evaluate: (c) => {
-      const x = c.tensor(0);
-      return [checkedPad(c, x, evaluatedDims(c, 'low'), evaluatedDims(c, 'high'), c.has(1) ? c.tensor(1) : undefined)];
-    },
-  }),
 ];
 
 /** `x` broadcast to `dims`, which the caller has computed at run time. */
@@ -411,21 +327,4 @@ export function sliceTensor(
     });
   }
   return gatherView(x, sliceView(x.dims, starts, steps), sizes);
-}
-
-/** `padTensor` after checks that only the run-time shape allows. */
-export function checkedPad(
-  c: EvaluateContext,
-  x: Tensor,
-  low: readonly number[],
-  high: readonly number[],
-  value?: Tensor,
-): Tensor {
-  const mode = c.attributes['mode'] as PadMode;
-  x.dims.forEach((extent, i) => {
-    const padded = extent + low[i]! + high[i]!;
-    if (padded < 0) c.fail(`axis ${String(i)} would get ${String(padded)} elements`);
-    if (extent === 0 && padded > 0 && mode !== 'constant') c.fail(`axis ${String(i)} is empty: nothing to ${mode}`);
-  });
-  return padTensor(x, low, high, mode, value);
 }

@@ -25,8 +25,9 @@ function normalizedAxis(axis: number, rank: number, fail: (message: string) => n
 function agreeWithX(c: InferContext, dims: readonly Dim[]): void {
   for (let i = 1; i < c.inputs.length; i++) {
     const own = c.has(i) ? (c.tensor(i).dims ?? []) : [];
-    for (let k = 1; k <= Math.min(own.length, dims.length); k++)
-      c.agreeOrOne(dims[dims.length - k]!, own[own.length - k]!, `extents of axis -${String(k)}`);
+    if (own.length > dims.length) c.fail(`input ${String(i)} has more axes than x`);
+    for (let k = 1; k <= own.length; k++)
+      c.agreeWithin(dims[dims.length - k]!, own[own.length - k]!, `extents of axis -${String(k)}`);
   }
 }
 

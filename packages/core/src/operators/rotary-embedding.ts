@@ -16,7 +16,7 @@ function inferRotaryEmbedding(c: InferContext): ReturnType<Operator['infer']> {
   c.agree(cos[2]!, sin[2]!, 'sizes of cos and sin');
   c.agree(cos[1]!, sin[1]!, 'positions of cos and sin');
   c.agree(cos[0]!, sin[0]!, 'batches of cos and sin');
-  c.agreeOrOne(x[0]!, cos[0]!, 'batches of x and cos');
+  c.agreeWithin(x[0]!, cos[0]!, 'batches of x and cos');
   if (typeof x[3] === 'number' && typeof cos[2] === 'number' && 2 * cos[2] > x[3])
     c.fail('cos is longer than half the head size');
   return [tensorType(c.tensor(0).dtype, x)];

@@ -2,6 +2,7 @@
 
 import {
   broadcastDims,
+  provablyEqual,
   type Dim,
   formatDims,
   mulDims,
@@ -130,7 +131,9 @@ function expanded(c: ImportContext, x: Value, target: readonly Dim[]): Value {
     c.fail(`the shape [${target.map(String).join(', ')}] has a negative extent`);
   const dims = broadcastDims(c.dimsOf(x), target);
   if (!dims) return c.fail(`${formatDims(c.dimsOf(x))} does not broadcast to ${formatDims(target)}`);
-  return c.op('expand', [x], { dims });
+  const aligned = dims.map((_, i) => target[target.length - dims.length + i] ?? 1);
+  const exact = dims.every((d, i) => provablyEqual(d, aligned[i]!));
+  return c.op('expand', [x], exact ? { dims } : { dims, target: aligned });
 }
 
 export const shapeImporters: ImporterTable = {
