@@ -1,5 +1,5 @@
 #!/bin/sh
-# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance zoo latency pytorch streams soak sanitizer; default: all;
+# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance kernels zoo latency pytorch streams soak sanitizer; default: all;
 # and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts, and our
 # fastest beside the libraries' (CONTRACTIONS: names of networks, CONTRACTIONS_SHOWN: lines of the table); attention,
 # every kernel for attention against the formula, and its time (ATTENTION: names of problems); convolutions, random ones by
@@ -52,6 +52,11 @@ all_models() { ls "$DATA/models" | sed -n 's/\.onnx$//p'; }
 
 conformance() {
   stage conformance program conformance "$DATA/onnx-conformance" --workers 8 --backends $backends --json "$RESULTS/conformance.json"
+}
+
+# Random problems of odd extents by every kind of kernel, into poisoned memory.
+kernels() {
+  LINES_SHOWN=12 stage kernels program kernels --workers 12 --count "${PROBLEMS:-680}" --json "$RESULTS/kernels.json"
 }
 
 zoo() {
@@ -158,7 +163,7 @@ sanitizer() {
 }
 
 case "${1:-}" in
-'') conformance; zoo; latency; pytorch; streams; soak; sanitizer ;;
+'') conformance; kernels; zoo; latency; pytorch; streams; soak; sanitizer ;;
 *) for name; do "$name"; done ;;
 esac
 [ -z "$failed" ] || { echo "failed:$failed"; exit 1; }

@@ -1,9 +1,10 @@
 /** `npm run conformance`: cases in child processes, so that a crash or a hang costs one case only. */
 
 import { Command } from 'commander';
-import { type ChildProcess, fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { isWorker, runInWorkers, serve } from '../worker-pool.js';
 import { type ConformanceCase, conformanceCases } from './data.js';
 import { type CaseResult, runCase } from './run-case.js';
 
@@ -22,46 +23,6 @@ interface ReportedCase {
   readonly status: CaseResult['status'];
   readonly reason: string | null;
   readonly backends: readonly string[];
-}
-
-/** Works through the queue with one child, replaced when it dies or hangs. */
-async function work(queue: Job[], done: (job: Job, result: CaseResult) => void): Promise<void> {
-  let child: ChildProcess | undefined;
-  const start = (): ChildProcess =>
-    fork(fileURLToPath(import.meta.url), ['--worker'], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-  for (;;) {
-    const job = queue.shift();
-    if (!job) break;
-    child ??= start();
-    const running = child;
-    const result = await new Promise<CaseResult>((resolve) => {
-      const finish = (r: CaseResult, keep: boolean): void => {
-        clearTimeout(timer);
-        running.removeAllListeners();
-        if (!keep) {
-          running.kill('SIGKILL');
-          child = undefined;
-        }
-        resolve(r);
-      };
-      const timer = setTimeout(() => {
-        finish({ status: 'failed', reason: `no result after ${String(caseTimeoutMs)} ms`, backends: [] }, false);
-      }, caseTimeoutMs);
-      running.once('message', (r) => {
-        finish(r as CaseResult, true);
-      });
-      running.once('exit', (code, signal) => {
-        finish(
-          { status: 'failed', reason: `the process died: ${signal ?? `exit code ${String(code)}`}`, backends: [] },
-          false,
-        );
-      });
-      running.send(job);
-    });
-    done(job, result);
-  }
-  // Whatever the system makes of gentler signals: a finished worker must not outlive the run.
-  child?.kill('SIGKILL');
 }
 
 async function main(): Promise<void> {
@@ -83,7 +44,7 @@ async function main(): Promise<void> {
       filters.some((f) => (f.startsWith('op:') ? c.ops.includes(f.slice(3)) : c.path.includes(f))),
   );
   const backends = options.backends.split(',');
-  const queue: Job[] = wanted.map((c) => ({
+  const jobs: Job[] = wanted.map((c) => ({
     root: data.root,
     case: c,
     backends,
@@ -100,9 +61,15 @@ async function main(): Promise<void> {
     });
     if (process.stderr.isTTY) process.stderr.write(`\r${String(cases.length)} / ${String(wanted.length)}`);
   };
-  if (options.workers === '0')
-    for (const job of queue) done(job, await runCase(job.root, job.case, job.backends, job.level));
-  else await Promise.all(Array.from({ length: Number(options.workers) }, () => work(queue, done)));
+  if (options.workers === '0') for (const job of jobs) done(job, await run(job));
+  else
+    await runInWorkers<Job, CaseResult>(jobs, {
+      program: fileURLToPath(import.meta.url),
+      workers: Number(options.workers),
+      timeoutMs: caseTimeoutMs,
+      failed: (reason) => ({ status: 'failed', reason, backends: [] }),
+      done,
+    });
   const order = new Map(wanted.map((c, i) => [`${c.set}/${c.case}`, i]));
   cases.sort((a, b) => order.get(`${a.set}/${a.case}`)! - order.get(`${b.set}/${b.case}`)!);
   const count = (status: string): number => cases.filter((c) => c.status === status).length;
@@ -123,13 +90,11 @@ async function main(): Promise<void> {
   process.exitCode = report.failed > 0 ? 5 : 0;
 }
 
-if (process.argv[2] === '--worker') {
-  process.on('message', (job: Job) => {
-    void runCase(job.root, job.case, job.backends, job.level).then((r) => process.send!(r));
-  });
-} else {
+const run = (job: Job): Promise<CaseResult> => runCase(job.root, job.case, job.backends, job.level);
+
+if (isWorker()) serve(run);
+else
   main().catch((error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;
   });
-}
