@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/utf8.h"
+
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
@@ -13,12 +15,6 @@ namespace tw {
 namespace {
 
 #if defined(_WIN32)
-std::wstring wide(const std::string& text) {
-  const int length = MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), nullptr, 0);
-  std::wstring out(static_cast<size_t>(length), L'\0');
-  MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), out.data(), length);
-  return out;
-}
 void* open_file(const std::string& file) { return reinterpret_cast<void*>(LoadLibraryW(wide(file).c_str())); }
 std::string last_error() { return "error " + std::to_string(GetLastError()); }
 #else

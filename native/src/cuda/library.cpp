@@ -1,13 +1,13 @@
 #include "cuda/library.h"
 
-#include <cstdlib>
+#include "base/utf8.h"
 
 namespace tw::cuda {
 
 Library Library::open(const char* variable, const std::vector<std::string>& candidates) {
   Library library;
-  const char* named = std::getenv(variable);
-  const std::vector<std::string> names = named && *named ? std::vector<std::string>{named} : candidates;
+  const std::string named = environment_variable(variable);
+  const std::vector<std::string> names = named.empty() ? candidates : std::vector<std::string>{named};
   for (const std::string& name : names) {
     library.file_ = DynamicLibrary(name);
     if (library.loaded()) {
@@ -29,7 +29,7 @@ std::vector<std::string> toolkit_candidates(const std::string& file, const std::
   for (const std::string& major : majors) names.push_back("lib" + file + ".so." + major);
   std::vector<std::string> folders;
   for (const char* variable : {"CUDA_HOME", "CUDA_PATH"})
-    if (const char* home = std::getenv(variable)) folders.push_back(std::string(home) + "/lib64");
+    if (const std::string home = environment_variable(variable); !home.empty()) folders.push_back(home + "/lib64");
   folders.push_back("/usr/local/cuda/lib64");
   for (const std::string& folder : folders)
     for (const std::string& major : majors) names.push_back(folder + "/lib" + file + ".so." + major);
