@@ -10,32 +10,50 @@
 //   channels, taps_y, taps_x, dilation_y, stride_y, stride_x
 //   outputs                                 channels of the result
 //   images(a), in_y(a), in_x(a), out_y(a), out_x(a), pad_y(a), pad_x(a)
-//   pixel(a, n, c, y, x)                    the input there, as an Element
-//   weights(a)                              fragments of the weights, see StemTile
+//   vector                                  pixels side by side that are loaded at once: 1, 2 or 4
+//   ahead                                   pixels before a tile's first tap that its lines begin with, so that vectors
+//                                           are aligned; weights begin with a zero where it is odd
+//   pixels<N>(a, n, c, y, x)                the input from there on, as Vec<Element, N>
+//   weights(a)                              fragments of the weights, see StemLines
 //   Result                                  of gemm/blocks.cuh; rows are output pixels, columns channels
 
-// A block makes WarpsY * Rows outputs along y, WarpsX * 16 along x, and WarpsN * Columns * 8 channels.
-template <typename Stem, int WarpsX, int WarpsY, int WarpsN, int Rows, int Columns>
-struct StemTile {
-  static constexpr int width = WarpsX * 16, height = WarpsY * Rows;
-  static constexpr int threads = WarpsX * WarpsY * WarpsN * warp_size;
+// What a block of Threads threads keeps of the image for Height * Width outputs, and for how many eights of channels.
+template <typename Stem, int Height, int Width, int Eights, int Threads>
+struct StemLines {
+  static constexpr int threads = Threads;
   // Words of a run, each of two taps.
   static constexpr int run = Stem::taps_x <= 2 ? 1 : Stem::taps_x <= 4 ? 2 : Stem::taps_x <= 8 ? 4 : 8;
-  static_assert(Stem::taps_x <= 16, "taps of a run");
-  static constexpr int lines = (height - 1) * Stem::stride_y + (Stem::taps_y - 1) * Stem::dilation_y + 1;
-  static constexpr int used = ((width - 1) * Stem::stride_x + 2 * run + 1) / 2;
+  static_assert(Stem::ahead % 2 + Stem::taps_x <= 2 * run && run <= 8, "taps of a run");
+  static constexpr int lines =
+      ((Height - 1) * Stem::stride_y + (Stem::taps_y - 1) * Stem::dilation_y + 1) * Stem::channels;
+  // Words that a load brings, before a tile's first tap, and of a line.
+  static constexpr int together = Stem::vector == 1 ? 1 : Stem::vector / 2;
+  static constexpr int skip = Stem::ahead / 2;
+  static constexpr int used = round_up(skip + ((Width - 1) * Stem::stride_x + 2 * run + 1) / 2, together);
   // Lanes that read different runs at once read different banks.
   static constexpr int pitch = run >= 4 ? used : (used + 15) / 32 * 32 + 16;
   // At odd strides every second output begins in the middle of a word: a copy of each line is one pixel ahead.
   static constexpr int copies = Stem::stride_x % 2 == 0 ? 1 : 2;
-  static constexpr int copy_words = lines * Stem::channels * pitch;
+  static_assert(copies == 1 || (Stem::vector == 1 && Stem::ahead == 0), "pixels that copies share");
+  static constexpr int copy_words = lines * pitch;
+  // From a conv row to the next.
+  static constexpr int row_words = Stem::stride_y * Stem::channels * pitch;
   // Of sixteen along the depth, the last with zeros.
   static constexpr int steps = (Stem::taps_y * Stem::channels * run + 7) / 8;
   // Weights lie as [step][pair of eight columns][lane][4]: what two instructions want of a lane. Columns are permuted
   // so that a lane's sums of four instructions are eight channels side by side.
-  static constexpr int pairs = WarpsN * Columns / 2;
-  static_assert(Columns % 4 == 0 && pairs * 16 >= Stem::outputs, "all channels");
+  static constexpr int pairs = Eights / 2;
+  static_assert(Eights % 4 == 0 && pairs * 16 >= Stem::outputs, "all channels");
   static constexpr int weight_bytes = steps * pairs * warp_size * 16;
+
+  // The word where the taps of an output column of the tile begin, and how far on those of a column `by` further do,
+  // which is even or one.
+  TW_DEVICE static constexpr int begin(int column) {
+    return skip + column * Stem::stride_x % 2 * copy_words + column * Stem::stride_x / 2;
+  }
+  TW_DEVICE static constexpr int further(int by) {
+    return by * Stem::stride_x / 2 + (by * Stem::stride_x % 2 != 0 ? copy_words : 0);
+  }
 
   // The word of the lane's pair in half a step: four words, which may belong to several runs. Beyond the last run
   // weights are zero, and the last word is read again.
@@ -48,95 +66,132 @@ struct StemTile {
   }
 };
 
-// Rows of the image from (y, x) on, with zeros around it. A warp takes whole lines, a lane two pixels of each.
-template <typename Tile, typename Stem>
+// Rows of the image from (y, x) on, with zeros around it: in vectors where those are aligned and wholly inside or
+// outside of it, else a warp takes whole lines, a lane two pixels of each.
+template <typename Lines, typename Stem>
 TW_DEVICE void stem_fetch(const Arguments& a, u32* shared, i32 n, i32 y, i32 x) {
-  constexpr int words = (Tile::used + warp_size - 1) / warp_size;
-  constexpr int together = words >= 8 ? 1 : 8 / words;
-  constexpr int warps = Tile::threads / warp_size;
-  constexpr int lines = Tile::lines * Stem::channels;
   using T = typename Stem::Element;
   const i32 in_y = Stem::in_y(a), in_x = Stem::in_x(a);
-  for (int first = warp_index(); first < lines; first += together * warps) {
-    T pixels[together][words][Tile::copies + 1];
+  if constexpr (Stem::vector > 1) {
+    constexpr int vector = Stem::vector, words = vector / 2, across = Lines::used / words;
+    constexpr int total = Lines::lines * across, each = ceil_div(total, Lines::threads);
+    constexpr int together = each < 8 ? each : 8;
+    for (int first = threadIdx.x; first < total; first += together * Lines::threads) {
+      Vec<T, vector> pixels[together];
 #pragma unroll
-    for (int l = 0; l < together; ++l) {
-      const int line = first + l * warps;
-      const i32 from_y = y + line / Stem::channels;
-      const bool has_line = line < lines && static_cast<u32>(from_y) < static_cast<u32>(in_y);
+      for (int l = 0; l < together; ++l) {
+        const int i = first + l * Lines::threads, line = i / across;
+        const i32 from_y = y + line / Stem::channels, from_x = x + (i - line * across) * vector;
+        const bool has = i < total && static_cast<u32>(from_y) < static_cast<u32>(in_y) &&
+                         static_cast<u32>(from_x) < static_cast<u32>(in_x);
+        pixels[l] = has ? Stem::template pixels<vector>(a, n, line % Stem::channels, from_y, from_x) : Vec<T, vector>{};
+      }
 #pragma unroll
-      for (int w = 0; w < words; ++w)
+      for (int l = 0; l < together; ++l) {
+        const int i = first + l * Lines::threads, line = i / across;
+        Vec<u32, words> pairs;
 #pragma unroll
-        for (int i = 0; i <= Tile::copies; ++i) {
-          const int word = w * warp_size + lane_index();
-          const i32 from_x = x + word * 2 + i;
-          const bool has = has_line && word < Tile::used && static_cast<u32>(from_x) < static_cast<u32>(in_x);
-          pixels[l][w][i] = has ? Stem::pixel(a, n, line % Stem::channels, from_y, from_x) : T{};
+        for (int w = 0; w < words; ++w)
+          pairs.v[w] = pixels[l].v[2 * w].bits | static_cast<u32>(pixels[l].v[2 * w + 1].bits) << 16;
+        if (i < total) store_vec(shared + line * Lines::pitch + (i - line * across) * words, pairs);
+      }
+    }
+  } else {
+    constexpr int words = (Lines::used + warp_size - 1) / warp_size;
+    constexpr int together = words >= 8 ? 1 : 8 / words;
+    constexpr int warps = Lines::threads / warp_size;
+    for (int first = warp_index(); first < Lines::lines; first += together * warps) {
+      T pixels[together][words][Lines::copies + 1];
+#pragma unroll
+      for (int l = 0; l < together; ++l) {
+        const int line = first + l * warps;
+        const i32 from_y = y + line / Stem::channels;
+        const bool has_line = line < Lines::lines && static_cast<u32>(from_y) < static_cast<u32>(in_y);
+#pragma unroll
+        for (int w = 0; w < words; ++w)
+#pragma unroll
+          for (int i = 0; i <= Lines::copies; ++i) {
+            const int word = w * warp_size + lane_index();
+            const i32 from_x = x + word * 2 + i;
+            const bool has = has_line && word < Lines::used && static_cast<u32>(from_x) < static_cast<u32>(in_x);
+            pixels[l][w][i] = has ? Stem::template pixels<1>(a, n, line % Stem::channels, from_y, from_x).v[0] : T{};
+          }
+      }
+#pragma unroll
+      for (int l = 0; l < together; ++l)
+#pragma unroll
+        for (int w = 0; w < words; ++w) {
+          const int line = first + l * warps, word = w * warp_size + lane_index();
+          if (line >= Lines::lines || word >= Lines::used) continue;
+#pragma unroll
+          for (int c = 0; c < Lines::copies; ++c)
+            shared[c * Lines::copy_words + line * Lines::pitch + word] =
+                pixels[l][w][c].bits | static_cast<u32>(pixels[l][w][c + 1].bits) << 16;
         }
     }
-#pragma unroll
-    for (int l = 0; l < together; ++l)
-#pragma unroll
-      for (int w = 0; w < words; ++w) {
-        const int line = first + l * warps, word = w * warp_size + lane_index();
-        if (line >= lines || word >= Tile::used) continue;
-#pragma unroll
-        for (int c = 0; c < Tile::copies; ++c)
-          shared[c * Tile::copy_words + line * Tile::pitch + word] =
-              pixels[l][w][c].bits | static_cast<u32>(pixels[l][w][c + 1].bits) << 16;
-      }
   }
 }
 
-template <typename Stem, int WarpsX, int WarpsY, int WarpsN, int Rows, int Columns>
-TW_DEVICE void stem_block(const Arguments& a) {
-  using T = typename Stem::Element;
-  using Tile = StemTile<Stem, WarpsX, WarpsY, WarpsN, Rows, Columns>;
-  TW_SHARED_BYTES(shared);
-  u8* const weights = shared;
-  u32* const image = reinterpret_cast<u32*>(shared + Tile::weight_bytes);
-  const u32 across = ceil_div(Stem::out_x(a), Tile::width), down = ceil_div(Stem::out_y(a), Tile::height);
-  const i32 tile_x = blockIdx.x % across * Tile::width;
-  const i32 tile_y = blockIdx.x / across % down * Tile::height;
-  const i32 n = blockIdx.x / across / down;
-
-  for (int i = threadIdx.x * 16; i < Tile::weight_bytes; i += Tile::threads * 16)
+// Weights and image on their way; a barrier of the block must follow.
+template <typename Lines, typename Stem>
+TW_DEVICE void stem_bring(const Arguments& a, u8* weights, u32* image, i32 n, i32 y, i32 x) {
+  for (int i = threadIdx.x * 16; i < Lines::weight_bytes; i += Lines::threads * 16)
     cp_async_16(weights + i, reinterpret_cast<const u8*>(Stem::weights(a)) + i);
   cp_async_commit();
   wait_for_predecessor();
-  stem_fetch<Tile, Stem>(a, image, n, tile_y * Stem::stride_y - Stem::pad_y(a),
-                         tile_x * Stem::stride_x - Stem::pad_x(a));
+  stem_fetch<Lines, Stem>(a, image, n, y * Stem::stride_y - Stem::pad_y(a),
+                          x * Stem::stride_x - Stem::pad_x(a) - Stem::ahead);
   let_successor_start();
   cp_async_wait<0>();
+}
+
+// Adds a warp's products: of outputs of `Rows` rows, the lane's first of which begins at `line` and the second of which
+// is `Second` words further, with `Columns` eights of channels.
+template <typename Lines, typename Stem, int Second, int Rows, int Columns>
+TW_DEVICE void stem_products(f32 (&sums)[Rows][Columns][4], const u32* line, const u8* fragments) {
+  const int lane = lane_index();
+#pragma unroll
+  for (int step = 0; step < Lines::steps; ++step) {
+    const int low = Lines::word(step * 2, lane % 4), high = Lines::word(step * 2 + 1, lane % 4);
+    u32 b[Columns][2];
+#pragma unroll
+    for (int c = 0; c < Columns; c += 2) {
+      const auto two =
+          load_vec<4>(reinterpret_cast<const u32*>(fragments + (step * Lines::pairs + c / 2) * warp_size * 16));
+      b[c][0] = two.v[0], b[c][1] = two.v[1], b[c + 1][0] = two.v[2], b[c + 1][1] = two.v[3];
+    }
+#pragma unroll
+    for (int r = 0; r < Rows; ++r) {
+      const u32* const from = line + r * Lines::row_words;
+      const u32 inputs[4] = {from[low], from[low + Second], from[high], from[high + Second]};
+#pragma unroll
+      for (int c = 0; c < Columns; ++c) mma_m16n8k16<typename Stem::Element>(sums[r][c], inputs, b[c]);
+    }
+  }
+}
+
+// A block makes WarpsY * Rows outputs along y, WarpsX * 16 along x, and WarpsN * Columns * 8 channels.
+template <typename Stem, int WarpsX, int WarpsY, int WarpsN, int Rows, int Columns>
+TW_DEVICE void stem_block(const Arguments& a) {
+  constexpr int height = WarpsY * Rows, width = WarpsX * 16;
+  using Lines = StemLines<Stem, height, width, WarpsN * Columns, WarpsX * WarpsY * WarpsN * warp_size>;
+  TW_SHARED_BYTES(shared);
+  u8* const weights = shared;
+  u32* const image = reinterpret_cast<u32*>(shared + Lines::weight_bytes);
+  const u32 across = ceil_div(Stem::out_x(a), width), down = ceil_div(Stem::out_y(a), height);
+  const i32 tile_x = blockIdx.x % across * width;
+  const i32 tile_y = blockIdx.x / across % down * height;
+  const i32 n = blockIdx.x / across / down;
+  stem_bring<Lines, Stem>(a, weights, image, n, tile_y, tile_x);
   __syncthreads();
 
   const int warp = warp_index(), lane = lane_index();
   const int warp_x = warp % WarpsX, warp_n = warp / WarpsX % WarpsN, warp_y = warp / WarpsX / WarpsN;
   // The lane's output of the first eight; the second eight lie eight strides further.
-  const int first = (warp_x * 16 + lane / 4) * Stem::stride_x;
-  const u32* const line = image + (first % 2) * Tile::copy_words + first / 2 +
-                          warp_y * Rows * Stem::stride_y * Stem::channels * Tile::pitch;
+  const u32* const line = image + Lines::begin(warp_x * 16 + lane / 4) + warp_y * Rows * Lines::row_words;
   const u8* const fragments = weights + warp_n * (Columns / 2) * warp_size * 16 + lane * 16;
-
   f32 sums[Rows][Columns][4]{};
-#pragma unroll
-  for (int step = 0; step < Tile::steps; ++step) {
-    const int low = Tile::word(step * 2, lane % 4), high = Tile::word(step * 2 + 1, lane % 4);
-    u32 b[Columns][2];
-#pragma unroll
-    for (int c = 0; c < Columns; c += 2) {
-      const auto two =
-          load_vec<4>(reinterpret_cast<const u32*>(fragments + (step * Tile::pairs + c / 2) * warp_size * 16));
-      b[c][0] = two.v[0], b[c][1] = two.v[1], b[c + 1][0] = two.v[2], b[c + 1][1] = two.v[3];
-    }
-#pragma unroll
-    for (int r = 0; r < Rows; ++r) {
-      const u32* const from = line + r * Stem::stride_y * Stem::channels * Tile::pitch;
-      const u32 inputs[4] = {from[low], from[low + 4 * Stem::stride_x], from[high], from[high + 4 * Stem::stride_x]};
-#pragma unroll
-      for (int c = 0; c < Columns; ++c) mma_m16n8k16<T>(sums[r][c], inputs, b[c]);
-    }
-  }
+  stem_products<Lines, Stem, Lines::further(8)>(sums, line, fragments);
 
 #pragma unroll
   for (int r = 0; r < Rows; ++r) {

@@ -25,6 +25,7 @@ import { refuseOperands } from './operands.js';
 import { operatorTactics } from './operators/index.js';
 import { provided } from './provided.js';
 import { pooledExcitation } from './pooled-excitation.js';
+import { pooledStem } from './pooled-stem.js';
 import { reduce } from './reduce.js';
 import { rotary } from './rotary.js';
 import { softmax } from './softmax.js';
@@ -42,6 +43,7 @@ export const tactics: readonly Tactic[] = [
   excitation,
   pooledExcitation,
   stem,
+  pooledStem,
   map,
   movement,
   reduce,

@@ -52,11 +52,13 @@ export interface ResultOptions {
   readonly output: MemoryView;
   /** C++ type of the sums. */
   readonly accumulator: string;
+  /** Whether results are written. Default: yes; else value<W>(sum, sides) only computes them. */
+  readonly stored?: boolean;
 }
 
 /** `struct Result`: load<W>() and store<W>() of gemm/blocks.cuh; and the widest W that the output takes. */
 export function printResult(o: ResultOptions, args: Arguments): { text: string; width: number } {
-  const { group, problem, output } = o;
+  const { group, problem, output, stored = true } = o;
   const expression = group.expressions()[0]!;
   const anchor = anchorArg(group);
   const sides: SideOperand[] = argumentsOf(expression)
@@ -107,16 +109,20 @@ export function printResult(o: ResultOptions, args: Arguments): { text: string; 
     `    return {${loads.map((l) => l.value).join(',\n            ')}};`,
     '  }',
     '  template <int W>',
-    `  TW_DEVICE static Vec<${outType}, W> store(${at}, const Vec<${o.accumulator}, W>& sum, const Sides<W>& sides) {`,
-    ...decode.map((l) => `    ${l}`),
-    ...checkText(problem, runs, checks, output, args).map((condition) => `    if (${condition}) return {};`),
+    ...(stored
+      ? [
+          `  TW_DEVICE static Vec<${outType}, W> store(${at}, const Vec<${o.accumulator}, W>& sum, const Sides<W>& sides) {`,
+          ...decode.map((l) => `    ${l}`),
+          ...checkText(problem, runs, checks, output, args).map((condition) => `    if (${condition}) return {};`),
+        ]
+      : [`  TW_DEVICE static Vec<${outType}, W> value(const Vec<${o.accumulator}, W>& sum, const Sides<W>& sides) {`]),
     `    Vec<${outType}, W> y;`,
     '#pragma unroll',
     '    for (int k = 0; k < W; ++k) {',
     ...scalars.statements.split('\n').map((l) => `      ${l}`),
     `      y.v[k] = convert<${outType}>(${scalars.results[0]!});`,
     '    }',
-    `    store_vec(${args.output(0, outType)} + ${offset(0)}, y);`,
+    ...(stored ? [`    store_vec(${args.output(0, outType)} + ${offset(0)}, y);`] : []),
     '    return y;',
     '  }',
     '};',

@@ -8,6 +8,7 @@ import { index, indexType } from '../../print/views.js';
 import { geometryOf } from '../contraction/conv-problem.js';
 import { refuseContraction } from '../contraction/group.js';
 import { dtypeOf, sameExtents } from '../operands.js';
+import { runWords } from './lines.js';
 
 /** Of the input. */
 const mostChannels = 8;
@@ -16,11 +17,6 @@ const mostOutputs = 128;
 const mostTaps = 16;
 /** Words of two taps that an output reads: beyond it the weights leave no room, and larger tiles read them less often. */
 const mostWords = 320;
-
-/** Words that the taps of one filter row and channel take. */
-export function runWords(taps: number): number {
-  return taps <= 2 ? 1 : taps <= 4 ? 2 : taps <= 8 ? 4 : 8;
-}
 
 interface Image {
   /** Of the group's inputs. */
@@ -65,8 +61,8 @@ export function refuseStem(group: GroupView): string | undefined {
   return constantOf(group.node.inputs[group.anchorInputs[1]!]) ? undefined : 'not a convolution with known weights';
 }
 
-/** `T pixel(a, n, c, y, x)`. */
-export function printPixel(group: GroupView, context: EmitContext, args: Arguments): string {
+/** `Vec<T, N> pixels<N>(a, n, c, y, x)`. */
+export function printPixels(group: GroupView, context: EmitContext, args: Arguments): string {
   const { input, expression } = imageOf(group)!;
   const view = context.view(input)!;
   const element = cxxType(dtypeOf(group.anchor!.inputs[0])!);
@@ -76,10 +72,19 @@ export function printPixel(group: GroupView, context: EmitContext, args: Argumen
     ['n', 'c', 'y', 'x'].map((name) => `${number}(${name})`),
     args,
   );
-  const read = `${args.input(input, cxxType(dtypeOf(group.node.inputs[input])!))}[${at}]`;
-  const printed = expression ? printScalars([expression], () => read) : { statements: '', results: [read] };
-  return `  TW_DEVICE static ${element} pixel(const Arguments& a, i32 n, i32 c, i32 y, i32 x) {
-    ${printed.statements}
-    return convert<${element}>(${printed.results[0]!});
+  const pointer = args.input(input, cxxType(dtypeOf(group.node.inputs[input])!));
+  const printed = expression
+    ? printScalars([expression], () => 'read.v[i]')
+    : { statements: '', results: ['read.v[i]'] };
+  return `  template <int N>
+  TW_DEVICE static Vec<${element}, N> pixels(const Arguments& a, i32 n, i32 c, i32 y, i32 x) {
+    const auto read = load_vec<N>(${pointer} + ${at});
+    Vec<${element}, N> result;
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      ${printed.statements}
+      result.v[i] = convert<${element}>(${printed.results[0]!});
+    }
+    return result;
   }`;
 }

@@ -31,6 +31,19 @@ function computedImages(clustering: Clustering): Chain[] {
   });
 }
 
+/** The first convolution and the pooling that alone reads it; with the maps before it as well. */
+function pooledImages(clustering: Clustering): Chain[] {
+  return clustering.order.flatMap((node) => {
+    const x = imageOf(node);
+    const channels = dimsOf(x)?.[1];
+    if (typeof channels !== 'number' || channels > fewChannels) return [];
+    const pool = onlyUser(node.outputs[0]!, clustering);
+    if (!pool || viewGroup(pool).anchor?.op !== 'pool') return [];
+    const before = [[], ...mapBefore(x!, node, clustering).map(({ members }) => members.slice(0, 1))];
+    return before.map((maps) => ({ kind: 'pooledContraction', members: [...maps, node, pool] }));
+  });
+}
+
 /** The maps that make a convolution's image, where nothing else reads it. */
 function mapBefore(image: Value, convolution: Node, clustering: Clustering): Chain[] {
   const map = image.node;
@@ -120,6 +133,7 @@ function onlyUser(v: Value, { users, outputs }: Clustering): Node | undefined {
 export const chainPatterns: readonly ((clustering: Clustering) => readonly Chain[])[] = [
   scaledConvolutions,
   computedImages,
+  pooledImages,
   excitations,
   pooledExcitations,
   normalizedProducts,

@@ -1,0 +1,116 @@
+/** Tiles of the kernel of pooled stems (native/cuda/kernels/stem_pool.cuh), and how long they take. */
+
+import type { GroupView } from '@tensorwright/core';
+import type { CandidateOutline } from '../../tactic.js';
+import { likelyExtent } from '../contraction/conv-problem.js';
+import { operandLayouts } from '../contraction/group.js';
+import { machineOf } from '../contraction/machine.js';
+import type { Machine } from '../contraction/tiles.js';
+import { blocksMicroseconds, bringCycles, imageBytes, likelyBytes, productsCycles, stemRegisters } from './cost.js';
+import { imageOf, plainGroup } from './image.js';
+import { type Begins, linesShape, type LinesShape, type Loads, loadsOf, weightBytes } from './lines.js';
+import type { PooledStem } from './pooled.js';
+
+/**
+ * A block's pooled outputs: warpsX times what sixteen columns give along x, warpsY · passes · rows along y, and
+ * warpsN · columns · 8 channels, which are all.
+ */
+export interface PooledTile {
+  readonly warpsX: number;
+  readonly warpsY: number;
+  readonly warpsN: number;
+  /** Pooled rows that a warp convolves at once. */
+  readonly rows: number;
+  readonly passes: number;
+  /** Of eight channels, of a warp. */
+  readonly columns: number;
+}
+
+export function pooledThreads(t: PooledTile): number {
+  return t.warpsX * t.warpsY * t.warpsN * 32;
+}
+
+/** Pooled columns and rows of a block. */
+export function pooledExtents(t: PooledTile, { kernel }: PooledStem): { readonly x: number; readonly y: number } {
+  return { x: t.warpsX * (Math.floor((16 - kernel[1]) / 2) + 1), y: t.warpsY * t.passes * t.rows };
+}
+
+export function pooledBegins(t: PooledTile, p: PooledStem): Begins {
+  const pad = p.geometry.pads[1]!;
+  const stride = p.geometry.strides[1]!;
+  const first = typeof pad === 'number' ? -pad - p.pads[1] * stride : undefined;
+  return { first, apart: pooledExtents(t, p).x * 2 * stride };
+}
+
+function tileLines(t: PooledTile, p: PooledStem, loads: Loads): LinesShape {
+  const { x, y } = pooledExtents(t, p);
+  const width = x * 2 + 16 - (x / t.warpsX) * 2;
+  return linesShape(y * p.strideY + p.kernel[0] - p.strideY, width, p.geometry, loads);
+}
+
+export function pooledBytes(t: PooledTile, p: PooledStem, loads: Loads): number {
+  return weightBytes(p.geometry) + tileLines(t, p, loads).bytes;
+}
+
+const mostThreads = 512;
+const mostCandidates = 10;
+
+export function pooledCandidates(p: PooledStem, group: GroupView): readonly CandidateOutline[] {
+  const machine = machineOf();
+  const layouts = operandLayouts(plainGroup(p.stem));
+  const image = imageOf(p.stem)!.input;
+  const fours = Math.ceil((p.geometry.w[0] as number) / 32);
+  const wides = [1, 2].filter((wide) => fours % wide === 0);
+  const tiles: PooledTile[] = [];
+  for (const warpsX of [1, 2, 4, 8])
+    for (const warpsY of [1, 2, 4])
+      for (const wide of wides)
+        for (const rows of [1, 2])
+          for (const passes of [1, 2, 4, 7])
+            tiles.push({ warpsX, warpsY, warpsN: fours / wide, rows, passes, columns: 4 * wide });
+  return tiles
+    .filter((t) => pooledThreads(t) <= mostThreads && pooledThreads(t) >= 64)
+    .filter((t) => registersOf(t, p) <= 224 && registersOf(t, p) * pooledThreads(t) <= 64 * 1024)
+    .filter((t) => pooledBytes(t, p, loadsOf(p.geometry, pooledBegins(t, p))) <= sharedBytes(machine))
+    .map((t) => ({
+      parameters: { ...t },
+      ...layouts,
+      inputs: layouts.inputs.map((access, i) => (i === image ? ('strided' as const) : access)),
+      estimate: estimate(t, p, group, image, machine),
+    }))
+    .sort((a, b) => a.estimate - b.estimate)
+    .slice(0, mostCandidates);
+}
+
+function sharedBytes(machine: Machine): number {
+  return Math.min(machine.sharedBytes / 2 - 1024, 99 * 1024);
+}
+
+/** With the rows that windows share, and what comes of a row. */
+function registersOf(t: PooledTile, p: PooledStem): number {
+  return stemRegisters(t.rows * p.strideY, t.columns) + 2 * t.columns;
+}
+
+/** To make pairs of sixteen outputs of eight channels, and the largest of them. */
+const pairCycles = 4;
+
+function estimate(t: PooledTile, p: PooledStem, group: GroupView, image: number, machine: Machine): number {
+  const { geometry: g, strideY } = p;
+  const { x, y } = pooledExtents(t, p);
+  const [images, , outY, outX] = p.out.map(likelyExtent) as [number, number, number, number];
+  const warps = pooledThreads(t) / 32;
+  const loads = loadsOf(g, pooledBegins(t, p));
+  const overlap = p.kernel[0] - strideY;
+  const convolved = t.passes * t.rows * strideY + overlap;
+  const products =
+    t.passes * productsCycles(g, t.rows * strideY, t.columns) +
+    (overlap > 0 ? productsCycles(g, overlap, t.columns) : 0);
+  const blocks = {
+    count: images * Math.ceil(outX / x) * Math.ceil(outY / y),
+    warps,
+    cycles: bringCycles(tileLines(t, p, loads), loads, g) + warps * (products + convolved * t.columns * pairCycles),
+    sharedBytes: pooledBytes(t, p, loads),
+    registers: registersOf(t, p),
+  };
+  return blocksMicroseconds(blocks, imageBytes(p.stem, g, image) + likelyBytes(p.out, group.outputs[0]), machine);
+}
