@@ -35,6 +35,37 @@ function json(stdout: string): Record<string, any> {
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
+describe('--device', () => {
+  const visible = process.env['CUDA_VISIBLE_DEVICES'];
+  afterEach(() => {
+    if (visible === undefined) delete process.env['CUDA_VISIBLE_DEVICES'];
+    else process.env['CUDA_VISIBLE_DEVICES'] = visible;
+  });
+  const build = (...words: string[]): ReturnType<typeof tensorwright> =>
+    tensorwright(['build', small, '-o', join(folder, 'device.plan'), ...words]);
+
+  it('is of no use without the backend', async () => {
+    const { code, stderr } = await build('--device', '0', ...reference);
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining("'reference' has no cuda") });
+  });
+
+  it('counts among the devices that the environment names', async () => {
+    process.env['CUDA_VISIBLE_DEVICES'] = '5,7';
+    const { code, stderr } = await build('--device', '2');
+    const message = 'there is no device 2 among CUDA_VISIBLE_DEVICES=5,7';
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
+  });
+
+  it('chooses what the driver sees', async () => {
+    process.env['CUDA_VISIBLE_DEVICES'] = '5,7';
+    const { code, stderr } = await build('--device', '1', '--quiet');
+    expect(process.env['CUDA_VISIBLE_DEVICES']).toBe('7');
+    // Where there is no NVIDIA GPU, it says so instead of building for the processor.
+    if (code !== 0)
+      expect({ code, stderr }).toMatchObject({ code: 4, stderr: expect.stringContaining('--device 1: ') });
+  });
+});
+
 describe('build', () => {
   it('writes a plan and says what it is', async () => {
     const path = join(folder, 'told.plan');

@@ -2,6 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import type { BuildOptions, PrecisionOptions, Profile } from '@tensorwright/builder';
+import { addDeviceOption } from './device-option.js';
 import { durationIn, integerFrom, list } from './values.js';
 import { type ShapeOptions, shapes } from './shapes.js';
 
@@ -40,7 +41,7 @@ export const buildOnly = [
 ] as const;
 
 export function addBuildOptions(command: Command): Command {
-  return command
+  return addDeviceOption(command)
     .addOption(
       new Option(
         '--backends <names>',
