@@ -4,7 +4,7 @@ import type { Random } from '../../plugins/random.js';
 import { constant, type Family } from '../problem.js';
 import { one } from './one.js';
 
-const extents = [1, 2, 3, 7, 8, 16, 33, 65] as const;
+const extents = [1, 2, 3, 7, 8, 16, 33, 65];
 
 const input = (random: Random, dims: readonly number[]): ReturnType<Random['floats']> => ({
   ...random.floats(dims),
@@ -23,7 +23,8 @@ function permutation(random: Random, rank: number): number[] {
 export const permute: Family = {
   name: 'permutation',
   problem(random) {
-    const dims = Array.from({ length: one(random, [2, 3, 4, 5]) }, () => one(random, extents));
+    const rank = one(random, [2, 3, 4, 5]);
+    const dims = Array.from({ length: rank }, () => one(random, rank === 5 ? extents.slice(0, 5) : extents));
     const order = permutation(random, dims.length);
     const scale = constant(random.floats([dims[order.at(-1)!]!]));
     return {

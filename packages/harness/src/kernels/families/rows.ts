@@ -82,7 +82,9 @@ export const reduction: Family = {
     return {
       name: `${operation} of ${dims.join('x')} over ${axes.join(' ')}`,
       operands: { x: input(random, dims) },
-      layers: (n, o) => n.addUnary(n.addReduce(n.addActivation(o['x']!, 'tanh'), operation, axes, { keepDims }), 'abs'),
+      // Sums of terms of one sign: those that cancel are rounding errors alone.
+      layers: (n, o) =>
+        n.addUnary(n.addReduce(n.addActivation(o['x']!, 'sigmoid'), operation, axes, { keepDims }), 'log'),
     };
   },
 };
