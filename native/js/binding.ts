@@ -71,7 +71,7 @@ export interface Binding {
   finish(context: Handle): (NativeTensor | null)[];
   abandon(context: Handle): void;
   setProfiling(context: Handle, on: boolean): void;
-  profile(context: Handle): { calls: number; nanoseconds: number }[];
+  profile(context: Handle): { calls: number; nanoseconds: number; waits: number }[];
   deviceTimes(
     context: Handle,
     repeats: number,
@@ -110,7 +110,7 @@ export interface Binding {
   cudaStatus(): Omit<CudaStatus, 'cublasLt' | 'cudnn'>;
   cudaCublasLtStatus(): CudaLibraryStatus;
   cudaCudnnStatus(): CudaLibraryStatus;
-  cudaCudnnConfigurations(convolution: CudnnConvolution, most: number): CudnnConfiguration[];
+  cudaCudnnConfigurations(convolution: CudnnConvolution, most: number): Promise<CudnnConfiguration[]>;
   cudaCudnnPlan(convolution: CudnnConvolution, configuration: CudnnConfiguration): Promise<number>;
   cudaCompile(text: string, options: readonly string[]): Promise<Uint8Array>;
   /** Whether the next run leaves the event loop a core of its own. */

@@ -87,10 +87,11 @@ export class Cuda {
   }
 
   /**
-   * How cuDNN would compute a convolution on the first device, best first by its own judgement; empty where it has no engine.
+   * How cuDNN would compute a convolution on the first device, best first by its own judgement; empty where it has no
+   * engine. Off the JavaScript thread: engines load code.
    * @throws ERR_BACKEND_UNAVAILABLE where there is no cuDNN, ERR_UNSUPPORTED for what its graphs cannot say
    */
-  cudnnConfigurations(convolution: CudnnConvolution, most: number): readonly CudnnConfiguration[] {
+  cudnnConfigurations(convolution: CudnnConvolution, most: number): Promise<readonly CudnnConfiguration[]> {
     return this.#binding.cudaCudnnConfigurations(convolution, most);
   }
 

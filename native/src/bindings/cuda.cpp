@@ -54,20 +54,12 @@ Napi::Value status(const Napi::CallbackInfo& info) {
   return o;
 }
 
-Napi::Value cublaslt_status(const Napi::CallbackInfo& info) {
+// The version of what `library` opens, or why it opens nothing.
+template <auto library>
+Napi::Value library_status(const Napi::CallbackInfo& info) {
   Napi::Object o = Napi::Object::New(info.Env());
   try {
-    o.Set("version", cuda::cublaslt::library().version);
-  } catch (const Error& e) {
-    o.Set("reason", e.what());
-  }
-  return o;
-}
-
-Napi::Value cudnn_status(const Napi::CallbackInfo& info) {
-  Napi::Object o = Napi::Object::New(info.Env());
-  try {
-    o.Set("version", cuda::cudnn::library().version);
+    o.Set("version", library().version);
   } catch (const Error& e) {
     o.Set("reason", e.what());
   }
@@ -101,22 +93,39 @@ cuda::cudnn::Convolution read_convolution(const Reader& from) {
 
 constexpr int kDevice = 0;
 
-Napi::Value cudnn_configurations(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto convolution = read_convolution(Reader(info[0], "convolution", Code::kInvalidArgument));
-  const int64_t most = Reader(info[1], "most", Code::kInvalidArgument).integer();
-  const auto device = cuda::CudaDevice::open(kDevice);
-  device->make_current();
-  Napi::Array list = Napi::Array::New(env);
-  for (const auto& found : cuda::cudnn::configurations(*device, convolution, static_cast<size_t>(std::max<int64_t>(0, most)))) {
-    Napi::Object o = Napi::Object::New(env);
-    o.Set("engine", Napi::Number::New(env, static_cast<double>(found.engine)));
-    Napi::Array knobs = Napi::Array::New(env);
-    for (const int64_t knob : found.knobs) knobs.Set(knobs.Length(), Napi::Number::New(env, static_cast<double>(knob)));
-    o.Set("knobs", knobs);
-    list.Set(list.Length(), o);
+class ConfigurationsJob : public Job {
+ public:
+  ConfigurationsJob(cuda::cudnn::Convolution convolution, size_t most)
+      : convolution_(std::move(convolution)), most_(most) {}
+  void execute() override {
+    found_ = cuda::cudnn::configurations(*cuda::CudaDevice::open(kDevice), convolution_, most_);
   }
-  return list;
+  Napi::Value result(Napi::Env env) override {
+    Napi::Array list = Napi::Array::New(env);
+    for (const auto& found : found_) {
+      Napi::Object o = Napi::Object::New(env);
+      o.Set("engine", Napi::Number::New(env, static_cast<double>(found.engine)));
+      Napi::Array knobs = Napi::Array::New(env);
+      for (const int64_t knob : found.knobs)
+        knobs.Set(knobs.Length(), Napi::Number::New(env, static_cast<double>(knob)));
+      o.Set("knobs", knobs);
+      list.Set(list.Length(), o);
+    }
+    return list;
+  }
+
+ private:
+  cuda::cudnn::Convolution convolution_;
+  size_t most_;
+  std::vector<cuda::cudnn::Configuration> found_;
+};
+
+Napi::Value cudnn_configurations(const Napi::CallbackInfo& info) {
+  auto convolution = read_convolution(Reader(info[0], "convolution", Code::kInvalidArgument));
+  const int64_t most = Reader(info[1], "most", Code::kInvalidArgument).integer();
+  return Environment::of(info.Env())
+      .submit(std::make_unique<ConfigurationsJob>(std::move(convolution),
+                                                  static_cast<size_t>(std::max<int64_t>(0, most))));
 }
 
 class ConvolutionPlanJob : public Job {
@@ -125,8 +134,7 @@ class ConvolutionPlanJob : public Job {
       : convolution_(std::move(convolution)), configuration_(std::move(configuration)) {}
   void execute() override {
     const auto device = cuda::CudaDevice::open(kDevice);
-    device->make_current();
-    bytes_ = cuda::cudnn::ConvolutionPlan(*device, convolution_, configuration_).workspace_bytes();
+    bytes_ = cuda::cudnn::ConvolutionPlan(device, convolution_, configuration_).workspace_bytes();
   }
   Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(bytes_)); }
 
@@ -167,8 +175,8 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
 
 void export_cuda(Napi::Env env, Napi::Object exports) {
   exports.Set("cudaStatus", Napi::Function::New(env, guarded<status>, "cudaStatus"));
-  exports.Set("cudaCublasLtStatus", Napi::Function::New(env, guarded<cublaslt_status>, "cudaCublasLtStatus"));
-  exports.Set("cudaCudnnStatus", Napi::Function::New(env, guarded<cudnn_status>, "cudaCudnnStatus"));
+  exports.Set("cudaCublasLtStatus", Napi::Function::New(env, guarded<library_status<cuda::cublaslt::library>>, "cudaCublasLtStatus"));
+  exports.Set("cudaCudnnStatus", Napi::Function::New(env, guarded<library_status<cuda::cudnn::library>>, "cudaCudnnStatus"));
   exports.Set("cudaCudnnConfigurations",
               Napi::Function::New(env, guarded<cudnn_configurations>, "cudaCudnnConfigurations"));
   exports.Set("cudaCudnnPlan", Napi::Function::New(env, guarded<cudnn_plan>, "cudaCudnnPlan"));

@@ -1,8 +1,8 @@
 #include "cuda/convolution.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "base/host_list.h"
 #include "cuda/queue.h"
 
 namespace tw::cuda {
@@ -13,6 +13,7 @@ using cudnn::Place;
 constexpr size_t kPads = 0, kImage = 1, kFilters = 2, kFirstSide = 3;
 // Of other configurations, where that of the plan does not take the extents.
 constexpr size_t kMostTried = 16;
+constexpr size_t kMostPlans = 32;
 
 [[noreturn]] void invalid(const std::string& what) {
   throw Error(tw::Code::kInvalidPlan, "a convolution of cuDNN: " + what);
@@ -68,8 +69,7 @@ ConvolutionKernel::ConvolutionKernel(const StepInfo& step)
   // Another version of the library has other engines: its first choice is the best guess then.
   if (attributes.string("version") == cudnn::library().version)
     configuration_ = cudnn::Configuration{attributes.integer("engine", 0), attributes.integers("knobs")};
-  device_->make_current();
-  cudnn::context(*device_);
+  cudnn::Contexts::of(*device_);
 }
 
 cudnn::Convolution ConvolutionKernel::convolution(std::span<const Tensor> inputs,
@@ -83,12 +83,11 @@ cudnn::Convolution ConvolutionKernel::convolution(std::span<const Tensor> inputs
     c.sides.push_back(place_of(inputs[i], alignments_[i]));
     if (static_cast<int>(i) == bias_) spread(c.sides.back(), c.y.dims.size());
   }
-  const int64_t count = inputs[kPads].dims[0];
-  if (inputs[kPads].rank != 1 || count % 2 != 0 || count > 2 * kMaxRank) invalid("pads before and after each axis");
-  int64_t pads[2 * kMaxRank];
-  std::memcpy(pads, inputs[kPads].data, static_cast<size_t>(count) * sizeof(int64_t));
-  c.pads_before.assign(pads, pads + count / 2);
-  c.pads_after.assign(pads + count / 2, pads + count);
+  const auto pads = host_list(inputs[kPads], "the pads of a convolution of cuDNN");
+  if (pads.size() % 2 != 0 || pads.size() > 2 * kMaxRank) invalid("pads before and after each axis");
+  const auto after = pads.begin() + static_cast<std::ptrdiff_t>(pads.size() / 2);
+  c.pads_before.assign(pads.begin(), after);
+  c.pads_after.assign(after, pads.end());
   return c;
 }
 
@@ -97,28 +96,58 @@ void ConvolutionKernel::check(std::span<const Tensor> inputs, std::span<const Te
   convolution(inputs, outputs).check();
 }
 
-std::shared_ptr<const cudnn::ConvolutionPlan> ConvolutionKernel::plan(const cudnn::Convolution& convolution) const {
-  std::lock_guard lock(mutex_);
-  for (const auto& known : plans_)
-    if (known.first == convolution) return known.second;
-  const auto make = [&](const cudnn::Configuration& with) -> std::shared_ptr<const cudnn::ConvolutionPlan> {
+ConvolutionKernel::PlanPointer ConvolutionKernel::make(const cudnn::Convolution& convolution) const {
+  // It may be asked for while a run is recorded.
+  const Unrecorded unrecorded;
+  const auto attempt = [&](const cudnn::Configuration& with) -> PlanPointer {
     try {
-      return std::make_shared<cudnn::ConvolutionPlan>(*device_, convolution, with);
+      return std::make_shared<cudnn::ConvolutionPlan>(device_, convolution, with);
     } catch (const Error& e) {
       if (e.code != tw::Code::kUnsupported) throw;
       return nullptr;
     }
   };
-  auto made = configuration_ ? make(*configuration_) : nullptr;
+  auto made = configuration_ ? attempt(*configuration_) : nullptr;
   if (!made) {
     for (const auto& other : cudnn::configurations(*device_, convolution, kMostTried))
-      if ((made = make(other))) break;
+      if ((made = attempt(other))) break;
   }
   if (!made)
     throw Error(tw::Code::kUnsupported,
                 "cuDNN " + cudnn::library().version + " has no engine for the convolution at these extents");
-  plans_.emplace_back(convolution, made);
   return made;
+}
+
+ConvolutionKernel::PlanPointer ConvolutionKernel::plan(const cudnn::Convolution& convolution) const {
+  std::promise<PlanPointer> promise;
+  std::shared_future<PlanPointer> future;
+  bool ours = false;
+  {
+    std::lock_guard lock(mutex_);
+    const auto known =
+        std::find_if(plans_.begin(), plans_.end(), [&](const Known& k) { return k.convolution == convolution; });
+    if (known != plans_.end()) {
+      future = known->plan;
+      std::rotate(known, known + 1, plans_.end());
+    } else {
+      ours = true;
+      future = promise.get_future().share();
+      if (plans_.size() == kMostPlans) plans_.erase(plans_.begin());
+      plans_.push_back({convolution, future});
+    }
+  }
+  if (!ours) return future.get();
+  try {
+    promise.set_value(make(convolution));
+  } catch (...) {
+    // Who waits for it fails alike; who comes later tries again.
+    {
+      std::lock_guard lock(mutex_);
+      std::erase_if(plans_, [&](const Known& k) { return k.convolution == convolution; });
+    }
+    promise.set_exception(std::current_exception());
+  }
+  return future.get();
 }
 
 size_t ConvolutionKernel::workspace_bytes(std::span<const Tensor> inputs, std::span<const Tensor> outputs, int) const {
@@ -134,7 +163,10 @@ void ConvolutionKernel::run(KernelContext& context, std::span<const Tensor> inpu
   for (size_t i = 0; i < data.size(); ++i)
     if (reinterpret_cast<uintptr_t>(data[i]) % static_cast<uintptr_t>(alignments_[i]) != 0)
       invalid("attributes.alignments: an operand lies otherwise");
-  plan(convolution(inputs, outputs))->run(data, context.workspace, static_cast<Queue&>(*context.queue).lend());
+  auto& queue = static_cast<Queue&>(*context.queue);
+  const PlanPointer known = plan(convolution(inputs, outputs));
+  queue.keep(known);
+  known->run(data, context.workspace, queue.lend());
 }
 
 }  // namespace tw::cuda

@@ -2,9 +2,9 @@
 // it (before every axis of the image, then after), image, filters, and what the maps read besides.
 // packages/backend-cuda/src/tactics/cudnn.ts writes them.
 #pragma once
+#include <future>
 #include <memory>
 #include <mutex>
-#include <utility>
 #include <vector>
 
 #include "base/kernel.h"
@@ -23,8 +23,11 @@ class ConvolutionKernel : public Kernel {
 
  private:
   cudnn::Convolution convolution(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
-  // For these extents: by the configuration of the plan, or by the library's first that takes them.
-  std::shared_ptr<const cudnn::ConvolutionPlan> plan(const cudnn::Convolution& convolution) const;
+  using PlanPointer = std::shared_ptr<const cudnn::ConvolutionPlan>;
+  // For these extents: by the configuration of the plan, or by the library's first that takes them. Who asks for one
+  // that another thread is making waits for that one alone.
+  PlanPointer plan(const cudnn::Convolution& convolution) const;
+  PlanPointer make(const cudnn::Convolution& convolution) const;
 
   std::shared_ptr<CudaDevice> device_;
   cudnn::Convolution template_;      // without what only the run knows
@@ -33,9 +36,12 @@ class ConvolutionKernel : public Kernel {
   int bias_;                         // which input is a list of channels; -1: none
   std::optional<cudnn::Configuration> configuration_;
 
+  struct Known {
+    cudnn::Convolution convolution;
+    std::shared_future<PlanPointer> plan;
+  };
   mutable std::mutex mutex_;
-  // All that were asked for: recordings play their kernels for as long as there are contexts.
-  mutable std::vector<std::pair<cudnn::Convolution, std::shared_ptr<const cudnn::ConvolutionPlan>>> plans_;
+  mutable std::vector<Known> plans_;  // the last used last; recordings keep those whose kernels they play
 };
 
 }  // namespace tw::cuda

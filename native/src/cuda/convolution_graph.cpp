@@ -253,11 +253,11 @@ void Convolution::check() const {
       if (of && (*of > static_cast<int64_t>(i) || *of < -others)) invalid("a map of what is not there");
 }
 
-std::vector<Configuration> configurations(const CudaDevice& device, const Convolution& convolution, size_t most) {
+std::vector<Configuration> configurations(CudaDevice& device, const Convolution& convolution, size_t most) {
   convolution.check();
-  Context& own = context(device);
-  std::lock_guard lock(own.mutex);
-  const Graph graph = GraphBuilder(convolution, own.handle).take();
+  Contexts& contexts = Contexts::of(device);
+  std::lock_guard lock(contexts.making);
+  const Graph graph = GraphBuilder(convolution, contexts.maker()).take();
   std::vector<Configuration> found;
   std::set<std::pair<int64_t, std::vector<int64_t>>> seen;
   for (const HeuristicMode mode : {HeuristicMode::kA, HeuristicMode::kFallback}) {
@@ -283,14 +283,17 @@ std::vector<Configuration> configurations(const CudaDevice& device, const Convol
   return found;
 }
 
-ConvolutionPlan::ConvolutionPlan(const CudaDevice& device, const Convolution& convolution,
+ConvolutionPlan::ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convolution& convolution,
                                  const Configuration& configuration)
-    : context_(context(device)), scalars_(convolution.scalars), plan_(DescriptorType::kExecutionPlan) {
+    : device_(std::move(device)),
+      contexts_(Contexts::of(*device_)),
+      scalars_(convolution.scalars),
+      plan_(DescriptorType::kExecutionPlan) {
   convolution.check();
   if (configuration.knobs.size() % 2 != 0 || configuration.knobs.size() > 2 * kMostKnobs)
     invalid("knobs without values");
-  std::lock_guard lock(context_.mutex);
-  Graph graph = GraphBuilder(convolution, context_.handle).take();
+  std::lock_guard lock(contexts_.making);
+  Graph graph = GraphBuilder(convolution, contexts_.maker()).take();
   Descriptor engine(DescriptorType::kEngine);
   engine.set(Attribute::kEngineGraph, graph.graph);
   engine.set(Attribute::kEngineIndex, configuration.engine);
@@ -308,7 +311,7 @@ ConvolutionPlan::ConvolutionPlan(const CudaDevice& device, const Convolution& co
   chosen.set(Attribute::kConfigurationEngine, engine);
   if (!knobs.empty()) chosen.set(Attribute::kConfigurationKnobs, std::span<const Descriptor>(knobs));
   chosen.finalize();
-  plan_.set(Attribute::kPlanHandle, context_.handle);
+  plan_.set(Attribute::kPlanHandle, contexts_.maker());
   plan_.set(Attribute::kPlanConfiguration, chosen);
   plan_.finalize();
   workspace_bytes_ = static_cast<size_t>(std::max<int64_t>(0, plan_.get<int64_t>(Attribute::kPlanWorkspaceBytes)));
@@ -316,6 +319,13 @@ ConvolutionPlan::ConvolutionPlan(const CudaDevice& device, const Convolution& co
   parts_ = std::move(graph.parts);
   for (Descriptor* d : {&graph.graph, &engine, &chosen}) parts_.push_back(std::move(*d));
   for (Descriptor& d : knobs) parts_.push_back(std::move(d));
+}
+
+// Engines that were compiled for the plan are code on the device.
+ConvolutionPlan::~ConvolutionPlan() {
+  const DeviceScope scope(*device_);
+  const std::vector<Descriptor> parts = std::move(parts_);
+  const Descriptor plan = std::move(plan_);
 }
 
 void ConvolutionPlan::run(const std::vector<void*>& data, void* workspace, StreamHandle stream) const {
@@ -329,9 +339,10 @@ void ConvolutionPlan::run(const std::vector<void*>& data, void* workspace, Strea
   pack.set(Attribute::kPackWorkspace, workspace);
   pack.finalize();
   const Library& l = library();
-  std::lock_guard lock(context_.mutex);
-  l.check(l.cudnnSetStream(context_.handle, stream), "cudnnSetStream");
-  l.check(l.cudnnBackendExecute(context_.handle, plan_.pointer(), pack.pointer()), "cudnnBackendExecute");
+  std::lock_guard lock(running_);
+  const Contexts::Lease lease = contexts_.lend();
+  l.check(l.cudnnSetStream(lease.handle(), stream), "cudnnSetStream");
+  l.check(l.cudnnBackendExecute(lease.handle(), plan_.pointer(), pack.pointer()), "cudnnBackendExecute");
 }
 
 }  // namespace tw::cuda::cudnn

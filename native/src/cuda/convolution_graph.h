@@ -2,6 +2,8 @@
 // the library's kernels, its knobs what it leaves open: together they are a configuration, which makes the plan.
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -53,24 +55,32 @@ struct Configuration {
 
 // Best first, by the library's own heuristics; no more than `most`. Those are left out whose numbers are not what a
 // float32 sum gives: transforms of the image, sums in fewer bits, results that differ from run to run.
-std::vector<Configuration> configurations(const CudaDevice& device, const Convolution& convolution, size_t most);
+std::vector<Configuration> configurations(CudaDevice& device, const Convolution& convolution, size_t most);
 
 class ConvolutionPlan {
  public:
-  // Throws kUnsupported where the engine does not take the convolution.
-  ConvolutionPlan(const CudaDevice& device, const Convolution& convolution, const Configuration& configuration);
+  // Makes the device current. Throws kUnsupported where the engine does not take the convolution.
+  ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convolution& convolution,
+                  const Configuration& configuration);
+  // Of any thread. What it has queued must be done.
+  ~ConvolutionPlan();
+  ConvolutionPlan(const ConvolutionPlan&) = delete;
+  ConvolutionPlan& operator=(const ConvolutionPlan&) = delete;
 
   size_t workspace_bytes() const { return workspace_bytes_; }
-  // Of x, w, y and the sides.
+  // Of x, w, y and the sides. The device is current.
   void run(const std::vector<void*>& data, void* workspace, StreamHandle stream) const;
 
  private:
-  Context& context_;
+  std::shared_ptr<CudaDevice> device_;
+  Contexts& contexts_;
   std::vector<float> scalars_;
   std::vector<int64_t> ids_;
   std::vector<Descriptor> parts_;
   Descriptor plan_;
   size_t workspace_bytes_ = 0;
+  // The library does not say of all engines that two threads may run one plan at once.
+  mutable std::mutex running_;
 };
 
 }  // namespace tw::cuda::cudnn

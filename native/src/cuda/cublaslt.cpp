@@ -63,11 +63,12 @@ const Library& library() {
   return once.get(load);
 }
 
-HandlePointer handle(const CudaDevice& device) {
+HandlePointer handle(CudaDevice& device) {
   static std::mutex mutex;
   // Kept for as long as the process lives, as the device's context is.
   static std::map<int, HandlePointer> handles;
   const Library& l = library();
+  device.make_current();
   std::lock_guard lock(mutex);
   HandlePointer& known = handles[device.properties().ordinal];
   if (!known) l.check(l.cublasLtCreate(&known), "cublasLtCreate");

@@ -85,7 +85,7 @@ struct Library {
 // Opened by the first call. Throws kBackendUnavailable saying what is missing.
 const Library& library();
 
-// The library's context on this device, the current one: one for all its users.
-HandlePointer handle(const CudaDevice& device);
+// The library's context on this device, which becomes the current one: one for all its users, on any thread.
+HandlePointer handle(CudaDevice& device);
 
 }  // namespace tw::cuda::cublaslt

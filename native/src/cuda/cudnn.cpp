@@ -101,19 +101,46 @@ const Library& library() {
   return once.get(load);
 }
 
-Context& context(const CudaDevice& device) {
-  static std::mutex mutex;
-  // Kept for as long as the process lives, as the device's context is.
-  static std::map<int, std::unique_ptr<Context>> contexts;
+namespace {
+
+HandlePointer make_handle() {
   const Library& l = library();
+  HandlePointer made = nullptr;
+  l.check(l.cudnnCreate(&made), "cudnnCreate");
+  return made;
+}
+
+}  // namespace
+
+Contexts& Contexts::of(CudaDevice& device) {
+  static std::mutex mutex;
+  static std::map<int, std::unique_ptr<Contexts>> all;
+  device.make_current();
   std::lock_guard lock(mutex);
-  std::unique_ptr<Context>& known = contexts[device.properties().ordinal];
+  std::unique_ptr<Contexts>& known = all[device.properties().ordinal];
   if (!known) {
-    auto made = std::make_unique<Context>();
-    l.check(l.cudnnCreate(&made->handle), "cudnnCreate");
+    auto made = std::make_unique<Contexts>();
+    made->maker_ = make_handle();
     known = std::move(made);
   }
   return *known;
+}
+
+HandlePointer Contexts::take() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!free_.empty()) {
+      const HandlePointer handle = free_.back();
+      free_.pop_back();
+      return handle;
+    }
+  }
+  return make_handle();
+}
+
+void Contexts::give(HandlePointer handle) {
+  std::lock_guard lock(mutex_);
+  free_.push_back(handle);
 }
 
 Descriptor::Descriptor(DescriptorType type) {

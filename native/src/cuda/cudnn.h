@@ -176,12 +176,42 @@ struct Library {
 // Opened by the first call. Throws kBackendUnavailable saying what is missing.
 const Library& library();
 
-// The library's context on a device, the current one: one for all its users, who use it one at a time.
-struct Context {
-  HandlePointer handle = nullptr;
-  std::mutex mutex;
+// The library's contexts on a device, each for one thread at a time: one that plans are made with, which may take
+// seconds, and as many others as threads run plans at once. Kept for as long as the process lives, as the device's
+// context is.
+class Contexts {
+ public:
+  // Makes the device current.
+  static Contexts& of(CudaDevice& device);
+
+  // A context and the right to use it.
+  class Lease {
+   public:
+    explicit Lease(Contexts& from) : from_(from), handle_(from.take()) {}
+    ~Lease() { from_.give(handle_); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    HandlePointer handle() const { return handle_; }
+
+   private:
+    Contexts& from_;
+    const HandlePointer handle_;
+  };
+  // To run plans with.
+  Lease lend() { return Lease(*this); }
+
+  // To make plans with, by who has locked `making`.
+  HandlePointer maker() const { return maker_; }
+  std::mutex making;
+
+ private:
+  HandlePointer take();
+  void give(HandlePointer handle);
+
+  HandlePointer maker_ = nullptr;
+  std::mutex mutex_;
+  std::vector<HandlePointer> free_;
 };
-Context& context(const CudaDevice& device);
 
 // How a C++ type is told to the library, which copies so many bytes as its own type has.
 template <typename T>

@@ -102,7 +102,7 @@ void CudaDevice::fail_lost() {
 std::byte* CudaDevice::allocate(size_t bytes) {
   make_current();
   DevicePointer pointer = 0;
-  if (const Result result = driver().cuMemAlloc_v2(&pointer, bytes); result != kSuccess) {
+  if (const Result result = with_memory([&] { return driver().cuMemAlloc_v2(&pointer, bytes); }); result != kSuccess) {
     std::string detail = std::to_string(bytes) + " bytes on " + properties_.name;
     DeviceMemoryState state;
     if (driver().cuMemGetInfo_v2(&state.free, &state.total) == kSuccess)
@@ -116,7 +116,7 @@ std::byte* CudaDevice::allocate(size_t bytes) {
 
 void CudaDevice::release(std::byte* data, size_t bytes) noexcept {
   allocated_ -= bytes;
-  if (try_current()) driver().cuMemFree_v2(reinterpret_cast<DevicePointer>(data));
+  if (const DeviceScope scope(*this); scope) driver().cuMemFree_v2(reinterpret_cast<DevicePointer>(data));
 }
 
 DeviceMemoryState CudaDevice::memory() {

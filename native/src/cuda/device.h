@@ -34,6 +34,7 @@ class CudaDevice : public Device {
   void upload(std::byte* to, const std::byte* from, size_t bytes) override;
   void download(std::byte* to, const std::byte* from, size_t bytes) override;
   std::unique_ptr<DeviceQueue> make_queue() override;
+  void enter() override { make_current(); }
 
   const DeviceProperties& properties() const { return properties_; }
   // For the calling thread. Throws kDevice once the device is lost.
@@ -41,8 +42,14 @@ class CudaDevice : public Device {
     if (lost_.load(std::memory_order_acquire)) fail_lost();
     check(driver().cuCtxSetCurrent(context_), "cuCtxSetCurrent");
   }
-  // The same where what follows releases something: a lost device has nothing left to release.
-  bool try_current() const noexcept { return driver().cuCtxSetCurrent(context_) == kSuccess; }
+  // Calls once more after memory that is only kept to save time has been released, where there was too little.
+  template <typename Call>
+  Result with_memory(const Call& call) {
+    const Result result = call();
+    if (result != kErrorOutOfMemory || !reclaim(*this)) return result;
+    make_current();
+    return call();
+  }
   // Throws what a failed call says. Some failures (a kernel's invalid access) are the device's last word in this
   // process: every later call is then refused with the first reason.
   void check(Result result, const char* call, const std::string& detail = {}) {
@@ -50,6 +57,7 @@ class CudaDevice : public Device {
   }
 
  private:
+  friend class DeviceScope;
   explicit CudaDevice(DeviceProperties properties);
   [[noreturn]] void fail(Result result, const char* call, const std::string& detail);
   [[noreturn]] void fail_lost();
@@ -60,6 +68,24 @@ class CudaDevice : public Device {
   std::atomic<bool> lost_{false};
   std::mutex reason_mutex_;
   std::string reason_;
+};
+
+// While it lives, the device is current on this thread, and then the one that was so before: for what is released on any
+// thread, amid the work of another device. False for a device that has nothing left to release.
+class DeviceScope {
+ public:
+  explicit DeviceScope(const CudaDevice& device) noexcept
+      : entered_(driver().cuCtxPushCurrent_v2(device.context_) == kSuccess) {}
+  ~DeviceScope() {
+    ContextHandle own = nullptr;
+    if (entered_) driver().cuCtxPopCurrent_v2(&own);
+  }
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+  explicit operator bool() const { return entered_; }
+
+ private:
+  const bool entered_;
 };
 
 }  // namespace tw::cuda

@@ -61,6 +61,8 @@ struct LaunchConfig {
   F(cuDeviceTotalMem_v2, Result (*)(size_t*, DeviceId))                                                        \
   F(cuDevicePrimaryCtxRetain, Result (*)(ContextHandle*, DeviceId))                                            \
   F(cuCtxSetCurrent, Result (*)(ContextHandle))                                                                \
+  F(cuCtxPushCurrent_v2, Result (*)(ContextHandle))                                                            \
+  F(cuCtxPopCurrent_v2, Result (*)(ContextHandle*))                                                            \
   F(cuMemAlloc_v2, Result (*)(DevicePointer*, size_t))                                                         \
   F(cuMemFree_v2, Result (*)(DevicePointer))                                                                   \
   F(cuMemGetInfo_v2, Result (*)(size_t*, size_t*))                                                             \
@@ -78,6 +80,7 @@ struct LaunchConfig {
   F(cuStreamSynchronize, Result (*)(StreamHandle))                                                             \
   F(cuStreamBeginCapture_v2, Result (*)(StreamHandle, int))                                                    \
   F(cuStreamEndCapture, Result (*)(StreamHandle, GraphHandle*))                                                \
+  F(cuThreadExchangeStreamCaptureMode, Result (*)(int*))                                                       \
   F(cuGraphInstantiateWithFlags, Result (*)(GraphExecHandle*, GraphHandle, unsigned long long))                \
   F(cuGraphUpload, Result (*)(GraphExecHandle, StreamHandle))                                                  \
   F(cuGraphLaunch, Result (*)(GraphExecHandle, StreamHandle))                                                  \

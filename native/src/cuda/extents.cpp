@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/host_list.h"
 #include "cuda/queue.h"
 
 namespace tw::cuda {
@@ -12,19 +13,29 @@ constexpr int64_t kMostExtents = 1024;
 
 [[noreturn]] void invalid(const std::string& what) { throw Error(tw::Code::kInvalidPlan, what); }
 
-// The length of a vector of int64.
-size_t length(const Tensor& t, const char* what) {
-  if (t.dtype != DType::kInt64 || t.rank != 1 || t.dims[0] < 0) invalid(std::string(what) + " are a list of int64");
+// Of those on the device, the length.
+size_t extents_of(std::span<const Tensor> inputs) {
+  const Tensor& t = inputs[kExtents];
+  if (t.dtype != DType::kInt64 || t.rank != 1 || t.dims[0] < 0) invalid("the extents are a list of int64");
   return static_cast<size_t>(t.dims[0]);
+}
+
+std::span<const int64_t> numbers_of(std::span<const Tensor> inputs) {
+  return host_list(inputs[kNumbers], "the numbers of counted extents");
 }
 
 }  // namespace
 
 ExtentsKernel::ExtentsKernel(const StepInfo& step) {
   if (step.inputs.size() != 2) invalid("expected numbers and extents");
-  numbers_ = length(step.inputs[kNumbers], "the numbers");
-  extents_ = length(step.inputs[kExtents], "the extents");
+  const Tensor& numbers = step.inputs[kNumbers];
+  if (numbers.dtype != DType::kInt64 || numbers.rank != 1 || numbers.dims[0] < 0)
+    invalid("the numbers are a list of int64");
+  numbers_ = static_cast<size_t>(numbers.dims[0]);
+  extents_ = extents_of(step.inputs);
   if (extents_ > kMostExtents) invalid("more than " + std::to_string(kMostExtents) + " extents");
+  nodes_ = step.attributes.strings("nodes");
+  if (!nodes_.empty() && nodes_.size() != extents_) invalid("attributes.nodes: expected one entry for each extent");
   const auto shapes = step.attributes.strings("dims");
   if (shapes.size() != step.outputs.size()) invalid("attributes.dims: expected one entry for each output");
   for (const std::string& shape : shapes) {
@@ -45,8 +56,7 @@ ExtentsKernel::ExtentsKernel(const StepInfo& step) {
 }
 
 void ExtentsKernel::check(std::span<const Tensor> inputs, std::span<const Tensor>) const {
-  if (length(inputs[kNumbers], "the numbers") != numbers_ || length(inputs[kExtents], "the extents") != extents_ ||
-      !inputs[kExtents].contiguous())
+  if (numbers_of(inputs).size() != numbers_ || extents_of(inputs) != extents_ || !inputs[kExtents].contiguous())
     invalid("the numbers or extents have changed");
 }
 
@@ -55,9 +65,12 @@ void ExtentsKernel::run(KernelContext& context, std::span<const Tensor> inputs, 
   auto& queue = static_cast<Queue&>(*context.queue);
   queue.download(extents.data(), inputs[kExtents].data, extents_ * sizeof(int64_t));
   queue.synchronize();
-  for (const int64_t extent : extents)
-    if (extent < 0) throw Error(tw::Code::kInvalidArgument, "its inputs' values do not fit each other");
-  const auto* numbers = inputs[kNumbers].as<const int64_t>();
+  for (size_t e = 0; e < extents_; ++e) {
+    if (extents[e] >= 0) continue;
+    const std::string whose = nodes_.empty() ? "its" : '\'' + nodes_[e] + "': its";
+    throw Error(tw::Code::kInvalidArgument, whose + " inputs' values do not fit each other");
+  }
+  const auto numbers = numbers_of(inputs);
   for (size_t k = 0; k < outputs_.size(); ++k) {
     int64_t dims[kMaxRank];
     for (size_t a = 0; a < outputs_[k].size(); ++a) {

@@ -1,7 +1,9 @@
 // Extents that earlier launches have computed: read back by the host, which then makes room for the outputs that have
 // them. The step's inputs are the numbers that the host computes for it, and the extents: a vector of int64 on the
-// device. packages/backend-cuda/src/launch/counted-step.ts writes them.
+// device. Steps of one node come from packages/backend-cuda/src/launch/counted-step.ts, those of many nodes from
+// packages/builder/src/plan/merge-reads.ts.
 #pragma once
+#include <string>
 #include <vector>
 
 #include "base/kernel.h"
@@ -23,6 +25,7 @@ class ExtentsKernel : public Kernel {
   };
   std::vector<std::vector<Axis>> outputs_;
   size_t numbers_ = 0, extents_ = 0;
+  std::vector<std::string> nodes_;  // what each extent is of, for messages; empty: of the step's own node
 };
 
 }  // namespace tw::cuda

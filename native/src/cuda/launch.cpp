@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/host_list.h"
 #include "cuda/queue.h"
 
 namespace tw::cuda {
@@ -15,7 +16,7 @@ constexpr size_t kLargestParameters = 4096;
 [[noreturn]] void invalid(const std::string& what) { throw Error(tw::Code::kInvalidPlan, what); }
 
 std::span<const int64_t> numbers_of(std::span<const Tensor> inputs) {
-  return {inputs[kNumbers].as<const int64_t>(), static_cast<size_t>(inputs[kNumbers].dims[0])};
+  return host_list(inputs[kNumbers], "the numbers of a launch");
 }
 
 }  // namespace

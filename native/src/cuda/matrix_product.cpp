@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/host_list.h"
 #include "cuda/queue.h"
 #include "executor/checked.h"
 
@@ -165,7 +166,6 @@ MatrixProduct::MatrixProduct(const StepInfo& step) : library_(library()), device
   const int64_t index = attributes.string("version") == library_.version ? attributes.integer("algorithm", 0) : 0;
   if (index < 0) invalid("attributes.algorithm: negative");
   algorithm_ = static_cast<size_t>(index);
-  device_->make_current();
   handle_ = handle(*device_);
 }
 
@@ -184,7 +184,8 @@ std::array<int64_t, 2> MatrixProduct::extents(int matrix, const Sizes& s) const 
 }
 
 void MatrixProduct::check(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const {
-  if (inputs[kNumbers].rank != 1 || inputs[kNumbers].dims[0] != kNumberCount) invalid("the numbers of a product have changed");
+  if (host_list(inputs[kNumbers], "the numbers of a product").size() != kNumberCount)
+    invalid("the numbers of a product have changed");
   const Sizes s = sizes(inputs);
   for (const int64_t extent : {s.rows, s.columns, s.depth, s.batch})
     if (extent < 0 || extent > INT32_MAX) throw Error(tw::Code::kLimitExceeded, "a matrix of " + std::to_string(extent) + " rows");

@@ -30,12 +30,12 @@ std::shared_ptr<Module> Module::load(std::shared_ptr<CudaDevice> device, std::sp
 
 Module::Module(std::shared_ptr<CudaDevice> device, std::span<const std::byte> code) : device_(std::move(device)) {
   device_->make_current();
-  device_->check(driver().cuModuleLoadData(&handle_, code.data()), "cuModuleLoadData",
-                 "a kernel of the plan on " + device_->properties().name);
+  const auto load = [&] { return driver().cuModuleLoadData(&handle_, code.data()); };
+  device_->check(device_->with_memory(load), "cuModuleLoadData", "a kernel of the plan on " + device_->properties().name);
 }
 
 Module::~Module() {
-  if (device_->try_current()) driver().cuModuleUnload(handle_);
+  if (const DeviceScope scope(*device_); scope) driver().cuModuleUnload(handle_);
 }
 
 FunctionHandle Module::function(const std::string& name, size_t shared_bytes) const {

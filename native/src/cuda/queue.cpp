@@ -12,24 +12,33 @@ constexpr int kThreadLocalCapture = 1;
 constexpr int kFirstWithDependentLaunch = 90;
 constexpr size_t kPiece = size_t{512} << 10;
 
+using Needed = std::vector<std::shared_ptr<const void>>;
+
 class Graph : public Recording {
  public:
-  Graph(std::shared_ptr<CudaDevice> device, GraphHandle graph) : device_(std::move(device)) {
-    const Result result = driver().cuGraphInstantiateWithFlags(&exec_, graph, 0);
+  Graph(std::shared_ptr<CudaDevice> device, GraphHandle graph, Needed needed)
+      : device_(std::move(device)), needed_(std::move(needed)) {
+    const Result result =
+        device_->with_memory([&] { return driver().cuGraphInstantiateWithFlags(&exec_, graph, 0); });
     driver().cuGraphDestroy(graph);
     device_->check(result, "cuGraphInstantiate");
   }
   ~Graph() override {
-    if (exec_ && device_->try_current()) driver().cuGraphExecDestroy(exec_);
+    if (const DeviceScope scope(*device_); scope) driver().cuGraphExecDestroy(exec_);
   }
   GraphExecHandle exec() const { return exec_; }
 
  private:
   std::shared_ptr<CudaDevice> device_;
+  Needed needed_;
   GraphExecHandle exec_ = nullptr;
 };
 
 DevicePointer address(const void* pointer) { return reinterpret_cast<DevicePointer>(pointer); }
+
+void add(Needed& list, std::shared_ptr<const void> needed) {
+  if (std::find(list.begin(), list.end(), needed) == list.end()) list.push_back(std::move(needed));
+}
 
 }  // namespace
 
@@ -39,31 +48,51 @@ Queue::Queue(std::shared_ptr<CudaDevice> device) : device_(std::move(device)) {
 }
 
 Queue::~Queue() {
-  if (!device_->try_current()) return;
+  const DeviceScope scope(*device_);
+  if (!scope) return;
   // Copies that a failed run has left may still read what is about to go.
   driver().cuStreamSynchronize(stream_);
+  needed_.clear();
   for (EventHandle mark : marks_)
     if (mark) driver().cuEventDestroy_v2(mark);
   driver().cuStreamDestroy_v2(stream_);
+  staging_.free();
+}
+
+void Queue::keep(std::shared_ptr<const void> needed) { add(recorded_ ? *recorded_ : needed_, std::move(needed)); }
+
+void Queue::drain() noexcept {
+  const DeviceScope scope(*device_);
+  if (!scope || !stream_) return;
+  driver().cuStreamSynchronize(stream_);
+  arriving_.clear();
+  staging_.reset();
+  needed_.clear();
 }
 
 void Queue::synchronize() {
+  ++waits_;
   after_kernel_ = false;
   const Result result = driver().cuStreamSynchronize(stream_);
   const auto arrived = std::exchange(arriving_, {});
   if (result == kSuccess)
     for (const Arriving& a : arrived) std::memcpy(a.to, a.staged, a.bytes);
   staging_.reset();
+  needed_.clear();
   device_->check(result, "cuStreamSynchronize");
 }
 
-std::unique_ptr<Recording> Queue::record(const std::function<void()>& work) {
+std::shared_ptr<Recording> Queue::record(const std::function<void()>& work) {
+  Needed needed;
   device_->check(driver().cuStreamBeginCapture_v2(stream_, kThreadLocalCapture), "cuStreamBeginCapture");
   after_kernel_ = false;
   GraphHandle graph = nullptr;
+  recorded_ = &needed;
   try {
     work();
+    recorded_ = nullptr;
   } catch (...) {
+    recorded_ = nullptr;
     driver().cuStreamEndCapture(stream_, &graph);
     if (graph) driver().cuGraphDestroy(graph);
     after_kernel_ = false;
@@ -71,14 +100,15 @@ std::unique_ptr<Recording> Queue::record(const std::function<void()>& work) {
   }
   after_kernel_ = false;
   device_->check(driver().cuStreamEndCapture(stream_, &graph), "cuStreamEndCapture");
-  auto recording = std::make_unique<Graph>(device_, graph);
+  auto recording = std::make_shared<Graph>(device_, graph, std::move(needed));
   device_->check(driver().cuGraphUpload(recording->exec(), stream_), "cuGraphUpload");
   return recording;
 }
 
-void Queue::play(Recording& recording) {
+void Queue::play(const std::shared_ptr<Recording>& recording) {
   after_kernel_ = false;
-  device_->check(driver().cuGraphLaunch(static_cast<Graph&>(recording).exec(), stream_), "cuGraphLaunch");
+  keep(recording);
+  device_->check(driver().cuGraphLaunch(static_cast<Graph&>(*recording).exec(), stream_), "cuGraphLaunch");
 }
 
 void Queue::fill(std::byte* data, size_t bytes, unsigned char value) {

@@ -14,8 +14,11 @@ class Queue : public DeviceQueue {
 
   void enter() override { device_->make_current(); }
   void synchronize() override;
-  std::unique_ptr<Recording> record(const std::function<void()>& work) override;
-  void play(Recording& recording) override;
+  uint64_t waits() const override { return waits_; }
+  void drain() noexcept override;
+  std::shared_ptr<Recording> record(const std::function<void()>& work) override;
+  void play(const std::shared_ptr<Recording>& recording) override;
+  void keep(std::shared_ptr<const void> needed) override;
   void fill(std::byte* data, size_t bytes, unsigned char value) override;
   void copy(void* to, const void* from, size_t bytes) override;
   void mark(size_t slot) override;
@@ -44,8 +47,25 @@ class Queue : public DeviceQueue {
     size_t bytes;
   };
   std::vector<Arriving> arriving_;  // downloads that are queued
+  std::vector<std::shared_ptr<const void>> needed_;      // by what is queued
+  std::vector<std::shared_ptr<const void>>* recorded_ = nullptr;  // by what is being recorded
   // A kernel may begin while the one before it ends; after anything else it begins in order.
   bool after_kernel_ = false;
+  uint64_t waits_ = 0;
+};
+
+// While it lives, this thread may do what a recording of its own would forbid: allocate, load code, wait for other
+// queues. None of it is recorded.
+class Unrecorded {
+ public:
+  Unrecorded() { driver().cuThreadExchangeStreamCaptureMode(&mode_); }
+  ~Unrecorded() { driver().cuThreadExchangeStreamCaptureMode(&mode_); }
+  Unrecorded(const Unrecorded&) = delete;
+  Unrecorded& operator=(const Unrecorded&) = delete;
+
+ private:
+  static constexpr int kRelaxed = 2;
+  int mode_ = kRelaxed;
 };
 
 }  // namespace tw::cuda

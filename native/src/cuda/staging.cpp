@@ -14,8 +14,9 @@ constexpr unsigned kForAllContexts = 1;
 
 }  // namespace
 
-Staging::~Staging() {
+void Staging::free() {
   for (const Chunk& chunk : chunks_) driver().cuMemFreeHost(chunk.data);
+  chunks_.clear();
 }
 
 std::byte* Staging::take(size_t bytes) {

@@ -9,7 +9,8 @@ namespace tw::cuda {
 class Staging {
  public:
   Staging() = default;
-  ~Staging();
+  // What free() has left is the process's until its end: it belongs to a device that is lost.
+  ~Staging() = default;
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
@@ -18,6 +19,8 @@ class Staging {
   std::byte* take(size_t bytes);
   // All copies are done.
   void reset();
+  // The same, for good. The device is current.
+  void free();
   size_t bytes() const;
 
  private:

@@ -108,7 +108,7 @@ class ControlState::IterationSink : public OutputSink {
     // What one run with many iterations needed would otherwise stay for good.
     constexpr size_t kKept = size_t{16} << 20;
     for (size_t i = 2 * kept_; i < 2 * kept_ + gathered.size(); ++i)
-      if (rooms_[i].capacity() > kKept) rooms_[i].reset();
+      if (rooms_[i].capacity() > kKept) rooms_[i].reset(side_);
   }
 
   std::vector<Gathered> gathered;

@@ -1,6 +1,7 @@
 // What the executor asks of a device with a memory of its own. Backends implement it; src/cuda is the one there is.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -11,7 +12,8 @@ namespace tw {
 class Device;
 class JobQueue;
 
-// A piece of the device's memory that grows; contents are lost when it does.
+// A piece of the device's memory that grows; contents are lost when it does. It goes at once, whatever is queued: who has
+// one waits first for the queues whose work may touch it.
 class DeviceBlock {
  public:
   DeviceBlock() = default;
@@ -51,9 +53,16 @@ class DeviceQueue {
   virtual void enter() = 0;
   // Returns when all queued work is done; throws what went wrong in it.
   virtual void synchronize() = 0;
+  // How often synchronize() was called.
+  virtual uint64_t waits() const = 0;
+  // The same before something is released: what became of the work is nobody's concern any more.
+  virtual void drain() noexcept = 0;
   // What `work` queues is kept instead of done.
-  virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
-  virtual void play(Recording& recording) = 0;
+  virtual std::shared_ptr<Recording> record(const std::function<void()>& work) = 0;
+  // Keeps it until it is done.
+  virtual void play(const std::shared_ptr<Recording>& recording) = 0;
+  // What queued work needs: kept until that is done, or for as long as its recording.
+  virtual void keep(std::shared_ptr<const void> needed) = 0;
   virtual void fill(std::byte* data, size_t bytes, unsigned char value) = 0;
   // Within the device's memory.
   virtual void copy(void* to, const void* from, size_t bytes) = 0;
@@ -74,6 +83,8 @@ class Device : public std::enable_shared_from_this<Device> {
  public:
   virtual ~Device() = default;
   virtual int index() const = 0;
+  // Makes the device current on the calling thread.
+  virtual void enter() = 0;
   virtual std::byte* allocate(size_t bytes) = 0;
   virtual void release(std::byte* data, size_t bytes) noexcept = 0;
   virtual DeviceMemoryState memory() = 0;
@@ -82,6 +93,12 @@ class Device : public std::enable_shared_from_this<Device> {
   virtual void download(std::byte* to, const std::byte* from, size_t bytes) = 0;
   virtual std::unique_ptr<DeviceQueue> make_queue() = 0;
 };
+
+// Releases memory of the device that is only kept to save time, and says whether there was any. Called where an
+// allocation has failed, on any thread: who allocates holds no lock that it takes.
+using Reclaimer = bool (*)(const Device& device);
+void add_reclaimer(Reclaimer reclaimer);
+bool reclaim(const Device& device);
 
 // The device of this index. Throws kBackendUnavailable saying why there is none.
 std::shared_ptr<Device> open_device(int index);

@@ -43,7 +43,10 @@ Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOpti
   skipped_.resize(p.steps().size());
 }
 
-Frame::~Frame() = default;
+// Its memory goes, which a run that failed may have left work on.
+Frame::~Frame() {
+  if (queue_) queue_->drain();
+}
 
 void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclosing, OutputSink& sink) {
   const Program& p = *program_;
@@ -135,15 +138,18 @@ void Frame::run_named(size_t s, KernelContext& context) {
   try {
     if (!profiling_) return run_step(step, context);
     const auto started = std::chrono::steady_clock::now();
+    const uint64_t waited = queue_ ? queue_->waits() : 0;
     double spent;
     if (step.on_device) {
       queue_->mark(0);
       run_step(step, context);
+      profile_[s].waits += queue_->waits() - waited;
       queue_->mark(1);
       queue_->synchronize();
       spent = queue_->nanoseconds(0, 1);
     } else {
       run_step(step, context);
+      if (queue_) profile_[s].waits += queue_->waits() - waited;
       spent = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - started).count();
     }
     profile_[s].calls += 1;
@@ -212,6 +218,12 @@ void Frame::wait_for_device() {
   if (!device_busy_) return;
   device_busy_ = false;
   queue_->synchronize();
+}
+
+bool Frame::grow(DeviceBlock& block, size_t bytes) {
+  if (bytes <= block.capacity()) return false;
+  if (block.data()) queue_->synchronize();
+  return block.reserve(bytes);
 }
 
 void Frame::release_dynamic_heap() {

@@ -37,6 +37,7 @@ class OutputSink {
 
 struct StepProfile {
   uint64_t calls = 0, nanoseconds = 0;
+  uint64_t waits = 0;  // of the host for the device, but for those of measuring
 };
 
 struct MemoryUse {
@@ -116,7 +117,7 @@ class Frame : private OutputAllocator {
     std::vector<int64_t> input_dims, enclosing;
     std::vector<std::byte*> exchanged, roaming;
     int runs = 0;
-    std::vector<std::unique_ptr<Recording>> ranges;
+    std::vector<std::shared_ptr<Recording>> ranges;
   };
 
   void allocate(size_t index, std::span<const int64_t> dims) override;
@@ -158,6 +159,8 @@ class Frame : private OutputAllocator {
   Recorded& recorded();
   bool run_recorded(size_t range, KernelContext& context);
   void wait_for_device();
+  // As DeviceBlock::reserve, once nothing queued can touch the memory that goes.
+  bool grow(DeviceBlock& block, size_t bytes);
   void release_dynamic_heap();
 
   std::shared_ptr<const Program> program_;

@@ -117,6 +117,8 @@ void Frame::run_guarded(const ProgramStep& step, KernelContext& context) {
     guards.finish();
   } catch (...) {
     put_back();
+    // The guards' memory goes, which what has been queued before the failure uses.
+    if (step.on_device) queue_->drain();
     throw;
   }
   put_back();

@@ -52,7 +52,7 @@ bool Frame::run_recorded(size_t range, KernelContext& context) {
       for (size_t s = begin; s < end; ++s) run_named(s, context);
     });
   device_busy_ = true;
-  queue_->play(*recording);
+  queue_->play(recording);
   return true;
 }
 
@@ -77,11 +77,11 @@ DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& option
       for (const auto& [begin, end] : ranges)
         for (size_t s = begin; s < end; ++s) run_named(s, context);
   });
-  queue_->play(*recording);
+  queue_->play(recording);
   for (int p = 0; p < plays; ++p) {
     queue_->mark(0);
     const auto started = std::chrono::steady_clock::now();
-    queue_->play(*recording);
+    queue_->play(recording);
     times.enqueue.push_back(
         std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - started).count());
     queue_->mark(1);

@@ -118,7 +118,7 @@ void Frame::resolve(std::span<const Tensor> inputs) {
   patches_.clear();
   for (size_t e = 0; e < p.expressions().size(); ++e)
     if (p.static_expression(static_cast<int>(e))) expressions_[e] = p.expressions()[e].evaluate(symbols_);
-  if (p.device_arena_bytes() && device_arena_.reserve(p.device_arena_bytes()) && frame_options_.poison)
+  if (p.device_arena_bytes() && grow(device_arena_, p.device_arena_bytes()) && frame_options_.poison)
     queue_->fill(device_arena_.data(), p.device_arena_bytes(), 0xFF);
   if (p.arena_bytes() && !arena_.data()) {
     arena_.reserve(p.arena_bytes());
@@ -170,7 +170,7 @@ void Frame::place_static_heap() {
       for (const size_t i : born[s]) offsets[i] = planner.take(capacity_[i]);
       for (const size_t i : dying[s]) planner.give(offsets[i], capacity_[i]);
     }
-    if (on_device && device_static_heap_.reserve(planner.peak())) recorded_.clear();
+    if (on_device && grow(device_static_heap_, planner.peak())) recorded_.clear();
     if (!on_device) static_heap_.reserve(planner.peak());
     std::byte* base = on_device ? device_static_heap_.data() : static_heap_.data();
     for (size_t i = 0; i < p.values().size(); ++i)
@@ -246,10 +246,9 @@ std::byte* Frame::memory_for(size_t value) {
   }
   if (v.on_device) {
     DeviceBlock& block = device_blocks_[value];
-    // The iteration before may still be at work in what would go.
-    if (block.data() && block.capacity() < capacity_[value]) wait_for_device();
     if (!block.data()) block = DeviceBlock(program_->device());
-    block.reserve(std::max<size_t>(capacity_[value], 1));
+    // The iteration before may still be at work in what would go.
+    grow(block, std::max<size_t>(capacity_[value], 1));
     return block.data();
   }
   heap_.give(std::move(blocks_[value]));
@@ -311,7 +310,7 @@ void Frame::prepare_kernel(const ProgramStep& step) {
   const size_t bytes = std::max(bytes_for(pool_.threads()), step.on_device ? 0 : bytes_for(1));
   // Recordings hold the old address.
   if (!step.on_device) workspace_.reserve(bytes);
-  else if (device_workspace_.reserve(bytes)) recorded_.clear();
+  else if (grow(device_workspace_, bytes)) recorded_.clear();
 }
 
 }  // namespace tw

@@ -17,8 +17,10 @@ std::byte* Room::reserve(const DeviceSide& side, bool on_device, size_t bytes, s
   return device_.data();
 }
 
-void Room::reset() {
+void Room::reset(const DeviceSide& side) {
   host_.reset();
+  // The copy out of it may still be queued.
+  if (device_.data()) side.queue->synchronize();
   device_.reset();
 }
 

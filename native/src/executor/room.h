@@ -20,7 +20,7 @@ class Room {
   std::byte* data() const { return device_.data() ? device_.data() : host_.data(); }
   size_t capacity() const { return host_.capacity() + device_.capacity(); }
   size_t device_bytes() const { return device_.capacity(); }
-  void reset();
+  void reset(const DeviceSide& side);
 
  private:
   Block host_;

@@ -20,7 +20,6 @@ struct RandomInputs {
   std::vector<Tensor> tensors;
   std::vector<Block> host;
   std::vector<DeviceBlock> device;
-  size_t bytes = 0;
 };
 
 RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector<int64_t>>& dims)
@@ -35,7 +34,6 @@ RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector
     t.dtype = v.dtype;
     set_dense(t, dims[i], {}, v.name.c_str());
     const size_t size = dense_bytes(t);
-    bytes += size;
     t.data = host[i].reserve(size);
     fill(t, random);
     if (!v.order.empty()) {
@@ -57,6 +55,18 @@ RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector
   }
 }
 
+// What they take together.
+size_t bytes_of_inputs(const Program& program, const std::vector<std::vector<int64_t>>& dims) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < dims.size() && i < program.inputs().size(); ++i) {
+    Tensor t;
+    t.dtype = program.values()[static_cast<size_t>(program.inputs()[i])].dtype;
+    set_dense(t, dims[i], {}, "an input");
+    bytes += dense_bytes(t);
+  }
+  return bytes;
+}
+
 // Inputs on a device are kept for the next trials, which are mostly of other tactics for the same few problems.
 class KeptInputs {
  public:
@@ -67,28 +77,68 @@ class KeptInputs {
   std::shared_ptr<const RandomInputs> get(const Program& program, const std::vector<std::vector<int64_t>>& dims) {
     if (!program.device()) return std::make_shared<RandomInputs>(program, dims);
     std::string problem = describe(program, dims);
+    const size_t bytes = bytes_of_inputs(program, dims);
+    std::vector<Kept> dropped;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto known = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.problem == problem; });
+      if (known != kept_.end()) {
+        std::rotate(known, known + 1, kept_.end());
+        return kept_.back().inputs;
+      }
+      if (bytes <= kMostBytes) dropped = make_room(bytes);
+    }
+    dropped.clear();
+    // Without the lock: where memory runs short, what is kept goes.
+    auto inputs = std::make_shared<const RandomInputs>(program, dims);
     const std::lock_guard lock(mutex_);
-    const auto known = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.problem == problem; });
-    if (known != kept_.end()) {
-      std::rotate(known, known + 1, kept_.end());
-      return kept_.back().inputs;
-    }
-    size_t bytes = 0;
-    for (const Kept& k : kept_) bytes += k.inputs->bytes;
-    while (!kept_.empty() && bytes > kMostBytes) {
-      bytes -= kept_.front().inputs->bytes;
-      kept_.erase(kept_.begin());
-    }
-    kept_.push_back({std::move(problem), std::make_shared<RandomInputs>(program, dims)});
-    return kept_.back().inputs;
+    // Trials at the same time may have kept more meanwhile.
+    const bool known = std::any_of(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.problem == problem; });
+    if (known || bytes > kMostBytes) return inputs;
+    dropped = make_room(bytes);
+    kept_.push_back({std::move(problem), bytes, program.device().get(), inputs});
+    return inputs;
   }
 
  private:
   static constexpr size_t kMostBytes = size_t{1} << 30;
   struct Kept {
     std::string problem;
+    size_t bytes;
+    const Device* device;
     std::shared_ptr<const RandomInputs> inputs;
   };
+
+  KeptInputs() {
+    add_reclaimer([](const Device& device) { return instance().release(device); });
+  }
+
+  // Takes those out that were used longest ago, until so many bytes fit beside the rest.
+  std::vector<Kept> make_room(size_t bytes) {
+    size_t sum = bytes;
+    for (const Kept& k : kept_) sum += k.bytes;
+    std::vector<Kept> dropped;
+    while (sum > kMostBytes) {
+      sum -= kept_.front().bytes;
+      dropped.push_back(std::move(kept_.front()));
+      kept_.erase(kept_.begin());
+    }
+    return dropped;
+  }
+
+  // All that no trial uses.
+  bool release(const Device& device) {
+    std::vector<Kept> dropped;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto kept = std::stable_partition(kept_.begin(), kept_.end(), [&](const Kept& k) {
+        return k.device != &device || k.inputs.use_count() > 1;
+      });
+      dropped.assign(std::make_move_iterator(kept), std::make_move_iterator(kept_.end()));
+      kept_.erase(kept, kept_.end());
+    }
+    return !dropped.empty();
+  }
 
   static std::string describe(const Program& program, const std::vector<std::vector<int64_t>>& dims) {
     std::string text = std::to_string(reinterpret_cast<uintptr_t>(program.device().get()));

@@ -95,7 +95,7 @@ class PluginKernel : public Kernel {
       throw Error(Code::kInvalidPlan, "plugin " + title(plugin()) + " has " + std::to_string(inputs) + " inputs and " +
                                           std::to_string(outputs) + " outputs");
     // What it allocates belongs to the step's device.
-    if (step.device) (queue_ = step.device->make_queue())->enter();
+    if ((device_ = step.device)) device_->enter();
     if (!plugin().attach) return;
     std::string failure = "it gave no reason";
     const tw_attachment attachment{sizeof(tw_attachment), &failure, Backend, fields_.data(), fail_attachment};
@@ -105,7 +105,7 @@ class PluginKernel : public Kernel {
   ~PluginKernel() override {
     if (!state_ || !plugin().detach) return;
     try {
-      if (queue_) queue_->enter();
+      if (device_) device_->enter();
       plugin().detach(state_);
     } catch (...) {
       // Nobody is left to tell.
@@ -211,7 +211,7 @@ class PluginKernel : public Kernel {
 
   LoadedPlugin loaded_;
   FieldValues fields_;
-  std::unique_ptr<DeviceQueue> queue_;  // to make the device current
+  std::shared_ptr<Device> device_;
   void* state_ = nullptr;
 };
 

@@ -60,6 +60,10 @@ function unavailable(): string | undefined {
 
 const nameOf = (tactic: Tactic): string => `cuda.${tactic.name}`;
 
+function isAllowed({ source }: Tactic, sources: readonly TacticSource[] | undefined): boolean {
+  return !source || !sources || sources.includes(source);
+}
+
 export const cudaBackend: Backend = {
   name: 'cuda',
   memory: 'cuda',
@@ -67,11 +71,14 @@ export const cudaBackend: Backend = {
   device,
   unavailable,
   refuses,
+  async prepare(node: Node, sources?: readonly TacticSource[]): Promise<void> {
+    const view = viewGroup(node);
+    for (const tactic of tactics) if (isAllowed(tactic, sources)) await tactic.prepare?.(view);
+  },
   candidates(node: Node, sources?: readonly TacticSource[]): readonly Candidate[] {
     const view = viewGroup(node);
-    const isAllowed = ({ source }: Tactic): boolean => !source || !sources || sources.includes(source);
     return tactics
-      .filter((t) => isAllowed(t) && t.refuses(view) === undefined)
+      .filter((t) => isAllowed(t, sources) && t.refuses(view) === undefined)
       .flatMap((tactic) =>
         tactic.candidates(view).map(({ variant, ...outline }) => ({
           producer: `@tensorwright/backend-cuda ${version}`,

@@ -8,6 +8,8 @@ export interface Tactic {
   readonly source?: TacticSource;
   /** Why it does not take this group; undefined when it does. Reasons of foreign operators begin with 'no' or 'not'. */
   refuses(group: GroupView): string | undefined;
+  /** Asks the library what `refuses` and `candidates` of the group are to know; until then it takes none. Default: nothing. */
+  prepare?(group: GroupView): Promise<void>;
   candidates(group: GroupView): readonly CandidateOutline[];
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep>;
 }

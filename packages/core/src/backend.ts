@@ -142,6 +142,11 @@ export interface Backend {
   /** Why this node (after grouping: a `group` node) cannot run here; undefined when it can. */
   refuses(node: Node): string | undefined;
   /**
+   * Asks the libraries, off the calling thread, what `candidates` of this node is to know of them. Builds do so before
+   * they ask for candidates; without it, tactics that must ask have none. Default: there is nothing to ask.
+   */
+  prepare?(node: Node, sources?: readonly TacticSource[]): Promise<void>;
+  /**
    * Tactics for a supported node, best first by estimate.
    * @param sources libraries that may be asked; those of others are left out afterwards. Default: all
    */

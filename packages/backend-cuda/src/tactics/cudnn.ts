@@ -31,21 +31,14 @@ export const cudnn: Tactic = {
   name: 'cudnn',
   source: 'cudnn',
   refuses(group: GroupView): string | undefined {
-    const reason = refuseContraction(group);
-    if (reason !== undefined) return reason;
-    if (group.anchor!.op !== 'conv') return 'not a convolution';
-    const { x, kernel, pads } = geometryOf(group);
-    const [image, filters] = group.anchor!.inputs.map((v) => dtypeOf(v));
-    if (image !== filters || !convolved.has(image!)) return `not a convolution that cuDNN has: of ${image!}`;
-    const result = dtypeOf(group.outputs[0])!;
-    if (result !== image && result !== 'float32') return `not a convolution that cuDNN has: to ${result}`;
-    if (kernel.length < 1 || kernel.length > 3) return 'not a convolution that cuDNN has: of so many axes';
-    if (!pads.every((p) => provablyLessOrEqual(0, p))) return 'not a convolution that cuDNN has: pads may be negative';
-    if (!x.slice(2).every((d) => dimBounds(d).min > 0)) return 'not a convolution that cuDNN has: images may be empty';
-    const maps = mapsOf(group);
-    if (!maps) return 'not maps that cuDNN computes along with a convolution';
-    const known = configurationsOf(likelyConvolution(group, maps));
+    const convolution = convolutionOf(group);
+    if (typeof convolution === 'string') return convolution;
+    const known = configurationsOf(convolution);
     return typeof known === 'string' ? known : undefined;
+  },
+  async prepare(group: GroupView): Promise<void> {
+    const convolution = convolutionOf(group);
+    if (typeof convolution !== 'string') await askFor(convolution);
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     const maps = mapsOf(group)!;
@@ -67,6 +60,24 @@ export const cudnn: Tactic = {
   },
 };
 
+/** What the library is asked, at likely extents; or why it is not. */
+function convolutionOf(group: GroupView): CudnnConvolution | string {
+  const reason = refuseContraction(group);
+  if (reason !== undefined) return reason;
+  if (group.anchor!.op !== 'conv') return 'not a convolution';
+  const { x, kernel, pads } = geometryOf(group);
+  const [image, filters] = group.anchor!.inputs.map((v) => dtypeOf(v));
+  if (image !== filters || !convolved.has(image!)) return `not a convolution that cuDNN has: of ${image!}`;
+  const result = dtypeOf(group.outputs[0])!;
+  if (result !== image && result !== 'float32') return `not a convolution that cuDNN has: to ${result}`;
+  if (kernel.length < 1 || kernel.length > 3) return 'not a convolution that cuDNN has: of so many axes';
+  if (!pads.every((p) => provablyLessOrEqual(0, p))) return 'not a convolution that cuDNN has: pads may be negative';
+  if (!x.slice(2).every((d) => dimBounds(d).min > 0)) return 'not a convolution that cuDNN has: images may be empty';
+  const maps = mapsOf(group);
+  if (!maps) return 'not maps that cuDNN computes along with a convolution';
+  return likelyConvolution(group, maps);
+}
+
 const kernel = 'cudnn';
 /** How many of the library's choices are offered. */
 const choices = 8;
@@ -84,39 +95,65 @@ function version(): string {
 /** The library's answers for this process: it is asked again and again of the same convolutions. */
 const answers = new Map<string, readonly CudnnConfiguration[] | string>();
 const mostAnswers = 4096;
+const asked = new Map<string, Promise<void>>();
 
 /** Or why there are none. */
 function configurationsOf(convolution: CudnnConvolution): readonly CudnnConfiguration[] | string {
+  return (
+    refuseLibrary(convolution) ??
+    answers.get(JSON.stringify(convolution)) ??
+    'not a convolution that cuDNN was asked of'
+  );
+}
+
+function refuseLibrary(convolution: CudnnConvolution): string | undefined {
   const status = native().cuda.status();
   if (!status.available) return status.reason;
   if (status.cudnn.version === undefined) return status.cudnn.reason;
-  if (!isPossible(convolution)) return 'no result at likely extents';
-  const key = JSON.stringify(convolution);
-  let answer = answers.get(key);
-  if (answer === undefined) {
-    if (answers.size >= mostAnswers) answers.clear();
-    answers.set(key, (answer = ask(convolution)));
-  }
-  return answer;
+  return isPossible(convolution) ? undefined : 'no result at likely extents';
 }
 
-function ask(convolution: CudnnConvolution): readonly CudnnConfiguration[] | string {
+/** Off this thread: engines load code, and look through long lists. */
+async function askFor(convolution: CudnnConvolution): Promise<void> {
+  if (refuseLibrary(convolution) !== undefined) return;
+  const key = JSON.stringify(convolution);
+  if (answers.has(key)) return;
+  let question = asked.get(key);
+  if (!question) {
+    question = ask(key, convolution).finally(() => asked.delete(key));
+    asked.set(key, question);
+  }
+  return question;
+}
+
+async function ask(key: string, convolution: CudnnConvolution): Promise<void> {
+  const keep = (answer: readonly CudnnConfiguration[] | string): void => {
+    const [oldest] = answers.keys();
+    if (answers.size >= mostAnswers) answers.delete(oldest!);
+    answers.set(key, answer);
+  };
   try {
-    const found = native().cuda.cudnnConfigurations(convolution, choices);
-    return found.length > 0 ? found : 'no engine of cuDNN for the convolution';
+    const found = await native().cuda.cudnnConfigurations(convolution, choices);
+    keep(found.length > 0 ? found : 'no engine of cuDNN for the convolution');
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    return `not a convolution that cuDNN has: ${(error as Error).message}`;
+    // That there is no memory just now says nothing of the convolution.
+    if (isLasting(error)) keep(`not a convolution that cuDNN has: ${(error as Error).message}`);
   }
 }
 
 /** What the library says of itself or of a convolution; all else is a fault of ours. */
 function isRefusal(error: unknown): boolean {
-  const code = TensorwrightError.is(error) ? error.code : (error as { code?: string }).code;
-  return (
-    code !== undefined &&
-    ['ERR_UNSUPPORTED', 'ERR_BACKEND_UNAVAILABLE', 'ERR_DEVICE', 'ERR_OUT_OF_MEMORY'].includes(code)
-  );
+  return isLasting(error) || ['ERR_DEVICE', 'ERR_OUT_OF_MEMORY'].includes(codeOf(error));
+}
+
+/** The same whenever it is asked. */
+function isLasting(error: unknown): boolean {
+  return ['ERR_UNSUPPORTED', 'ERR_BACKEND_UNAVAILABLE'].includes(codeOf(error));
+}
+
+function codeOf(error: unknown): string {
+  return (TensorwrightError.is(error) ? error.code : (error as { code?: string }).code) ?? '';
 }
 
 /** Filters that are known are brought into order here, others come so; engines add only images that lie like their result. */
@@ -139,9 +176,11 @@ async function takes(
   context: EmitContext,
 ): Promise<boolean> {
   const output = context.outputView(0)!;
+  // What has fewer axes is stretched over the result's last ones: which of them is the channels' depends on that.
   const isDense = (v: MemoryView): boolean => {
-    const { strides } = denseView(v.dims, true);
-    return v.dims.every((d, i) => d === 1 || provablyEqual(v.strides[i]!, strides[i]!));
+    const lead = output.dims.length - v.dims.length;
+    const { strides } = denseView([...new Array<number>(lead).fill(1), ...v.dims], true);
+    return v.dims.every((d, i) => d === 1 || provablyEqual(v.strides[i]!, strides[lead + i]!));
   };
   const read = [group.anchorInputs[0]!, ...maps.sides.filter((s) => !s.isChannels).map((s) => s.input)];
   const views = [output, ...read.map((i) => context.view(i)!)];

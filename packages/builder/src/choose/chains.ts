@@ -53,8 +53,8 @@ async function microsecondsSaved(
   const whole = outline(cluster, clustering, context.builder, new Rebuilder(context.builder));
   const backend = takes(whole);
   if (!backend || chain.members.some((m) => takes(m) !== backend)) return 0;
-  const timed = (node: Node, below?: number): Promise<Fastest> =>
-    fastest(node, backend, offeredBy(backend, node, context), context, timer, {
+  const timed = async (node: Node, below?: number): Promise<Fastest> =>
+    fastest(node, backend, await offeredBy(backend, node, context), context, timer, {
       evenAlone: true,
       ...(below !== undefined && { below }),
     });

@@ -39,7 +39,8 @@ async function choose(
   chosen: Map<Node, Assignment>,
 ): Promise<void> {
   const nodes = topologicalOrder(graph).filter((n) => backendOf.has(n));
-  const offered = new Map(nodes.map((n) => [n, offeredBy(backendOf.get(n)!, n, context)]));
+  const offered = new Map<Node, readonly Candidate[]>();
+  for (const node of nodes) offered.set(node, await offeredBy(backendOf.get(node)!, node, context));
   const labels = chooseLayouts(graph, offered);
   let done = 0;
   await forEach(nodes, preparedAtOnce(context), async (node) => {

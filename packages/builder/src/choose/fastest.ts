@@ -12,8 +12,9 @@ export interface Fastest {
 }
 
 /** What the backend has for a node, but for libraries that the user leaves out. */
-export function offeredBy(backend: Backend, node: Node, context: PassContext): readonly Candidate[] {
+export async function offeredBy(backend: Backend, node: Node, context: PassContext): Promise<readonly Candidate[]> {
   const { tacticSources } = context.options;
+  await backend.prepare?.(node, tacticSources);
   return backend
     .candidates(node, tacticSources)
     .filter(({ source }) => source === undefined || tacticSources?.includes(source) !== false);

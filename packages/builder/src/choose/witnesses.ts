@@ -69,7 +69,7 @@ export async function onItsBackend(
 ): Promise<Assignments | undefined> {
   const assignments = new Map<Node, { backend: Backend; candidate: Candidate }>();
   for (const [i, member] of dissolve(node, context.builder).members.entries()) {
-    const offered = backend.refuses(member) === undefined ? offeredBy(backend, member, context) : [];
+    const offered = backend.refuses(member) === undefined ? await offeredBy(backend, member, context) : [];
     if (offered.length === 0) return undefined;
     const found = await fastest(member, backend, offered, context, timer, { evenAlone: true });
     if (found.nanoseconds === Infinity) return undefined;

@@ -148,14 +148,14 @@ class MapWriter {
     return e.op === 'select' ? this.#leaky(e.args) : undefined;
   }
 
-  /** x below zero times a slope between 0 and 1: the larger of the two. */
+  /** x below zero times a slope up to 1: the larger of the two. Not of 0, whose product with infinity is none. */
   #leaky([below, scaled, x]: readonly [Scalar, Scalar, Scalar]): Operand | undefined {
     if (below.op !== 'lt' || scaled.op !== 'mul') return undefined;
     const [of, zero] = below.args;
     const [slope, other] = scaled.args;
     if (zero.op !== 'const' || Number(zero.value) !== 0 || slope.op !== 'const') return undefined;
-    const alpha = Number(slope.value);
-    if (!(alpha >= 0 && alpha <= 1) || !sameScalar(of, x) || !sameScalar(other, x)) return undefined;
+    const alpha = Math.fround(Number(slope.value));
+    if (!(alpha > 0 && alpha <= 1) || !sameScalar(of, x) || !sameScalar(other, x)) return undefined;
     const operand = this.#operand(x);
     const factor = this.#scalar(alpha);
     if (!operand || !factor) return undefined;
