@@ -47,22 +47,13 @@ TW_DEVICE void count_picked(Index n, Index* counts, Pick pick) {
 // Replaces counts by the sums of those before them; gives the sum of all. One block.
 template <int Threads, typename Index>
 TW_DEVICE Index sum_counts(Index blocks, Index* counts) {
-  __shared__ Index sums[Threads];
   Index base = 0;
   for (Index first = 0; first < blocks; first += Threads) {
     const Index i = first + static_cast<Index>(threadIdx.x);
-    const Index own = i < blocks ? counts[i] : 0;
-    sums[threadIdx.x] = own;
-    for (int step = 1; step < Threads; step *= 2) {
-      __syncthreads();
-      const Index left = static_cast<int>(threadIdx.x) >= step ? sums[threadIdx.x - step] : 0;
-      __syncthreads();
-      sums[threadIdx.x] += left;
-    }
-    __syncthreads();
-    if (i < blocks) counts[i] = base + sums[threadIdx.x] - own;
-    base += sums[Threads - 1];
-    __syncthreads();
+    Index total;
+    const Index before = block_prefix<Threads>(i < blocks ? counts[i] : Index{0}, total);
+    if (i < blocks) counts[i] = base + before;
+    base += total;
   }
   return base;
 }

@@ -1,5 +1,5 @@
 // Boxes by falling score, without those that overlap a better one too much: one block to the boxes of one class in one
-// image. Needs top_k.cuh.
+// image. Needs sort.cuh.
 
 // Corners in order, or centre and extents; areas and overlaps are rounded after every operation, as float32 arithmetic
 // without fused operations does.
@@ -33,7 +33,7 @@ TW_DEVICE f32 overlap(const Box<Coordinate>& a, const Box<Coordinate>& b) {
 // Sorts the boxes whose score counts and lists the `limit` best that no better one suppresses; gives their number.
 // `items` and `alive` have `size` elements, a power of two of at least `n`. All threads of the block take part.
 template <int Threads, typename Score, typename GetBox>
-TW_DEVICE i32 suppress(Ranked<u32>* items, u8* alive, u32 size, u32 n, i64 limit, f32 threshold, i32* list, Score score,
+TW_DEVICE i32 suppress(u64* items, u8* alive, u32 size, u32 n, i64 limit, f32 threshold, i32* list, Score score,
                        GetBox box) {
   __shared__ u32 candidates;
   if (threadIdx.x == 0) candidates = 0;
@@ -42,17 +42,17 @@ TW_DEVICE i32 suppress(Ranked<u32>* items, u8* alive, u32 size, u32 n, i64 limit
   for (u32 i = threadIdx.x; i < size; i += Threads) {
     f32 value;
     const bool counts = i < n && score(i, value);
-    items[i] = {counts ? order_key<u32>(value, true) : ~u32{0}, counts ? i : ~u32{0}};
+    items[i] = counts ? ranked(~rising_key(value), i) : ~u64{0};
     own += counts;
   }
   if (own) atomicAdd(&candidates, own);
-  bitonic_sort<Threads>(items, size);
+  sort_keys<Threads>(items, size);
   const u32 m = candidates;
   for (u32 i = threadIdx.x; i < m; i += Threads) alive[i] = 1;  // each thread asks for its own alone
   i32 kept = 0;
   u32 best = m > 0 ? 0 : size;
   while (best < m && kept < limit) {
-    const u32 index = items[best].index;
+    const u32 index = index_of(items[best]);
     if (threadIdx.x == 0) list[kept] = static_cast<i32>(index);
     ++kept;
     const auto chosen = box(index);
@@ -61,7 +61,7 @@ TW_DEVICE i32 suppress(Ranked<u32>* items, u8* alive, u32 size, u32 n, i64 limit
     const u32 ahead = (threadIdx.x + Threads - (best + 1) % Threads) % Threads;
     for (u32 i = best + 1 + ahead; i < m; i += Threads) {
       if (!alive[i]) continue;
-      if (overlap(chosen, box(items[i].index)) > threshold) alive[i] = 0;
+      if (overlap(chosen, box(index_of(items[i]))) > threshold) alive[i] = 0;
       else if (next == size) next = i;
     }
     best = block_reduce<Threads>(next, Min());

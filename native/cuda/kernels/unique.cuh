@@ -1,23 +1,4 @@
-// Equal elements of a row found by one block that sorts their positions. Needs select.cuh.
-
-// Sorts `size` (a power of two) positions in place; all threads of the block take part.
-template <int Threads, typename Before>
-TW_DEVICE void sort_positions(u32* items, u32 size, Before before) {
-  for (u32 run = 2; run <= size; run *= 2) {
-    for (u32 step = run / 2; step > 0; step /= 2) {
-      __syncthreads();
-      for (u32 i = threadIdx.x; i < size / 2; i += Threads) {
-        const u32 low = 2 * i - (i & (step - 1)), high = low + step;
-        const u32 a = items[low], b = items[high];
-        if (before(b, a) == ((low & run) == 0)) {
-          items[low] = b;
-          items[high] = a;
-        }
-      }
-    }
-  }
-  __syncthreads();
-}
+// Equal elements of a row found by one block that sorts their positions. Needs sort.cuh and select.cuh.
 
 // What find_unique() fills, each with room for one element more than the row has; `order` for twice as many and two.
 struct UniqueMemory {
@@ -36,7 +17,7 @@ TW_DEVICE i32 find_unique(const UniqueMemory& memory, u32 n, bool by_order, Comp
   while (size < n) size *= 2;
   for (u32 i = threadIdx.x; i < size; i += Threads) order[i] = i;
   // Positions beyond the row come last; equal elements stay in order.
-  sort_positions<Threads>(order, size, [&](u32 a, u32 b) {
+  sort_keys<Threads>(order, size, threadIdx.x, [&](u32 a, u32 b) {
     if (a >= n || b >= n) return a < b;
     const int difference = compare(a, b);
     return difference < 0 || (difference == 0 && a < b);

@@ -64,6 +64,8 @@ export interface CudaLaunch {
 /** CUDA C++ text and its launches, in order. */
 export interface CudaKernels {
   readonly source: string;
+  /** Files of the kernel library that the source builds on, in order: 'sort', 'selection' … Default: the prelude alone. */
+  readonly uses?: readonly string[];
   readonly launches: readonly CudaLaunch[];
   /**
    * Launches before those, which write the extents that the values decide, in the order of their first use in the

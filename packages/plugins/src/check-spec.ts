@@ -65,6 +65,8 @@ function checkCuda(title: string, { cuda, outputs }: AnySpec): void {
   if (!cuda) return;
   const fail = failing(title);
   if (typeof cuda.source !== 'string') fail('cuda.source must be CUDA C++ text');
+  if (cuda.uses !== undefined && !Array.isArray(cuda.uses))
+    fail('cuda.uses must be names of files of the kernel library');
   if (typeof cuda.launches !== 'function') fail('cuda.launches must be a function');
   if (cuda.refuses !== undefined && typeof cuda.refuses !== 'function') fail('cuda.refuses must be a function');
   if (cuda.epilogue === true && outputs.length > 1) fail('cuda.epilogue is for plugins with one output');

@@ -68,6 +68,7 @@ export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldS
 function identity<I extends Names, O extends Names, F extends FieldSchema>({ cuda, aliases }: Parts<I, O, F>): string {
   const text = [
     cuda.source,
+    cuda.uses?.join(' ') ?? '',
     cuda.launches.toString(),
     cuda.count?.toString() ?? '',
     cuda.workspaceBytes?.toString() ?? '',
@@ -113,6 +114,7 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
   const count = cuda.count && describeCount(parts, problem, workspaceBytes, context, places);
   return {
     source: cuda.source,
+    ...(cuda.uses && { uses: cuda.uses }),
     launches,
     ...(count && { count }),
     ...(workspaceBytes !== undefined && { workspaceBytes }),

@@ -127,6 +127,11 @@ export interface CudaImplementation<I extends Names, O extends Names, F extends 
    * prelude of our kernel library is there: `f16`, `bf16` (which convert to `float`), `convert<T>(float)` …
    */
   readonly source: string;
+  /**
+   * Files of our kernel library that the source builds on, in order: 'sort', 'selection' … They may change with every
+   * version. Default: the prelude alone.
+   */
+  readonly uses?: readonly string[];
   /** Dtypes that the kernels take as operands. Default: float32. */
   readonly dtypes?: readonly DType[];
   /** Why a call of these dtypes is not for the kernels; undefined when it is. Default: all are. */

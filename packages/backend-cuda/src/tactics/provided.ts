@@ -3,6 +3,7 @@
 import {
   addDims,
   type CudaArgument,
+  type CudaKernels,
   type CudaLaunch,
   cudaKernelsFor,
   type Dim,
@@ -18,11 +19,11 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { countedStep, extentsMemory } from '../launch/counted-step.js';
-import { type Launch, launchStep } from '../launch/launch-step.js';
+import { type Launch, launchStep, type LaunchStep } from '../launch/launch-step.js';
 import { cxxType } from '../print/types.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { bytesOf, dtypeOf, memoryMicroseconds, refuseOperands } from './operands.js';
-import { onlyItself, ownExtents, refuseLateSizes } from './operators/operator-tactic.js';
+import { onlyItself, ownExtents, refuseLateSizes, refuseMixedSizes } from './operators/operator-tactic.js';
 import { printEpilogue, refuseEpilogue } from './provided-epilogue.js';
 
 export const provided: Tactic = {
@@ -82,7 +83,7 @@ function signed(step: EmittedStep, plugin: string, operator: string): EmittedSte
 
 function refuseKernels(kernels: OperatorKernels, group: GroupView): string | undefined {
   const around = kernels.epilogue === true ? refuseEpilogue(group) : onlyItself(group);
-  const late = kernels.counts === true ? undefined : refuseLateSizes(group);
+  const late = kernels.counts === true ? refuseMixedSizes(group) : refuseLateSizes(group);
   return around ?? late ?? kernels.refuses(kernelProblem(group.anchor!));
 }
 
@@ -106,14 +107,14 @@ function variantName({ plugin }: OperatorKernels, { name }: KernelVariant): stri
 }
 
 async function emitKernels(group: GroupView, { kernels, variant }: Offer, context: EmitContext): Promise<EmittedStep> {
-  const { source, launches, count, workspaceBytes } = variant.kernels();
+  const { launches, count, workspaceBytes, ...text } = variant.kernels();
   const args = new Arguments();
   const hole = kernels.epilogue === true;
   const epilogue = hole ? printEpilogue(group, context, variant.outputs[0]!, args) : '';
   if (!count) {
     const workspace = (offset: Dim): string => args.workspace(offset, 'void');
     return launchStep({
-      ...printLaunches(group, source, launches, { args, hole, workspace, extents: 'nullptr' }, epilogue),
+      ...printLaunches(group, text, launches, { args, hole, workspace, extents: 'nullptr' }, epilogue),
       outputs: group.outputs.length,
       ...(workspaceBytes !== undefined && { workspaceBytes }),
     });
@@ -133,9 +134,9 @@ async function emitKernels(group: GroupView, { kernels, variant }: Offer, contex
     context,
     extents,
     extentsMemory: found,
-    count: { ...printLaunches(group, source, count, placesOf(new Arguments()), ''), writes: [scratch, found] },
+    count: { ...printLaunches(group, text, count, placesOf(new Arguments()), ''), writes: [scratch, found] },
     write: launchStep({
-      ...printLaunches(group, source, launches, placesOf(args), epilogue),
+      ...printLaunches(group, text, launches, placesOf(args), epilogue),
       outputs: group.outputs.length,
     }),
   });
@@ -156,17 +157,18 @@ const launchBounds = /\b__launch_bounds__\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\)
 /** Their kernels become functions that ours call, so that any parameters will do. */
 function printLaunches(
   group: GroupView,
-  source: string,
+  { source, uses = [] }: Pick<CudaKernels, 'source' | 'uses'>,
   launches: readonly CudaLaunch[],
   places: Places,
   epilogue: string,
-): { readonly text: string; readonly arguments: Arguments; readonly launches: readonly Launch[] } {
+): Pick<LaunchStep, 'uses' | 'text' | 'arguments' | 'launches'> {
   const callers = launches.map((launch, i) => printCaller(group, launch, i, places));
   const text = `${epilogue}namespace plugin {
 ${source.replace(/\b__global__\b/g, 'TW_DEVICE').replace(launchBounds, '')}
 }
 ${callers.join('\n')}`;
   return {
+    uses,
     text,
     arguments: places.args,
     launches: launches.map(({ grid, block, sharedBytes, cluster }, i) => ({

@@ -2,7 +2,6 @@
 
 import { candidates } from './efficient-nms-candidates-kernel.js';
 import { suppression } from './efficient-nms-suppression-kernel.js';
-import { selection } from './selection-kernel.js';
 import { vectorAccess } from './vector-access.js';
 
 /** Scores that each image may suppress boxes with: the best so many, as in TensorRT. A power of two. */
@@ -23,4 +22,6 @@ export const tallyBytes: number = (4 + 2048) * 4;
  *    better ones each overlaps, and rounds decide on all that no undecided one overlaps any more, which is what one after
  *    the other gives.
  */
-export const source: string = `${vectorAccess}${selection}${candidates}${suppression}`;
+export const source: string = `${vectorAccess}${candidates}${suppression}`;
+/** Files of the kernel library that it builds on. */
+export const uses: readonly string[] = ['sort', 'selection'];

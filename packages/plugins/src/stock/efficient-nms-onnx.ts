@@ -5,7 +5,7 @@ import { definePlugin } from '../define-plugin.js';
 import { field, type OptionalField } from '../fields.js';
 import { arg } from '../launch-argument.js';
 import type { KernelTensor, Plugin } from '../plugin.js';
-import { edgeCapacity, mostCandidates, source } from './efficient-nms-kernel.js';
+import { edgeCapacity, mostCandidates, source, uses } from './efficient-nms-kernel.js';
 import {
   checkLimits,
   checkOperands,
@@ -64,6 +64,7 @@ export const efficientNmsOnnx: EfficientNmsOnnx = definePlugin({
   },
   cuda: {
     source,
+    uses,
     dtypes: ['float32', 'float16', 'bfloat16', 'int32'],
     workspaceBytes({ inputs: { boxes, scores }, fields }) {
       const p = problemOf(boxes, scores, fields.max_output_boxes_per_class, Math.fround(fields.score_threshold));

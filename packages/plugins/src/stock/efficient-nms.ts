@@ -5,7 +5,7 @@ import { definePlugin } from '../define-plugin.js';
 import { field, type FieldValues, type OptionalField } from '../fields.js';
 import { arg } from '../launch-argument.js';
 import type { InferenceContext, KernelTensor, Plugin } from '../plugin.js';
-import { edgeCapacity, mostCandidates, source } from './efficient-nms-kernel.js';
+import { edgeCapacity, mostCandidates, source, uses } from './efficient-nms-kernel.js';
 import {
   checkLimits,
   checkOperands,
@@ -113,6 +113,7 @@ export const efficientNms: EfficientNms = definePlugin({
   },
   cuda: {
     source,
+    uses,
     dtypes: ['float32', 'float16', 'bfloat16', 'int32'],
     workspaceBytes: ({ inputs, fields }) => planOf(detectionProblem(inputs, fields)).end,
     launches({ inputs, outputs, fields }) {

@@ -14,11 +14,12 @@ import { definePlugin } from '../define-plugin.js';
 import { field, type Field, type FieldValues, type OptionalField } from '../fields.js';
 import { arg } from '../launch-argument.js';
 import type { KernelTensor, Launch, LaunchArgument, Plugin } from '../plugin.js';
-import { counterBytes, edgeCapacity, source } from './topk-last-dim-kernel.js';
+import { counterBytes, edgeLimit, source, uses } from './topk-last-dim-kernel.js';
 import { widthOf } from './vector-access.js';
 
-/** Rows up to this size are sorted whole. */
-const mostSorted = 1024;
+/** Rows up to this size are taken whole: a warp picks up to `mostPicked` one after the other, or a block sorts them. */
+const mostWhole = 1024;
+const mostPicked = 32;
 /** Elements that a block of the way for long rows looks at. */
 const tile = 4096;
 /** Rows of which each may have many blocks: each needs scratch memory. */
@@ -60,12 +61,12 @@ function keyBytes(rows: Rows, k: number): Dim {
 
 /** Whether many blocks share a row. Where rows are many, a block each keeps the device at work. */
 function isGrid(rows: Rows, tactic: string): boolean {
-  return tactic === 'grid' && dimBounds(rows.size).max > mostSorted && dimBounds(rows.count).max <= mostGridRows;
+  return tactic === 'grid' && dimBounds(rows.size).max > mostWhole && dimBounds(rows.count).max <= mostGridRows;
 }
 
 function scratchBytes(rows: Rows, k: number, tactic: string): Dim {
-  if (!isGrid(rows, tactic)) return k > mostShared && dimBounds(rows.size).max > mostSorted ? keyBytes(rows, k) : 0;
-  return addDims(keyBytes(rows, k), mulDims(rows.count, edgeCapacity * 8 + counterBytes));
+  if (!isGrid(rows, tactic)) return k > mostShared && dimBounds(rows.size).max > mostWhole ? keyBytes(rows, k) : 0;
+  return addDims(keyBytes(rows, k), mulDims(rows.count, edgeLimit * 8 + counterBytes));
 }
 
 interface Operands {
@@ -79,7 +80,19 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
   const { input, values, indices } = operands;
   const isLargest = fields.is_largest === 1;
   const longest = dimBounds(rows.size).max;
-  if (longest <= mostSorted) {
+  const all = [rows.count, rows.size, k, rows.inner];
+  if (longest <= mostWhole && k <= mostPicked) {
+    const block = 128;
+    return [
+      {
+        kernel: `pick_rows<${[block, Math.ceil(Math.max(longest, 1) / 32), isLargest].join(', ')}>`,
+        grid: ceilDivDims(rows.count, block / 32),
+        block,
+        arguments: [input, values, indices, ...all],
+      },
+    ];
+  }
+  if (longest <= mostWhole) {
     const padded = powerOfTwoFrom(longest);
     const group = Math.max(32, padded / 2);
     const block = Math.max(128, group);
@@ -88,14 +101,13 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
         kernel: `sort_rows<${[block, group, padded, isLargest].join(', ')}>`,
         grid: ceilDivDims(rows.count, block / group),
         block,
-        arguments: [input, values, indices, rows.count, rows.size, k, rows.inner],
+        arguments: [input, values, indices, ...all],
       },
     ];
   }
   const width = rows.inner === 1 ? widthOf(input.dtype, rows.size) : 1;
   const inScratch = k > mostShared;
   const capacity = inScratch ? 1 : powerOfTwoFrom(k);
-  const last = [rows.size, k, rows.inner];
   if (!isGrid(rows, tactic)) {
     const block = longest <= 8192 ? 256 : 1024;
     return [
@@ -103,18 +115,18 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
         kernel: `select_rows<${[block, capacity, width, isLargest].join(', ')}>`,
         grid: rows.count,
         block,
-        arguments: [input, values, indices, inScratch ? arg.workspace() : undefined, ...last],
+        arguments: [input, values, indices, inScratch ? arg.workspace() : undefined, ...all],
       },
     ];
   }
   const chosen = arg.workspace();
   const edges = arg.workspace(keyBytes(rows, k));
-  const counters = arg.workspace(addDims(keyBytes(rows, k), mulDims(rows.count, edgeCapacity * 8)));
+  const counters = arg.workspace(addDims(keyBytes(rows, k), mulDims(rows.count, edgeLimit * 8)));
   const shared = (kernel: string, ...rest: LaunchArgument[]): Launch => ({
     kernel: `${kernel}<${[256, tile, width, isLargest].join(', ')}>`,
     grid: [rows.count, ceilDivDims(rows.size, tile)],
     block: 256,
-    arguments: [input, counters, ...rest],
+    arguments: [input, counters, ...rest, rows.size, k, rows.inner],
   });
   return [
     {
@@ -123,14 +135,14 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
       block: 1024,
       arguments: [counters, rows.count],
     },
-    shared('count_first', rows.size, rows.inner),
-    shared('count_second', ...last, edgeCapacity),
-    shared('collect', chosen, edges, ...last, edgeCapacity),
+    shared('count_first'),
+    shared('count_second'),
+    shared('collect', chosen, edges),
     {
       kernel: `finish_rows<${[1024, capacity, width, isLargest].join(', ')}>`,
       grid: rows.count,
       block: 1024,
-      arguments: [input, values, indices, counters, chosen, edges, inScratch, ...last, edgeCapacity],
+      arguments: [input, values, indices, counters, chosen, edges, inScratch, ...all],
     },
   ];
 }
@@ -168,6 +180,7 @@ export const topkLastDim: TopkLastDim = definePlugin({
   },
   cuda: {
     source,
+    uses,
     dtypes: ['float32', 'float16', 'bfloat16', 'int32'],
     tactics: ['block', 'grid'],
     workspaceBytes: ({ inputs: { input }, fields: { k, axis }, tactic }) =>

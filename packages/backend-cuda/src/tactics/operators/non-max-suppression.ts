@@ -81,9 +81,9 @@ function suppress(
   const workspace = shared ? '' : args.workspace(0, 'u64');
   const flags = shared ? '' : args.workspace(mulDims(mulDims(lists, slots), 8), 'u8');
   const room = shared
-    ? `__shared__ Ranked<u32> items[${String(2 ** Math.ceil(Math.log2(Math.max(most, 2))))}];
+    ? `__shared__ u64 items[${String(2 ** Math.ceil(Math.log2(Math.max(most, 2))))}];
   __shared__ u8 alive[sizeof items / sizeof items[0]];`
-    : `Ranked<u32>* const items = reinterpret_cast<Ranked<u32>*>(${workspace}) + i64(blockIdx.x) * ${args.dim(slots)};
+    : `u64* const items = ${workspace} + i64(blockIdx.x) * ${args.dim(slots)};
   u8* const alive = ${flags} + i64(blockIdx.x) * ${args.dim(slots)};`;
   const [list, counts] = [args.scratch(memory.list, 'i32'), args.scratch(memory.counts, 'i64')];
   const text = `
@@ -112,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(${String(sumThreads)}) sum_up(const
 }
 `;
   return {
-    uses: ['top_k', 'select', 'suppression'],
+    uses: ['sort', 'select', 'suppression'],
     text,
     arguments: args,
     launches: [

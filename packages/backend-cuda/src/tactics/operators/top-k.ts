@@ -1,6 +1,9 @@
-/** topK: a block to a row; rows that fit are sorted whole, longer ones after a radix selection. */
+/** topK: rows that are short are picked from or sorted whole; of longer ones the first are selected and sorted. */
 
 import {
+  addDims,
+  type Candidate,
+  ceilDivDims,
   type Dim,
   dimBounds,
   dtypeInfo,
@@ -12,23 +15,94 @@ import {
   productOf,
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
-import { launchStep } from '../../launch/launch-step.js';
-import { indexType } from '../../print/views.js';
-import type { Tactic } from '../../tactic.js';
+import { type Launch, launchStep } from '../../launch/launch-step.js';
+import { index, indexType } from '../../print/views.js';
+import type { CandidateOutline, Tactic } from '../../tactic.js';
+import { bytesOf, memoryMicroseconds } from '../operands.js';
 import { countedShape } from './counted-shape.js';
-import { AnchorOperands, coordinates, names } from './element-kernel.js';
+import { AnchorOperands, coordinates, type IndexType, names, type TextOperand } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
 
-/** Ranked elements that a block keeps in shared memory, in bytes. */
-const sharedBytes = 32768;
+/** Rows up to this size are taken whole: a warp picks up to `mostPicked` one after the other, or a block sorts them. */
+const mostWhole = 1024;
+const mostPicked = 32;
+/** Rows of which each may have many blocks: each needs scratch memory. */
+const mostGridRows = 1024;
+/** Elements that a block of many to a row looks at. */
+const tile = 4096;
+/** Bytes of keys that a block sorts in shared memory. */
+const mostShared = 32768;
+/** As top_k.cuh has them: elements of the edge, bytes of RowCounters. */
+const edgeLimit = 16384;
+const counterBytes = (4 + 2 * 2048) * 4;
 
-export const topK: Tactic = operatorTactic({
+const outline: Tactic = operatorTactic({
   name: 'topK',
   operators: ['topK'],
   counts: true,
-  emit: (group: GroupView, context: EmitContext): Promise<EmittedStep> =>
-    countedShape({ group, context, shape: printShape, write: () => emitTopK(group, context) }),
+  emit: (group, context) => emitWith(group, context, 'block'),
 });
+
+export const topK: Tactic = {
+  ...outline,
+  candidates(group: GroupView): readonly CandidateOutline[] {
+    return outline.candidates(group).flatMap((candidate) =>
+      waysOf(group).map((way) => ({
+        ...candidate,
+        variant: way,
+        parameters: { ...candidate.parameters, way },
+        estimate: estimate(group, way),
+      })),
+    );
+  },
+  emit: (group: GroupView, candidate: Candidate, context: EmitContext) =>
+    emitWith(group, context, candidate.parameters['way'] as Way),
+};
+
+type Way = 'pick' | 'sort' | 'block' | 'grid';
+
+interface Extents {
+  /** Elements of a row, at most. */
+  readonly longest: number;
+  readonly rows: number;
+  readonly k: number;
+}
+
+function extentsOf(group: GroupView): Extents {
+  const [x, values] = [group.anchor!.inputs[0]!.type, group.anchor!.outputs[0]!.type];
+  if (x.kind !== 'tensor' || values.kind !== 'tensor') throw new TypeError('topK of a tensor');
+  const axis = axisOf(group, x.dims!.length);
+  const rows = x.dims!.filter((_, i) => i !== axis);
+  return {
+    longest: dimBounds(x.dims![axis]!).max,
+    rows: dimBounds(productOf(rows)).max,
+    k: dimBounds(values.dims![axis]!).max,
+  };
+}
+
+function axisOf(group: GroupView, rank: number): number {
+  return ((group.anchor!.attributes['axis'] as number) + rank) % rank;
+}
+
+/** Best guess first. */
+function waysOf(group: GroupView): readonly Way[] {
+  const { longest, rows, k } = extentsOf(group);
+  if (longest <= mostWhole) return [k <= mostPicked ? 'pick' : 'sort'];
+  return rows <= mostGridRows ? ['block', 'grid'] : ['block'];
+}
+
+/** A block reads its row about four times, by itself; many read it twice, in launches of their own. */
+function estimate(group: GroupView, way: Way): number {
+  const moved = memoryMicroseconds(bytesOf(group));
+  if (way === 'grid') return 15 + 2 * moved;
+  if (way !== 'block') return moved;
+  const bytesPerMicrosecond = 60e3;
+  return 4 * Math.max(moved, (4 * extentsOf(group).longest) / bytesPerMicrosecond);
+}
+
+function emitWith(group: GroupView, context: EmitContext, way: Way): Promise<EmittedStep> {
+  return countedShape({ group, context, shape: printShape, write: () => emitTopK(group, context, way) });
+}
 
 /** As the operand, but for the axis. */
 function printShape(operands: AnchorOperands, args: Arguments, { attributes }: Node): string {
@@ -41,72 +115,197 @@ function printShape(operands: AnchorOperands, args: Arguments, { attributes }: N
   dims[${String(axis)}] = k;`;
 }
 
+/** What the kernels of all ways are printed from. */
+class Problem {
+  readonly args = new Arguments();
+  readonly x: TextOperand;
+  readonly values: TextOperand;
+  readonly indices: TextOperand;
+  readonly axis: number;
+  /** Dims of x, with 1 for the axis. */
+  readonly rows: readonly Dim[];
+  readonly n: Dim;
+  readonly k: Dim;
+  readonly keyBytes: number;
+  /** Type of the keys. */
+  readonly key: string;
+  readonly number: IndexType;
+  readonly #largest: boolean;
+
+  constructor(group: GroupView, context: EmitContext) {
+    const operands = new AnchorOperands(group, context, this.args);
+    this.x = operands.input(0);
+    this.values = operands.output(0);
+    this.indices = operands.output(1);
+    const { dims } = this.x.view;
+    this.axis = axisOf(group, dims.length);
+    this.rows = dims.map((d, i) => (i === this.axis ? 1 : d));
+    this.n = dims[this.axis]!;
+    this.k = this.values.view.dims[this.axis]!;
+    const wide = dtypeInfo(this.x.dtype).bits > 32;
+    this.keyBytes = wide ? 16 : 8;
+    this.key = wide ? 'Ranked' : 'u64';
+    this.number = indexType(this.x.view, this.values.view, this.indices.view);
+    this.#largest = group.anchor!.attributes['largest'] === true;
+  }
+
+  /** The row and where its results go, given the C++ of its number. */
+  row(number: string, threads: number, width: number): string {
+    const { args, x, values, indices, rows } = this;
+    const c = names('c', rows.length).with(this.axis, '0');
+    const start = ({ pointer, view }: TextOperand): string => `${pointer} + (${index(view, c, args)})`;
+    const stride = ({ view }: TextOperand): string => args.dim(view.strides[this.axis]!);
+    const way = [threads, width, this.#largest, x.type].join(', ');
+    return `  const ${this.number} row = ${number};
+${coordinates(rows, 'rows', this.number, args, { linear: 'row' })}
+  const Row<${way}> elements{${start(x)}, ${stride(x)}, u32(${args.dim(this.n)})};
+  const Best<${values.type}, ${indices.type}> best{${start(values)}, ${stride(values)}, ${start(indices)}, ${stride(indices)}, u32(${args.dim(this.k)})};`;
+  }
+
+  /** Elements that are read at once. */
+  width(): number {
+    if (this.x.view.strides[this.axis] !== 1) return 1;
+    let width = 128 / dtypeInfo(this.x.dtype).bits;
+    while (typeof this.n !== 'number' || this.n % width !== 0) {
+      if (width === 1) break;
+      width /= 2;
+    }
+    return width;
+  }
+}
+
+function kernel(name: string, threads: number, body: string): string {
+  return `
+extern "C" __global__ void __launch_bounds__(${String(threads)}) ${name}(const __grid_constant__ Arguments a) {
+  wait_for_predecessor();
+  let_successor_start();
+${body}
+}
+`;
+}
+
 function powerOfTwo(n: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(n, 2)));
 }
 
-function emitTopK(group: GroupView, context: EmitContext): Promise<EmittedStep> {
-  const { attributes } = group.anchor!;
-  const args = new Arguments();
-  const operands = new AnchorOperands(group, context, args);
-  const [x, values, indices] = [operands.input(0), operands.output(0), operands.output(1)];
-  const rank = x.view.dims.length;
-  const axis = ((attributes['axis'] as number) + rank) % rank;
-  const n = x.view.dims[axis]!;
-  const k = values.view.dims[axis]!;
-  const rows = x.view.dims.map((d, i) => (i === axis ? 1 : d));
-  const wide = dtypeInfo(x.dtype).bits > 32;
-  const itemBytes = wide ? 16 : 8;
-  const capacity = sharedBytes / itemBytes;
-  const whole = dimBounds(n).max <= capacity;
-  const longest = dimBounds(whole ? n : k).max;
-  const shared = longest <= capacity;
-  const [key, item] = wide ? ['u64', 'Ranked<u64>'] : ['u32', 'Ranked<u32>'];
+function emitTopK(group: GroupView, context: EmitContext, way: Way): Promise<EmittedStep> {
+  const problem = new Problem(group, context);
+  const printed = way === 'pick' ? pick(problem) : way === 'sort' ? sort(problem) : select(problem, way === 'grid');
+  return launchStep({ uses: ['sort', 'selection', 'top_k'], arguments: problem.args, outputs: 2, ...printed });
+}
+
+interface Printed {
+  readonly text: string;
+  readonly launches: readonly Launch[];
+  readonly workspaceBytes?: Dim;
+}
+
+/** A warp to a row. */
+function pick(problem: Problem): Printed {
+  const threads = 128;
+  const { args, number } = problem;
+  const rows = productOf(problem.rows);
+  const each = Math.ceil(Math.max(dimBounds(problem.n).max, 1) / 32);
+  const own = `${number}(blockIdx.x) * ${String(threads / 32)} + warp_index()`;
+  const body = `  if (${own} >= ${args.dim(rows)}) return;
+${problem.row(own, 32, 1)}
+  pick_best<${String(each)}>(elements, best);`;
+  return {
+    text: kernel('pick_rows', threads, body),
+    launches: [{ function: 'pick_rows', grid: [ceilDivDims(rows, threads / 32), 1, 1], block: [threads, 1, 1] }],
+  };
+}
+
+function sort(problem: Problem): Printed {
+  const { args, number, key } = problem;
+  const rows = productOf(problem.rows);
+  const padded = powerOfTwo(dimBounds(problem.n).max);
+  const group = Math.max(32, padded / 2);
+  const threads = Math.max(128, group);
+  const groups = threads / group;
+  const body = `  __shared__ ${key} keys[${String(groups * padded)}];
+  const u32 group = threadIdx.x / ${String(group)}, thread = threadIdx.x % ${String(group)};
+  const ${number} own = ${number}(blockIdx.x) * ${String(groups)} + group;
+  const bool stored = own < ${args.dim(rows)};
+${problem.row('stored ? own : 0', group, 1)}
+  sort_best<${String(group)}>(keys + group * ${String(padded)}, elements, stored, thread, best);`;
+  return {
+    text: kernel('sort_rows', threads, body),
+    launches: [{ function: 'sort_rows', grid: [ceilDivDims(rows, groups), 1, 1], block: [threads, 1, 1] }],
+  };
+}
+
+function select(problem: Problem, grid: boolean): Printed {
+  const { args, number, key, keyBytes, n, k } = problem;
+  const rows = productOf(problem.rows);
+  const row = `${number}(blockIdx.x)`;
+  const width = problem.width();
+  const most = powerOfTwo(dimBounds(k).max);
+  const shared = most * keyBytes <= mostShared;
   // Fewer than twice the elements make the next power of two.
-  const slots: Dim = mulDims(k, 2);
-  const threads = whole ? Math.min(Math.max(powerOfTwo(longest) / 2, 32), 1024) : 1024;
-  const t = String(threads);
-  const number = indexType(x.view, values.view, indices.view);
-  const c = names('c', rank);
-  const element = (at: string): string => x.at(c.toSpliced(axis, 1, `${number}(${at})`));
-  const load = `[&](u32 at) { return order_key<${key}>(${element('at')}, ${String(attributes['largest'] === true)}); }`;
-  const items = shared
-    ? `__shared__ ${item} items[${String(powerOfTwo(longest))}];`
-    : `${item}* const items = reinterpret_cast<${item}*>(${args.workspace(0, 'u64')}) + i64(blockIdx.x) * ${args.dim(slots)};`;
-  const text = `
-extern "C" __global__ void __launch_bounds__(${t}) top_k(const __grid_constant__ Arguments a) {
-  ${items}
-  wait_for_predecessor();
-  let_successor_start();
-  const ${number} row = ${number}(blockIdx.x);
-${coordinates(rows, 'rows', number, args, { linear: 'row' })}
-  const u32 n = ${args.dim(n)}, k = ${args.dim(k)};
-  const auto load = ${load};
-  u32 size = 2;
-  while (size < ${whole ? 'n' : 'k'}) size *= 2;
-${
-  whole
-    ? `  for (u32 i = threadIdx.x; i < size; i += ${t}) {
-    items[i] = {~${key}{0}, ~u32{0}};
-    if (i < n) items[i] = {load(i), i};
-  }`
-    : `  if (k == 0) return;
-  collect_best<${t}, ${key}>(items, size, n, k, load);`
-}
-  bitonic_sort<${t}>(items, size);
-  for (u32 i = threadIdx.x; i < k; i += ${t}) {
-    const u32 from = items[i].index;
-    ${values.at(c.toSpliced(axis, 1, `${number}(i)`))} = ${element('from')};
-    ${indices.at(c.toSpliced(axis, 1, `${number}(i)`))} = from;
+  const slots = mulDims(k, 2);
+  const listBytes = mulDims(rows, mulDims(slots, keyBytes));
+  const list = (offset: Dim, length: Dim): string =>
+    `reinterpret_cast<${key}*>(${args.workspace(offset, 'u64')}) + i64(row) * ${args.dim(length)}`;
+  if (!grid) {
+    const threads = dimBounds(n).max <= 8192 ? 256 : 1024;
+    const keys = shared ? `__shared__ ${key} keys[${String(most)}]` : `${key}* const keys = ${list(0, slots)}`;
+    const body = `${problem.row(row, threads, width)}
+  ${keys};
+  select_best<${String(threads)}>(keys, elements, best);`;
+    return {
+      text: kernel('select_rows', threads, body),
+      launches: [{ function: 'select_rows', grid: [rows, 1, 1], block: [threads, 1, 1] }],
+      ...(!shared && { workspaceBytes: listBytes }),
+    };
   }
-}
-`;
-  return launchStep({
-    uses: ['top_k'],
+  const edgeBytes = mulDims(rows, edgeLimit * keyBytes);
+  const allCounters = mulDims(rows, counterBytes);
+  const counters = `reinterpret_cast<RowCounters*>(${args.workspace(edgeBytes, 'u32')})[row]`;
+  const chosen = list(addDims(edgeBytes, allCounters), slots);
+  const [threads, last] = [256, 1024];
+  const part = (name: string, call: string): string =>
+    kernel(
+      name,
+      threads,
+      `${problem.row(row, threads, width)}
+  const u32 begin = blockIdx.y * ${String(tile)}, end = min(begin + ${String(tile)}, elements.size);
+  RowCounters& counters = ${counters};
+  ${call}`,
+    );
+  const words = args.dim(ceilDivDims(allCounters, 4));
+  const text = [
+    kernel(
+      'reset_counters',
+      last,
+      `  const i64 i = i64(blockIdx.x) * ${String(last)} + threadIdx.x;
+  if (i < ${words}) ${args.workspace(edgeBytes, 'u32')}[i] = 0;`,
+    ),
+    part('count_first', 'count_leading(counters, elements, begin, end);'),
+    part('count_second', 'count_following(counters, elements, best.found(elements.size), begin, end);'),
+    part(
+      'collect',
+      `collect_best(counters, ${chosen}, ${list(0, edgeLimit)}, elements, best.found(elements.size), begin, end);`,
+    ),
+    kernel(
+      'finish',
+      last,
+      `${problem.row(row, last, width)}
+  ${key}* const chosen = ${chosen};
+  ${shared ? `__shared__ ${key} keys[${String(most)}]` : `${key}* const keys = chosen`};
+  finish_best<${String(last)}>(${counters}, chosen, ${list(0, edgeLimit)}, keys, elements, best);`,
+    ),
+  ].join('');
+  const tiles: Launch['grid'] = [rows, ceilDivDims(n, tile), 1];
+  return {
     text,
-    arguments: args,
-    launches: [{ function: 'top_k', grid: [productOf(rows), 1, 1], block: [threads, 1, 1] }],
-    ...(!shared && { workspaceBytes: mulDims(mulDims(productOf(rows), slots), itemBytes) }),
-    outputs: 2,
-  });
+    launches: [
+      { function: 'reset_counters', grid: [ceilDivDims(allCounters, 4 * last), 1, 1], block: [last, 1, 1] },
+      { function: 'count_first', grid: tiles, block: [threads, 1, 1] },
+      { function: 'count_second', grid: tiles, block: [threads, 1, 1] },
+      { function: 'collect', grid: tiles, block: [threads, 1, 1] },
+      { function: 'finish', grid: [rows, 1, 1], block: [last, 1, 1] },
+    ],
+    workspaceBytes: addDims(addDims(edgeBytes, allCounters), listBytes),
+  };
 }

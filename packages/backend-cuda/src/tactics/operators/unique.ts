@@ -4,7 +4,6 @@ import {
   addDims,
   type Dim,
   dimBounds,
-  dtypeInfo,
   type EmitContext,
   type EmittedStep,
   type GroupView,
@@ -81,7 +80,6 @@ function count(
   const args = new Arguments();
   const x = new AnchorOperands(group, context, args).input(0);
   const number = indexType(x.view);
-  const key = dtypeInfo(x.dtype).bits > 32 ? 'u64' : 'u32';
   const slice = axis === undefined ? 1 : productOf(x.view.dims.map((d, k) => (k === axis ? 1 : d)));
   const places = memory.map((m, k) => args.scratch(m, k === 0 ? 'u32' : 'i32'));
   const text = `
@@ -93,7 +91,7 @@ ${element(x, axis, number, args)}
   };
   const auto compare = [&](u32 u, u32 v) {
     for (${number} j = 0; j < ${args.dim(slice)}; ++j) {
-      const ${key} p = order_key<${key}>(element(u, j), false), q = order_key<${key}>(element(v, j), false);
+      const auto p = rising_key(element(u, j)), q = rising_key(element(v, j));
       if (p != q) return p < q ? -1 : 1;
     }
     return 0;
@@ -104,7 +102,7 @@ ${element(x, axis, number, args)}
 }
 `;
   return {
-    uses: ['top_k', 'select', 'unique'],
+    uses: ['sort', 'select', 'unique'],
     text,
     arguments: args,
     launches: [{ function: 'number', grid: [1, 1, 1], block: [threads, 1, 1] }],
