@@ -19,6 +19,7 @@ const programs = {
   conformance: 'harness/src/conformance/main.ts',
   contractions: 'harness/src/contractions/main.ts',
   convolutions: 'harness/src/convolutions/main.ts',
+  devices: 'harness/src/devices/main.ts',
   kernels: 'harness/src/kernels/main.ts',
   plugins: 'harness/src/plugins/main.ts',
   zoo: 'harness/src/zoo/main.ts',

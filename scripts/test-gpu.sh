@@ -4,7 +4,7 @@
 # fastest beside the libraries' (CONTRACTIONS: names of networks, CONTRACTIONS_SHOWN: lines of the table); attention,
 # every kernel for attention against the formula, and its time (ATTENTION: names of problems); convolutions, random ones by
 # every engine of cuDNN (CONVOLUTIONS: how many); plugins, the stock plugins against their formulas, and their times beside
-# standard layers (PLUGINS: names of cases); library, a plugin library on the device, and what a plugin's step costs in a
+# standard layers (PLUGINS: names of cases); devices, one plan on every device of the machine; library, a plugin library on the device, and what a plugin's step costs in a
 # CUDA graph.
 # In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
 #   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
@@ -118,6 +118,12 @@ library() {
     libraries="--libraries $RESULTS/libraries"
   fi
   LINES_SHOWN=11 COLUMNS_SHOWN=150 stage library program plugin-library $libraries --json "$RESULTS/plugin-library.json"
+}
+
+# Results of all devices, and how many runs a second they do alone and together.
+devices() {
+  weights resnet50
+  stage devices program devices "$ZOO/resnet50.onnx" --precision fp16 --json "$RESULTS/devices.json"
 }
 
 soak() {
