@@ -24,6 +24,8 @@ export interface RunOptions extends SegmentOptions {
 export interface StepTiming {
   readonly calls: number;
   readonly nanoseconds: number;
+  /** Of the host for a device. */
+  readonly waits: number;
 }
 
 export interface DeviceTimes {

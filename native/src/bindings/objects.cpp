@@ -182,6 +182,7 @@ Napi::Value profile(const Napi::CallbackInfo& info) {
     Napi::Object step = Napi::Object::New(info.Env());
     step.Set("calls", Napi::Number::New(info.Env(), static_cast<double>(steps[i].calls)));
     step.Set("nanoseconds", Napi::Number::New(info.Env(), static_cast<double>(steps[i].nanoseconds)));
+    step.Set("waits", Napi::Number::New(info.Env(), static_cast<double>(steps[i].waits)));
     list.Set(static_cast<uint32_t>(i), step);
   }
   return list;

@@ -52,6 +52,11 @@ export interface LayerProfile {
   readonly calls: number;
   /** Of all calls together. */
   readonly microseconds: number;
+  /**
+   * How often the host waited for a device in all calls together: for extents that the values decide, for conditions
+   * and trip counts, and before work of the processor. Measuring and the end of a run wait besides.
+   */
+  readonly waits: number;
 }
 
 /** What a context takes from its engine. */
@@ -141,6 +146,7 @@ export class ExecutionContext {
         origins: layer.origins,
         calls: times[begin + k]?.calls ?? 0,
         microseconds: (times[begin + k]?.nanoseconds ?? 0) / 1000,
+        waits: times[begin + k]?.waits ?? 0,
       })),
     );
   }

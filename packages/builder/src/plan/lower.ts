@@ -80,7 +80,7 @@ class Lowering {
     const { keepOutputs, body } = this.#context;
     const outputs =
       keepOutputs === true ? [] : this.#graph.outputs.map((v, i) => this.#outputValue(v, body?.outputs[i]));
-    await this.#steps.finish();
+    await this.#steps.finish(outputs);
     const agreements = parent ? [] : planAgreements(this.#context.agreements ?? [], this.#graph.inputs, this.#table);
     const boundOf = (body: PlanProgram): MemoryBound => this.#bodies.get(body)!;
     const arenas = placeInArenas(this.#values.values, this.#steps.steps, outputs, this.#table, boundOf);

@@ -37,27 +37,11 @@ export function placeInArenas(
   table: ExpressionTable,
   boundOf: (body: PlanProgram) => MemoryBound,
 ): ArenaPlan {
-  const first = new Map<number, number>();
-  const last = new Map<number, number>();
-  steps.forEach((step, s) => {
-    for (const operand of [...step.inputs, ...step.outputs]) {
-      if (!operand) continue;
-      if (!first.has(operand.value)) first.set(operand.value, s);
-      last.set(operand.value, s);
-    }
-  });
-  for (const v of outputs) last.set(v, steps.length);
+  const lifetimes = lifetimesIn(values, steps, outputs, table);
   const placed = [...values];
   const plan = (memory: PlanValue['memory']): { bytes: number; lowerBound: number } => {
-    const ids = values.flatMap((v, i) =>
-      v.storage.kind === 'arena' && v.memory === memory && first.has(i) ? [i] : [],
-    );
-    const lifetimes: Lifetime[] = ids.map((i) => ({
-      bytes: alignUp(maxBytes(values[i]!, table), memory ? deviceAlignment : alignment),
-      first: first.get(i)!,
-      last: last.get(i)!,
-    }));
-    const arena = planMemory(lifetimes);
+    const { ids, lives } = lifetimes(memory);
+    const arena = planMemory(lives);
     ids.forEach((id, k) => {
       placed[id] = {
         ...values[id]!,
@@ -69,7 +53,7 @@ export function placeInArenas(
       const bounds = (step.programs ?? []).map((p) => boundOf(p)[memory ? 'device' : 'host']);
       return [{ bytes: Math.max(0, ...bounds), first: s, last: s }];
     });
-    const lowerBound = lowerBoundBytes([...lifetimes, ...bodies.filter((b) => b.bytes > 0)]);
+    const lowerBound = lowerBoundBytes([...lives, ...bodies.filter((b) => b.bytes > 0)]);
     return { bytes: arena.bytes, lowerBound };
   };
   const host = plan(undefined);
@@ -79,6 +63,53 @@ export function placeInArenas(
     hostBytes: host.bytes,
     deviceBytes: device.bytes,
     lowerBound: { host: host.lowerBound, device: device.lowerBound },
+  };
+}
+
+/** Bytes of the arenas of both memories that some step cannot do without; bodies are left out. */
+export function liveBytes(
+  values: readonly PlanValue[],
+  steps: readonly PlanStep[],
+  outputs: readonly number[],
+  table: ExpressionTable,
+): number {
+  const lifetimes = lifetimesIn(values, steps, outputs, table);
+  return lowerBoundBytes(lifetimes(undefined).lives) + lowerBoundBytes(lifetimes('cuda').lives);
+}
+
+interface Lifetimes {
+  /** Values of an arena that steps touch. */
+  readonly ids: readonly number[];
+  /** One for each. */
+  readonly lives: readonly Lifetime[];
+}
+
+function lifetimesIn(
+  values: readonly PlanValue[],
+  steps: readonly PlanStep[],
+  outputs: readonly number[],
+  table: ExpressionTable,
+): (memory: PlanValue['memory']) => Lifetimes {
+  const first = new Map<number, number>();
+  const last = new Map<number, number>();
+  steps.forEach((step, s) => {
+    for (const operand of [...step.inputs, ...step.outputs]) {
+      if (!operand) continue;
+      if (!first.has(operand.value)) first.set(operand.value, s);
+      last.set(operand.value, s);
+    }
+  });
+  for (const v of outputs) last.set(v, steps.length);
+  return (memory) => {
+    const ids = values.flatMap((v, i) =>
+      v.storage.kind === 'arena' && v.memory === memory && first.has(i) ? [i] : [],
+    );
+    const lives = ids.map((i) => ({
+      bytes: alignUp(maxBytes(values[i]!, table), memory ? deviceAlignment : alignment),
+      first: first.get(i)!,
+      last: last.get(i)!,
+    }));
+    return { ids, lives };
   };
 }
 

@@ -14,6 +14,7 @@ import {
 } from '@tensorwright/core';
 import type { Assignment } from '../choose/assignment.js';
 import type { LowerContext } from './lower-context.js';
+import { mergeReads, type Placed } from './merge-reads.js';
 import type { Operands } from './operands.js';
 import type { Placement, ValueTable } from './value-table.js';
 
@@ -23,8 +24,6 @@ interface PendingStep {
   readonly emitted: Promise<EmittedStep>;
   operandOf(operand: EmittedOperand): PlanOperand | null;
 }
-
-type Placed = readonly [step: PlanStep, backend: string];
 
 export class StepList {
   readonly steps: PlanStep[] = [];
@@ -99,8 +98,8 @@ export class StepList {
     this.#backendOfStep.push(backend);
   }
 
-  /** Waits for the code of all steps, and puts them into their final order. */
-  async finish(): Promise<void> {
+  /** Waits for the code of all steps, and puts them into their final order. @param outputs of the program */
+  async finish(outputs: readonly number[]): Promise<void> {
     const before = new Map<number, readonly PlanStep[]>();
     for (const { step, emitted, operandOf } of this.#pending) {
       const { kernel, attributes, inputs, before: earlier } = await emitted;
@@ -116,20 +115,20 @@ export class StepList {
       this.steps[step] = { ...own, kernel, attributes, inputs: inputs.map(operandOf) };
       await this.#context.breathe();
     }
-    this.#arrange(
-      this.steps.flatMap((step, i) => {
-        const backend = this.#backendOfStep[i]!;
-        return [...(before.get(i) ?? []), step].map((s): Placed => [s, backend]);
-      }),
-    );
+    const all = this.steps.flatMap((step, i) => {
+      const backend = this.#backendOfStep[i]!;
+      return [...(before.get(i) ?? []), step].map((s): Placed => [s, backend]);
+    });
+    const order = mergeReads(this.#inputsFirst(all), this.#values.values, this.#values.table, outputs);
+    this.steps.splice(0, Infinity, ...order.map(([step]) => step));
+    this.#backendOfStep.splice(0, Infinity, ...order.map(([, backend]) => backend));
   }
 
   /** Inputs are carried first: then nothing of the host's comes between the steps of the device, which can be recorded as one. */
-  #arrange(order: readonly Placed[]): void {
+  #inputsFirst(order: readonly Placed[]): readonly Placed[] {
     const carries = ({ kernel, inputs }: PlanStep): boolean =>
       kernel === 'transfer' && this.#values.values[inputs[0]!.value]!.storage.kind === 'input';
-    const sorted = [...order.filter(([s]) => carries(s)), ...order.filter(([s]) => !carries(s))];
-    sorted.forEach(([step, backend], i) => ([this.steps[i], this.#backendOfStep[i]] = [step, backend]));
+    return [...order.filter(([s]) => carries(s)), ...order.filter(([s]) => !carries(s))];
   }
 
   segments(): PlanSegment[] {

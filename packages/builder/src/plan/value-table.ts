@@ -41,13 +41,14 @@ export interface ValueOptions {
 
 export class ValueTable {
   readonly values: PlanValue[] = [];
+  /** Of their extents. */
+  readonly table: ExpressionTable;
   /** What each value that `add` made is of, and its layout. */
   readonly #madeFor = new Map<number, { readonly v: Value; readonly layout: Layout }>();
-  readonly #table: ExpressionTable;
   readonly #bound = new Set<DimSymbol>();
 
   constructor(table: ExpressionTable) {
-    this.#table = table;
+    this.table = table;
   }
 
   /** The enclosing program has given this symbol its value. */
@@ -63,7 +64,7 @@ export class ValueTable {
       value.dtype = v.type.dtype;
       const { dims } = v.type;
       if (dims) {
-        value.dims = dims.map((d) => this.#table.index(d));
+        value.dims = dims.map((d) => this.table.index(d));
         // Extents of 1 can make both layouts the same bytes: then it is row-major.
         const order = axisOrder(layout, dims.length);
         if (layout !== 'rows' && !isDense(denseView(dims, order), axisOrder('rows', dims.length))) value.order = order;
@@ -105,7 +106,7 @@ export class ValueTable {
   isWhole({ value, view }: { readonly value: number; readonly view: View }): boolean {
     const { dims, order } = this.values[value]!;
     if (view.offset !== 0 || dims?.length !== view.dims.length) return false;
-    if (!view.dims.every((d, i) => this.#table.index(d) === dims[i])) return false;
+    if (!view.dims.every((d, i) => this.table.index(d) === dims[i])) return false;
     return isDense(view, order ?? axisOrder('rows', view.dims.length));
   }
 
@@ -126,7 +127,7 @@ export class ValueTable {
       if (!symbol || this.#bound.has(symbol)) return;
       if (v.node.op !== 'input' && definerOf(symbol)?.node !== v.node && !definedInside(v, symbol)) return;
       this.#bound.add(symbol);
-      binds.push([axis, this.#table.symbol(symbol)]);
+      binds.push([axis, this.table.symbol(symbol)]);
     });
     return binds;
   }

@@ -90,7 +90,7 @@ export function reportOf(
     deviceWeightBytes: inspection.memory.deviceWeights,
     ...(m.profiles && { profiles: m.profiles.map((p) => profileReport(p, flags.percentile)) }),
     ...(flags.layers && {
-      layers: m.layers.map((l) => ({ ...l, microseconds: l.microseconds / Math.max(1, l.calls) })),
+      layers: m.layers.map((l) => ({ ...l, microseconds: meanOf(l, l.microseconds), waits: meanOf(l, l.waits) })),
     }),
   };
 }
@@ -149,9 +149,16 @@ function timeLine({ min, max, mean, median, percentiles }: Statistics): string {
   return named.map(([name, ms]) => `${name} ${formatMilliseconds(ms)}`).join(', ');
 }
 
+/** Of one call. */
+function meanOf({ calls }: LayerProfile, sum: number): number {
+  return sum / Math.max(1, calls);
+}
+
 function layerTable(layers: readonly LayerProfile[]): string {
-  const mean = (l: LayerProfile): number => l.microseconds / Math.max(1, l.calls);
+  const mean = (l: LayerProfile): number => meanOf(l, l.microseconds);
   const total = layers.reduce((sum, l) => sum + mean(l), 0);
+  // Few networks make the host wait for the device.
+  const waits = layers.some((l) => l.waits > 0);
   return formatTable(
     [
       { title: 'layer', maxWidth: 56 },
@@ -159,6 +166,7 @@ function layerTable(layers: readonly LayerProfile[]): string {
       { title: 'tactic' },
       { title: 'µs', align: 'right' },
       { title: '%', align: 'right' },
+      ...(waits ? [{ title: 'waits', align: 'right' } as const] : []),
     ],
     layers.map((l) => [
       l.name,
@@ -166,6 +174,7 @@ function layerTable(layers: readonly LayerProfile[]): string {
       `${l.backend} ${l.tactic}`,
       mean(l).toFixed(1),
       ((100 * mean(l)) / Math.max(total, 1e-9)).toFixed(1),
+      ...(waits ? [meanOf(l, l.waits).toFixed(0)] : []),
     ]),
   );
 }

@@ -21,6 +21,8 @@ export interface RunRequest {
 export interface StepTime {
   readonly calls: number;
   readonly nanoseconds: number;
+  /** Of the host for a device. */
+  readonly waits: number;
 }
 
 /** Memory a context holds, in bytes. */

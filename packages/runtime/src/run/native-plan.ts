@@ -284,9 +284,10 @@ class ProfileSinceStart {
   }
 
   read(): readonly StepTime[] {
-    return this.#context.profile().steps.map(({ calls, nanoseconds }, i) => ({
+    return this.#context.profile().steps.map(({ calls, nanoseconds, waits }, i) => ({
       calls: calls - (this.#base[i]?.calls ?? 0),
       nanoseconds: nanoseconds - (this.#base[i]?.nanoseconds ?? 0),
+      waits: waits - (this.#base[i]?.waits ?? 0),
     }));
   }
 }

@@ -205,7 +205,7 @@ export class StepDriver implements Driver {
     for (const { backend, begin, end } of this.#program.segments) {
       for (let i = begin; i < end; i++) {
         times.push(
-          this.#executors.has(backend) ? { calls: this.#calls[i]!, nanoseconds: this.#nanoseconds[i]! } : native![i]!,
+          this.#executors.has(backend) ? { calls: this.#calls[i]!, nanoseconds: this.#nanoseconds[i]!, waits: 0 } : native![i]!,
         );
       }
     }
