@@ -1,11 +1,13 @@
 #!/bin/sh
-# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance kernels zoo latency pytorch streams soak sanitizer; default: all;
-# and, only when named: contractions, times of product kernels for packages/harness/src/contractions/fit.ts, and our
-# fastest beside the libraries' (CONTRACTIONS: names of networks, CONTRACTIONS_SHOWN: lines of the table); attention,
-# every kernel for attention against the formula, and its time (ATTENTION: names of problems); convolutions, random ones by
-# every engine of cuDNN (CONVOLUTIONS: how many); plugins, the stock plugins against their formulas, and their times beside
-# standard layers (PLUGINS: names of cases); devices, one plan on every device of the machine; library, a plugin library on the device, and what a plugin's step costs in a
-# CUDA graph.
+# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance kernels zoo latency pytorch streams soak sanitizer;
+# default: all. Only when named:
+#   contractions   times of product kernels for packages/harness/src/contractions/fit.ts, and our fastest beside the
+#                  libraries' (CONTRACTIONS: names of networks, CONTRACTIONS_SHOWN: lines of the table)
+#   attention      every kernel for attention against the formula, and its time (ATTENTION: names of problems)
+#   convolutions   random ones by every engine of cuDNN (CONVOLUTIONS: how many)
+#   plugins        the stock plugins against their formulas, and their times beside standard layers (PLUGINS: names of cases)
+#   library        plans with plugins, of libraries and of TypeScript, and what a plugin's step costs in a CUDA graph
+#   devices        one plan on every device of the machine
 # In a clone it runs the sources as they are; in a folder of scripts/pack-gpu.mjs, what was packed.
 #   DATA     folder with onnx-conformance and models   (default: ../shared of the clone)
 #   RESULTS  folder of the reports, JSON               (default: .cache/gpu)
@@ -110,7 +112,6 @@ plugins() {
   LINES_SHOWN=200 stage plugins program plugins --json "$RESULTS/plugins.json" ${PLUGINS:-}
 }
 
-# A plugin library on the device, and what steps of plugins cost in a CUDA graph.
 library() {
   libraries=
   if [ ! -f "$here/content.tar.xz" ]; then
