@@ -1,5 +1,5 @@
 /**
- * Steps of squeeze-excite networks, with every chain that the backend takes and without chains: what one step runs that
+ * Steps of squeeze-excite and mobile networks, with every chain that the backend takes and without chains: what one step runs that
  * were several. Which of them a plan takes is decided by time. Weights play no part: their files are holes.
  */
 
@@ -76,6 +76,21 @@ async function stepsOf(name: string, batch: number): Promise<{ before: number; a
 
 const isReady = hasDevice && existsSync(join(zoo, 'efficientnet_b0.onnx'));
 
+describe.skipIf(!isReady)('chains of mobile networks', () => {
+  it('mobilenet_v2', async () => {
+    expect(await stepsOf('mobilenet_v2', 1)).toEqual({
+      before: 55,
+      after: {
+        'contraction of 2': 1,
+        contraction: 2,
+        'invertedResidual of 2': 1,
+        'invertedResidual of 3': 16,
+        reduce: 1,
+      },
+    });
+  });
+});
+
 describe.skipIf(!isReady)('chains of squeeze-excite networks', () => {
   it.each([1, 32])('efficientnet_b0, batch %i', async (batch) => {
     expect(await stepsOf('efficientnet_b0', batch)).toEqual({
@@ -86,7 +101,10 @@ describe.skipIf(!isReady)('chains of squeeze-excite networks', () => {
   it('mobilenet_v3_large', async () => {
     expect(await stepsOf('mobilenet_v3_large', 1)).toEqual({
       before: 82,
-      after: { contraction: 31, 'contraction of 2': 9, 'excitation of 4': 8, reduce: 1 },
+      after: {
+        ...{ contraction: 11, 'contraction of 2': 9, 'excitation of 4': 8, reduce: 1 },
+        ...{ 'invertedResidual of 2': 1, 'invertedResidual of 3': 6 },
+      },
     });
   });
   it('regnet_y_400mf', async () => {

@@ -26,10 +26,12 @@ interface Behaviour {
   readonly refusesChains?: boolean;
   readonly chain?: number;
   readonly group?: number;
+  /** Groups of a chain that is taken, at most. */
+  readonly longest?: number;
 }
 
 /** A backend whose estimates are given. */
-function backendOf({ refusesChains, chain = 1, group = 1 }: Behaviour, name = 'some'): Backend {
+function backendOf({ refusesChains, chain = 1, group = 1, longest = Infinity }: Behaviour, name = 'some'): Backend {
   const candidate = (node: Node): Candidate => ({
     tactic: 'any',
     parameters: {},
@@ -43,7 +45,8 @@ function backendOf({ refusesChains, chain = 1, group = 1 }: Behaviour, name = 's
     name,
     version: '1',
     device: () => undefined,
-    refuses: (node) => (refusesChains === true && isChain(node) ? 'no chains' : undefined),
+    refuses: (node) =>
+      (refusesChains === true && isChain(node)) || viewGroup(node).parts.length > longest ? 'no chains' : undefined,
     candidates: (node) => [candidate(node)],
     emit: () => Promise.reject(new Error('nothing is emitted')),
   };
@@ -68,11 +71,34 @@ function block(b: GraphBuilder): Graph {
   return { inputs: [x], outputs: [b.op('conv', [scaled, weights([4, 8, 1, 1])], { group: 1 })] };
 }
 
+/** A block of a mobile network: [2, 8, 3, 3] → [2, 8, 3, 3]. */
+function mobileBlock(b: GraphBuilder): Graph {
+  const x = b.input('x', tensorType('float32', [2, 8, 3, 3]));
+  const layer = (v: Value, dims: readonly [number, number, number, number], group: number): Value => {
+    const pads = dims.slice(2).map((k) => (k - 1) / 2);
+    const numbers = Float64Array.from(
+      { length: dims.reduce((p, d) => p * d, 1) },
+      (_, i) => ((i * 37) % 19) / 10 - 0.9,
+    );
+    return b.op('conv', [v, b.constant(tensorFromNumbers('float32', numbers, dims))], {
+      group,
+      pads: [...pads, ...pads],
+    });
+  };
+  const wide = b.op('relu', [layer(x, [16, 8, 1, 1], 1)]);
+  const filtered = b.op('relu', [layer(wide, [16, 1, 3, 3], 16)]);
+  return { inputs: [x], outputs: [b.op('add', [layer(filtered, [8, 16, 1, 1], 1), x])] };
+}
+
 async function choose(...backends: Backend[]): Promise<readonly Node[]> {
   return topologicalOrder(await graphOf(...backends)).filter((n) => n.op === 'group');
 }
 
 async function graphOf(...backends: Backend[]): Promise<Graph> {
+  return graphOfBlock(block, ...backends);
+}
+
+async function graphOfBlock(block: (b: GraphBuilder) => Graph, ...backends: Backend[]): Promise<Graph> {
   const builder = new GraphBuilder();
   const context: PassContext = {
     builder,
@@ -114,6 +140,14 @@ describe('chains of groups', () => {
     const x = tensorFromNumbers('float32', values, [2, 8, 3, 3]);
     const [fused, plain] = await Promise.all([graphOf(backendOf({})), graphOf()]);
     expect(evaluateGraph(fused, [x])).toEqual(evaluateGraph(plain, [x]));
+  });
+
+  it('are blocks of mobile networks, whole or without their expansion', async () => {
+    const kinds = async (...backends: Backend[]): Promise<string[]> =>
+      kindsOf(topologicalOrder(await graphOfBlock(mobileBlock, ...backends)).filter((n) => n.op === 'group'));
+    expect(await kinds(backendOf({}))).toEqual(['invertedResidual']);
+    expect(await kinds(backendOf({ longest: 2 }))).toEqual(['contraction', 'invertedResidual']);
+    expect(await kinds(backendOf({ chain: 4 }))).toEqual(['contraction', 'contraction', 'contraction']);
   });
 
   it('are seen by their one anchor, what is before it, and their parts', async () => {

@@ -17,6 +17,7 @@ import { depthwise } from './depthwise.js';
 import { excitation } from './excitation.js';
 import { gemv } from './gemv.js';
 import { hopper } from './hopper.js';
+import { invertedResidual } from './inverted-residual.js';
 import { map } from './map.js';
 import { movement } from './movement.js';
 import { norm } from './norm.js';
@@ -42,6 +43,7 @@ export const tactics: readonly Tactic[] = [
   deformProduct,
   excitation,
   pooledExcitation,
+  invertedResidual,
   stem,
   pooledStem,
   map,

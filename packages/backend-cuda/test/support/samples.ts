@@ -42,6 +42,29 @@ const excitation = (r: GraphBuilder, x: Value, [down, up, pixels]: readonly [Val
 };
 const excitationWeights = [weights(f16, [28, 672, 1, 1]), weights(f16, [672, 28, 1, 1])] as const;
 
+/** To as many channels as it comes from, where the stride is one also adding them. */
+const mobileBlock = (x: readonly [number, number, number, number], wide: number, stride: 1 | 2): Value => {
+  const [, channels] = x;
+  const layers = [
+    weights(f16, [wide, channels, 1, 1]),
+    weights(f16, [wide, 1, 3, 3]),
+    weights(f16, [channels, wide, 1, 1]),
+  ];
+  return chain([input(f16, x), ...layers], (_, image, expand, filter, project) => {
+    const layer = (v: Value, w: Value, attributes: object): Value =>
+      group([v, w], (r, ...of) => r.op('relu', [r.op('conv', of, { ...conv, ...attributes })]));
+    const expanded = layer(image, expand, { pads: [0, 0, 0, 0] });
+    const filtered = layer(expanded, filter, { group: wide, strides: [stride, stride] });
+    const added = stride === 1 ? [image] : [];
+    return [
+      group([filtered, project, ...added], (r, v, w, residual) => {
+        const sum = r.op('conv', [v, w], { ...conv, pads: [0, 0, 0, 0] });
+        return residual ? r.op('add', [sum, residual]) : sum;
+      }),
+    ];
+  });
+};
+
 /** With a bias and relu. */
 const deformable = (dtype: DType): Value =>
   group(
@@ -150,6 +173,8 @@ export const samples: Readonly<Record<string, Sample>> = {
       },
     ),
   ),
+  'inverted residual with a stride': sample(['invertedResidual'], mobileBlock([32, 24, 56, 56], 144, 2)),
+  'inverted residual of few pixels': sample(['invertedResidual'], mobileBlock([1, 160, 7, 7], 960, 1)),
   'depthwise convolution': sample(
     ['depthwise'],
     b.op('conv', [input(f16, [1, 96, 56, 56]), weights(f16, [96, 1, 3, 3])], { ...conv, group: 96 }),

@@ -105,6 +105,33 @@ function normalizedProducts(clustering: Clustering): Chain[] {
   });
 }
 
+/**
+ * A convolution of every channel, the convolution of single pixels that alone reads it, and the one before it that alone
+ * makes its image: blocks of mobile networks.
+ */
+function invertedResiduals(clustering: Clustering): Chain[] {
+  return clustering.order.flatMap((filter) => {
+    const image = imageOf(filter);
+    if (!image || dimsOf(image)?.[1] !== viewGroup(filter).anchor!.attributes['group']) return [];
+    const project = onlyUser(filter.outputs[0]!, clustering);
+    if (!project || imageOf(project) !== filter.outputs[0] || !isOfSinglePixels(project)) return [];
+    const expand = image.node;
+    const expands = imageOf(expand) !== undefined && isOfSinglePixels(expand) && onlyUser(image, clustering) === filter;
+    return [
+      { kind: 'invertedResidual', members: [filter, project] },
+      ...(expands ? [{ kind: 'invertedResidual', members: [expand, filter, project] }] : []),
+    ];
+  });
+}
+
+function isOfSinglePixels(convolution: Node): boolean {
+  return (
+    dimsOf(viewGroup(convolution).anchor!.inputs[1])
+      ?.slice(2)
+      .every((d) => d === 1) === true
+  );
+}
+
 /** What a group that convolves reads as its image. */
 function imageOf(node: Node): Value | undefined {
   if (node.op !== 'group' || node.outputs.length !== 1) return undefined;
@@ -137,5 +164,6 @@ export const chainPatterns: readonly ((clustering: Clustering) => readonly Chain
   excitations,
   pooledExcitations,
   normalizedProducts,
+  invertedResiduals,
   picked,
 ];

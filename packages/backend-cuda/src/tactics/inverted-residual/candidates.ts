@@ -1,0 +1,100 @@
+/** Which ways to cut a block of a mobile network are worth a try. */
+
+import { machineOf, mostOfCluster } from '../contraction/machine.js';
+import type { Machine } from '../contraction/tiles.js';
+import { estimateResidual } from './cost.js';
+import type { ResidualProblem } from './problem.js';
+import { layoutOf, type ResidualShape } from './shape.js';
+
+export interface Ranked {
+  readonly shape: ResidualShape;
+  readonly estimate: number;
+}
+
+/** Output pixels along y and x, and neighbours of a thread. */
+const tiles: readonly (readonly [number, number, number])[] = [
+  [8, 8, 8],
+  [8, 8, 4],
+  [4, 8, 4],
+  [2, 8, 4],
+  [7, 7, 7],
+  [4, 7, 7],
+  [2, 7, 7],
+  [4, 14, 7],
+  [2, 14, 7],
+  [7, 14, 7],
+  [4, 16, 8],
+  [8, 16, 8],
+];
+const chunkSizes: readonly number[] = [32, 48, 64, 96];
+const warpCounts: readonly number[] = [4, 8];
+const downCounts: readonly number[] = [1, 2, 4, 8];
+const expansions: readonly (readonly [number, number])[] = [
+  [1, 2],
+  [1, 4],
+  [2, 2],
+  [2, 4],
+];
+const splitCounts: readonly number[] = [1, 2, 3, 4, 6, 8];
+const mostStages = 4;
+/** Of channels that are computed, what may be none. */
+const mostWaste = 0.34;
+/** Registers of sums that a thread can hold beside its work. */
+const mostSums = 96;
+/** Of the multiprocessor's memory, what its blocks cannot have. */
+const reservedBytes = 1024;
+const mostCandidates = 24;
+
+const rankings = new WeakMap<ResidualProblem, readonly Ranked[]>();
+
+/** The fastest first; the best of each tile, chunk and number of splits. */
+export function residualCandidates(problem: ResidualProblem): readonly Ranked[] {
+  let ranked = rankings.get(problem);
+  if (!ranked) rankings.set(problem, (ranked = rank(problem, machineOf())));
+  return ranked;
+}
+
+function rank(problem: ResidualProblem, machine: Machine): readonly Ranked[] {
+  const best = new Map<string, Ranked>();
+  for (const shape of shapesOf(problem, machine.clusters)) {
+    const layout = layoutOf(problem, shape);
+    const { sharedBytes, down, across } = layout;
+    if (sharedBytes > machine.sharedBytes - reservedBytes || down * across * 4 > mostSums) continue;
+    const estimate = estimateResidual(problem, shape, layout, machine);
+    const key = [shape.tileY, shape.tileX, shape.chunk, shape.splits].join(' ');
+    const known = best.get(key);
+    if (!known || estimate < known.estimate) best.set(key, { shape, estimate });
+  }
+  return [...best.values()].sort((a, b) => a.estimate - b.estimate).slice(0, mostCandidates);
+}
+
+function* shapesOf(problem: ResidualProblem, clusters: boolean): Generator<ResidualShape> {
+  const { expand, expanded, outputs } = problem;
+  const least = Math.min(...chunkSizes.map((chunk) => Math.ceil(expanded / chunk) * chunk));
+  for (const chunk of chunkSizes) {
+    const chunks = Math.ceil(expanded / chunk);
+    if (chunks * chunk > Math.max(least, expanded * (1 + mostWaste))) continue;
+    for (const splits of splitCounts) {
+      if (splits > Math.min(chunks, clusters ? mostOfCluster : 1)) continue;
+      const each = Math.ceil(chunks / splits);
+      for (const stages of new Set([2, Math.min(each, mostStages)].map((n) => Math.min(n, each))))
+        for (const [tileY, tileX, run] of tiles)
+          for (const warps of warpCounts) {
+            const warpsDown = downOf(tileY * tileX, outputs, warps);
+            for (const [rows, columns] of expand ? expansions : expansions.slice(0, 1))
+              if ((chunk / 8) % columns === 0)
+                yield { tileY, tileX, warps, warpsDown, rows, columns, run, chunk, stages, splits };
+          }
+    }
+  }
+}
+
+/** Warps that share the rows of a projection, so that they load as few fragments as there may be. */
+function downOf(pixels: number, outputs: number, warps: number): number {
+  const loads = (down: number): number =>
+    Math.ceil(Math.ceil(pixels / 16) / down) * warps + (Math.ceil(Math.ceil(outputs / 8) / (warps / down)) * warps) / 2;
+  const work = (down: number): number =>
+    Math.ceil(Math.ceil(pixels / 16) / down) * Math.ceil(Math.ceil(outputs / 8) / (warps / down)) * warps;
+  const cost = (down: number): number => Math.max(loads(down) * 4, work(down) * 2.4) + work(down) / 4;
+  return downCounts.filter((down) => down <= warps).reduce((best, down) => (cost(down) < cost(best) ? down : best));
+}

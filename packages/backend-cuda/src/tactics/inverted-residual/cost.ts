@@ -1,0 +1,106 @@
+/** How long a block of a mobile network takes as one kernel, by the clocks of its steps: rates of an H200. */
+
+import { dtypeInfo } from '@tensorwright/core';
+import { argumentsOf } from '../../print/scalars.js';
+import { likelyExtent } from '../contraction/conv-problem.js';
+import type { Machine } from '../contraction/tiles.js';
+import { cyclesPerMicrosecond, dtypeOf, launchMicroseconds, memoryMicroseconds } from '../operands.js';
+import type { ResidualProblem } from './problem.js';
+import { type Layout, residentByRegisters, type ResidualShape } from './shape.js';
+
+/** Of an instruction of 16 rows, 8 columns and 16 steps of depth, on a multiprocessor. */
+const productClocks = 2.4;
+/** Of a load of four matrices for such instructions. */
+const fragmentClocks = 4;
+/** Instructions of 32 threads that begin in a clock. */
+const issued = 4;
+/** What a warp waits for a step of depth, for a pair of results, for a filter's result, and at a barrier. */
+const stepWait = 45;
+const unitWait = 140;
+const filterWait = 160;
+const barrierWait = 60;
+/** From the launch to the first product, and from the last one to the end, without and with a cluster's exchange. */
+const beginWait = 1500;
+const endWait = 500;
+const exchangeWait = 1300;
+/** Bytes in a clock that a multiprocessor gets from the cache, and in a microsecond that all of them get. */
+const loadBytes = 40;
+const cacheBytesPerMicrosecond = 4.5e6;
+/** What the model may be wrong by before a block is taken for faster than its parts. */
+const doubt = 1.1;
+
+interface Clocks {
+  /** Of the multiprocessor's units. */
+  readonly busy: number;
+  /** From the first instruction to the last, where nothing else runs. */
+  readonly wait: number;
+}
+
+/** Microseconds. */
+export function estimateResidual(
+  problem: ResidualProblem,
+  shape: ResidualShape,
+  layout: Layout,
+  machine: Machine,
+): number {
+  const { out, x } = problem.filter.geometry;
+  const [images, outY, outX] = [out[0]!, out[2]!, out[3]!].map(likelyExtent) as [number, number, number];
+  const tiles = images * Math.ceil(outY / shape.tileY) * Math.ceil(outX / shape.tileX);
+  const blocks = tiles * shape.splits;
+  const chunks = Math.ceil(layout.chunks / shape.splits);
+  const steps = [expandClocks(problem, shape, layout), filterClocks(problem, shape), projectClocks(shape, layout)];
+  const busy = chunks * steps.reduce((sum, s) => sum + s.busy, 0);
+  const wait = chunks * (steps.reduce((sum, s) => sum + Math.max(s.wait, s.busy), 0) + 2 * barrierWait);
+  const inputBytes = layout.pixels * problem.inputs * 2;
+  const exchanged = shape.tileY * shape.tileX * problem.outputs * 4;
+  const fixed =
+    beginWait +
+    (inputBytes + Math.min(chunks, shape.stages) * layout.weightBytes * 0.5) / loadBytes +
+    (shape.splits > 1 ? exchangeWait + (2 * exchanged) / loadBytes : endWait + exchanged / (2 * loadBytes));
+  const fit = Math.floor(machine.sharedBytes / (layout.sharedBytes + 1024));
+  const resident = Math.max(1, Math.min(fit, residentByRegisters(shape, layout)));
+  const wave = (together: number): number => Math.max(wait, together * busy) + fixed;
+  const perWave = machine.multiprocessors * resident;
+  const full = Math.floor(blocks / perWave);
+  const rest = blocks - full * perWave;
+  const clocks = full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / machine.multiprocessors)) : 0);
+  const cached = (blocks * (chunks * layout.weightBytes + inputBytes)) / cacheBytesPerMicrosecond;
+  const results = images * outY * outX * problem.outputs;
+  const outputBytes = dtypeInfo(dtypeOf(problem.project.group.outputs[0])!).bits / 8;
+  const residual = problem.project.group.expressions().some((e) => argumentsOf(e).length > 1) ? outputBytes : 0;
+  const inputs = images * problem.inputs * likelyExtent(x[2]!) * likelyExtent(x[3]!) * 2;
+  const memory = memoryMicroseconds(inputs + results * (outputBytes + residual));
+  return doubt * Math.max(memory, launchMicroseconds + Math.max(clocks / cyclesPerMicrosecond, cached));
+}
+
+function expandClocks({ expand }: ResidualProblem, shape: ResidualShape, { depth, pixels }: Layout): Clocks {
+  if (!expand) return { busy: 0, wait: 0 };
+  const { rows, columns, chunk, warps } = shape;
+  const units = Math.ceil(pixels / (16 * rows)) * (chunk / 8 / columns);
+  const steps = depth / 16;
+  const products = units * rows * columns * steps * productClocks;
+  const loads = units * steps * (rows + columns / 2) * fragmentClocks;
+  const results = (units * rows * columns * 2 * 10) / issued;
+  const turns = Math.ceil(units / warps);
+  const wait = turns * (steps * Math.max(stepWait, rows * columns * 8) + unitWait + rows * columns * 20);
+  return { busy: Math.max(products, loads) + results, wait };
+}
+
+function filterClocks({ filter }: ResidualProblem, { tileY, tileX, run, chunk, warps }: ResidualShape): Clocks {
+  const { kernel, strides, dilations } = filter.geometry;
+  const span = (run - 1) * strides[1]! + (kernel[1]! - 1) * dilations[1]! + 1;
+  const items = ((chunk / 2) * tileY * tileX) / run;
+  const instructions = kernel[0]! * (span * 3 + kernel[1]! * (1 + 2 * run)) + run * 8 + 30;
+  const turns = Math.ceil(items / (warps * 32));
+  return {
+    busy: (Math.ceil(items / 32) * instructions) / issued,
+    wait: turns * (filterWait + instructions * 1.5),
+  };
+}
+
+function projectClocks({ chunk, warps }: ResidualShape, { down, across }: Layout): Clocks {
+  const steps = chunk / 16;
+  const products = warps * down * across * steps * productClocks;
+  const loads = warps * steps * (down + Math.ceil(across / 2)) * fragmentClocks;
+  return { busy: Math.max(products, loads), wait: steps * Math.max(stepWait, down * across * 8) };
+}
