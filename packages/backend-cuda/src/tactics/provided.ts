@@ -19,7 +19,7 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { countedStep, extentsMemory } from '../launch/counted-step.js';
-import { type Launch, launchStep, type LaunchStep } from '../launch/launch-step.js';
+import { launchStep, type LaunchStep } from '../launch/launch-step.js';
 import { cxxType } from '../print/types.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { bytesOf, dtypeOf, memoryMicroseconds, refuseOperands } from './operands.js';
