@@ -1,16 +1,13 @@
-/** ROIAlign_TRT against ONNX Runtime's RoiAlign, and its kernel for channels that come last. */
+/** ROIAlign_TRT against ONNX Runtime's RoiAlign, and the kernels of the layer that it is lowered to. */
 
 import { type DType, type Tensor, tensorFromNumbers } from '@tensorwright/core';
 import { cudaBackend } from '@tensorwright/backend-cuda';
-import { registerStockPlugins, roiAlign } from '@tensorwright/plugins/stock';
 import { describe, expect, it } from 'vitest';
 import { compare } from '../../backend-cuda/test/compare.js';
 import { runOrt } from '../../parser-onnx/test/support/against-onnxruntime.js';
 import type { Operand, Problem } from '../src/plugins/case.js';
 import { roiAlignCase } from '../src/plugins/cases/regions.js';
 import { Random } from '../src/plugins/random.js';
-
-registerStockPlugins();
 
 const tensorOf = ({ values, dims }: Operand, dtype: DType): Tensor => tensorFromNumbers(dtype, values, dims);
 
@@ -47,23 +44,36 @@ describe('the formula of ROIAlign_TRT', () => {
   });
 });
 
-describe.skipIf(cudaBackend.device() === undefined)('the kernel of ROIAlign_TRT with channels last', () => {
-  it.each([
-    ['float32', 8, 1, 0],
-    ['float16', 16, 1, 2],
-    ['float16', 3, 0, 2],
-  ] as const)('computes %s, %i channels', async (dtype, channels, mode, ratio) => {
-    const rois = [0, 0, 4, 3, 1.25, 0.5, 7.5, 6, -3, 2, 1, 9];
-    await compare({
-      inputs: [
-        { dtype, dims: [2, channels, 7, 9] },
-        { dtype: 'float32', dims: [3, 4], fill: (i) => rois[i]! },
-        { dtype: 'int64', dims: [3], fill: (i) => (i + 1) % 2 },
-      ],
-      graph: (b, ...operands) =>
-        b.op(roiAlign.operator.name, operands, { mode, output_height: 2, output_width: 3, sampling_ratio: ratio }),
-      force: { tactic: 'cuda.provided.ROIAlign_TRT@2.format1', parameters: {} },
-      tolerance: dtype === 'float16' ? 2e-3 : 1e-5,
+describe.skipIf(cudaBackend.device() === undefined)('the kernels of roiAlign', () => {
+  const rois = [0, 0, 4, 3, 1.25, 0.5, 7.5, 6, -3, 2, 1, 9];
+  describe.each([
+    ['float32', 8, 'avg', 0],
+    ['float16', 16, 'max', 2],
+    ['float16', 3, 'avg', 2],
+    ['bfloat16', 132, 'avg', 1],
+  ] as const)('of %s, %i channels', (dtype, channels, mode, samplingRatio) => {
+    it.each([
+      ['roiAlign', 'rows', false],
+      ['channelsRoiAlign', 'rows', false],
+      ['channelsRoiAlign', 'rows', true],
+      ['channelsRoiAlign', 'channelsLast', true],
+    ] as const)('%s to %s, channels last: %o', async (tactic, layout, isLast) => {
+      await compare({
+        inputs: [
+          { dtype, dims: isLast ? [2, 7, 9, channels] : [2, channels, 7, 9] },
+          { dtype: 'float32', dims: [3, 4], fill: (i) => rois[i]! },
+          { dtype: 'int64', dims: [3], fill: (i) => (i + 1) % 2 },
+        ],
+        graph: (b, x, regions, images) => {
+          const planes = isLast ? b.op('transpose', [x], { perm: [0, 3, 1, 2] }) : x;
+          return b.op('roiAlign', [planes, regions, images], {
+            ...{ mode, outputHeight: 20, outputWidth: 13, samplingRatio },
+          });
+        },
+        pick: (c) => c.tactic === `cuda.${tactic}` && c.outputs[0] === layout,
+        steps: [`cuda.${tactic}`],
+        tolerance: { float32: 1e-5, float16: 2e-3, bfloat16: 1e-2 }[dtype],
+      });
     });
   });
 });

@@ -29,6 +29,8 @@ export interface Problem {
   readonly floatFields?: Readonly<Partial<Record<FloatType, Readonly<Record<string, unknown>>>>>;
   /** Of realistic size: timed, and left out of the tests. Default: false. */
   readonly timed?: boolean;
+  /** Whether the processor's kernels refuse it, as an error of the caller's. Default: false. */
+  readonly deviceOnly?: boolean;
 }
 
 type Layers = Readonly<Record<string, NetworkTensor>>;
@@ -51,6 +53,6 @@ export interface PluginCase {
    * output that is left out is not compared.
    */
   reference(problem: Problem): Readonly<Record<string, Float64Array>>;
-  /** The same by standard layers, which is timed beside the plugin, or why there is no such thing. */
+  /** The same by standard layers, which is timed beside the plugin where they can, or why there is no such thing. */
   readonly standard: string | ((network: NetworkDefinition, inputs: Layers, problem: Problem) => Layers);
 }

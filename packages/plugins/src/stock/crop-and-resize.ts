@@ -1,32 +1,10 @@
 /** CropAndResizeDynamic: boxes of feature maps brought to one size, as TensorFlow does. */
 
-import { mulDims, provablyEqual, readNumbers } from '@tensorwright/core';
+import { ceilDivDims, type Dim, dimBounds, dtypeInfo, mulDims, provablyEqual, readNumbers } from '@tensorwright/core';
 import { field, type Field } from '../fields.js';
-import type { Plugin } from '../plugin.js';
+import type { KernelTensor, Launch, LaunchArgument, Plugin } from '../plugin.js';
+import { source } from './crop-and-resize-kernel.js';
 import { defineVersions } from './define-versions.js';
-import { regionLaunch, regionSampling } from './region-kernel.js';
-import { type Axis, sampleRegions } from './region-processor.js';
-
-const source = `${regionSampling}
-// One sample for each result, on the pixels that the box begins and ends with, and between them.
-TW_DEVICE Axis crop_axis(f32 low, f32 high, i32 results, i32 extent) {
-  const f32 last = static_cast<f32>(extent - 1);
-  const f32 start = results > 1 ? low * last : 0.5f * (low + high) * last;
-  const f32 bin = results > 1 ? (high - low) * last / static_cast<f32>(results - 1) : 0.0f;
-  return {start, bin, 0.0f, min(extent, 1), 0.0f, last, extent};
-}
-
-template <int Threads, int Results, int Width, bool ChannelsLast, bool Max, int Height, int Columns, typename Index,
-          typename T, typename R>
-__global__ void crop_and_resize(const T* x, const R* rois, T* y, i32 boxes, i32 channels, i32 height, i32 width) {
-  let_successor_start();
-  const i64 region = blockIdx.x;
-  const R* const corners = rois + 4 * region;
-  const i64 image = region / boxes;
-  sample_region<Threads, Results, Width, ChannelsLast, Max, Height, Columns, Index>(
-      crop_axis(corners[0], corners[2], Height, height), crop_axis(corners[1], corners[3], Columns, width),
-      x + image * channels * height * width, y + region * channels * (Height * Columns), channels);
-}`;
 
 type CropAndResize = Plugin<
   readonly ['feature_maps', 'rois'],
@@ -67,43 +45,114 @@ export const cropAndResizeVersions: readonly CropAndResize[] = defineVersions(['
   cuda: {
     source,
     dtypes: floats as ['float32', 'float16', 'bfloat16'],
-    launches: ({ inputs: { feature_maps: maps, rois }, outputs: { pfmap }, fields }) => [
-      regionLaunch({
-        kernel: 'crop_and_resize',
-        image: maps,
-        regions: mulDims(rois.dims[0]!, rois.dims[1]!),
-        height: fields.crop_height,
-        width: fields.crop_width,
-        isMax: false,
-        isChannelsLast: false,
+    tactics: ['planes', 'pixels'],
+    launches: ({ inputs: { feature_maps: maps, rois }, outputs: { pfmap }, fields, tactic }) => {
+      const crop: Crop = {
+        maps,
+        boxes: rois.dims[1]!,
+        size: [fields.crop_height, fields.crop_width],
         arguments: [maps, rois, pfmap, rois.dims[1]!, ...maps.dims.slice(1)],
-      }),
-    ],
+      };
+      return [(tactic === 'planes' ? planesLaunch(crop) : undefined) ?? pixelsLaunch(crop)];
+    },
   },
-  cpu({ feature_maps: maps, rois }, { crop_height: height, crop_width: width }) {
-    const corners = readNumbers(rois);
+  cpu({ feature_maps: maps, rois }, { crop_height: rows, crop_width: columns }) {
+    const [, channels, height, width] = maps.dims as [number, number, number, number];
     const boxes = rois.dims[1]!;
-    return {
-      pfmap: sampleRegions(maps, [height, width], false, corners.length / 4, (region) => {
-        const [y0, x0, y1, x1] = corners.subarray(4 * region, 4 * region + 4) as unknown as number[];
-        return {
-          image: Math.floor(region / boxes),
-          rows: cropAxis(y0!, y1!, height, maps.dims[2]!),
-          columns: cropAxis(x0!, x1!, width, maps.dims[3]!),
-        };
-      }),
-    };
+    const [corners, data] = [readNumbers(rois), readNumbers(maps)];
+    const results: number[] = [];
+    for (let box = 0; box < corners.length / 4; box++) {
+      const [y0, x0, y1, x1] = corners.subarray(4 * box, 4 * box + 4) as unknown as number[];
+      const [down, across] = [sidesOf(y0!, y1!, rows, height), sidesOf(x0!, x1!, columns, width)];
+      for (let c = 0; c < channels; c++) {
+        const plane = (Math.floor(box / boxes) * channels + c) * height * width;
+        for (const vertical of down)
+          for (const horizontal of across) {
+            let sum = 0;
+            for (const [y, wy] of vertical)
+              for (const [x, wx] of horizontal) sum += wy * wx * data[plane + y * width + x]!;
+            results.push(sum);
+          }
+      }
+    }
+    return { pfmap: Float32Array.from(results) };
   },
 });
 
 /** The newest version; see `cropAndResizeVersions`. */
 export const cropAndResize: CropAndResize = cropAndResizeVersions.at(-1)!;
 
-function cropAxis(low: number, high: number, results: number, extent: number): Axis {
-  const last = extent - 1;
+interface Crop {
+  readonly maps: KernelTensor;
+  /** Of an image. */
+  readonly boxes: Dim;
+  readonly size: readonly [height: number, width: number];
+  readonly arguments: readonly LaunchArgument[];
+}
+
+/** What every device has for a block. */
+const mostSharedBytes = 96 * 1024;
+/** Of a block's boxes, where its threads look up what to read. */
+const tableBytes = 12 * 1024;
+const sideBytes = 16;
+const planesThreads = 512;
+/** Blocks that a large device runs at once: 132 multiprocessors with up to 4 of 512 threads. */
+const multiprocessors = 132;
+const mostBlocksEach = 4;
+const mostGridZ = 65535;
+
+/** undefined: planes of the images do not fit, or only the run knows how large they are. */
+function planesLaunch({ maps, boxes, size, arguments: list }: Crop): Launch | undefined {
+  const [images, channels, height, width] = maps.dims as [Dim, Dim, Dim, Dim];
+  if (typeof channels !== 'number' || typeof height !== 'number' || typeof width !== 'number') return undefined;
+  if (dimBounds(images).max > mostGridZ) return undefined;
+  const sides = size[0] + size[1];
+  const batch = Math.max(1, Math.min(32, Math.floor(tableBytes / (sides * sideBytes))));
+  const elementBytes = dtypeInfo(maps.dtype).bits / 8;
+  const sharedOf = (vector: number): number => batch * sides * sideBytes + height * width * vector * elementBytes;
+  let vector = 16 / elementBytes;
+  while (vector > 1 && (sharedOf(vector) > mostSharedBytes || vector >= 2 * channels)) vector /= 2;
+  const sharedBytes = sharedOf(vector);
+  if (sharedBytes > mostSharedBytes) return undefined;
+  const groups = Math.ceil(channels / vector);
+  const each = Math.min(mostBlocksEach, Math.floor((225 * 1024) / sharedBytes));
+  const planes = mulDims(images, groups);
+  const shares = typeof planes === 'number' ? Math.max(1, Math.floor((multiprocessors * each) / planes)) : 1;
+  const most = typeof boxes === 'number' ? Math.max(1, boxes) : shares;
   return {
-    start: results > 1 ? low * last : 0.5 * (low + high) * last,
-    bin: results > 1 ? ((high - low) * last) / (results - 1) : 0,
-    ...{ spacing: 0, samples: Math.min(extent, 1), least: 0, most: last, extent },
+    kernel: `crop_planes<${[planesThreads, vector, batch, ...size].join(', ')}>`,
+    grid: [groups, Math.min(shares, most), images],
+    block: planesThreads,
+    sharedBytes,
+    arguments: list,
   };
+}
+
+function pixelsLaunch({ maps, boxes, size, arguments: list }: Crop): Launch {
+  const [threads, depth] = [256, 8];
+  const blocks = ceilDivDims(mulDims(ceilDivDims(maps.dims[1]!, depth), size[0] * size[1]), threads);
+  return {
+    kernel: `crop_pixels<${[threads, depth, ...size].join(', ')}>`,
+    grid: mulDims(mulDims(maps.dims[0]!, boxes), blocks),
+    block: threads,
+    arguments: [...list, blocks],
+  };
+}
+
+/** For each result along an axis, pixels and how much they count; none outside of the image. */
+function sidesOf(first: number, last: number, results: number, extent: number): [pixel: number, weight: number][][] {
+  const end = extent - 1;
+  return Array.from({ length: results }, (_, place) => {
+    const position =
+      results > 1 ? first * end + (place * (last - first) * end) / (results - 1) : 0.5 * (first + last) * end;
+    if (!(position >= 0 && position <= end)) return [];
+    const low = Math.floor(position);
+    const rest = position - low;
+    return rest === 0
+      ? [[low, 1]]
+      : [
+          [low, 1 - rest],
+          [low + 1, rest],
+        ];
+  });
 }

@@ -19,7 +19,8 @@ import { range } from './range.js';
 import { recurrent } from './recurrent.js';
 import { reduceDynamic } from './reduce-dynamic.js';
 import { resize } from './resize.js';
-import { maxRoiPool, roiAlign } from './roi.js';
+import { maxRoiPool } from './max-roi-pool.js';
+import { roiAlign, roiAlignChannels } from './roi-align.js';
 import { compress, nonZero } from './selection.js';
 import { scatter, tensorScatter } from './scatter.js';
 import { topK } from './top-k.js';
@@ -44,6 +45,7 @@ export const operatorTactics: readonly Tactic[] = [
   recurrent,
   gridSample,
   roiAlign,
+  roiAlignChannels,
   maxRoiPool,
   col2im,
   deformConv,

@@ -1,5 +1,6 @@
 /** EfficientNMS_TRT and EfficientNMS_ONNX_TRT against the greedy algorithm, one box after the other. */
 
+import { type DType, type NetworkDefinition, type NetworkTensor, tensorFromNumbers } from '@tensorwright/core';
 import { efficientNms, efficientNmsOnnx } from '@tensorwright/plugins/stock';
 import type { Operand, PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
@@ -201,14 +202,69 @@ function reference(problem: Problem): Record<string, Float64Array> {
   };
 }
 
-const noLayers = 'NonMaxSuppression has no kernels for the device, and selects by class';
+function constant(
+  network: NetworkDefinition,
+  dtype: DType,
+  values: readonly number[],
+  dims: readonly number[] = [values.length],
+): NetworkTensor {
+  return network.addConstant(tensorFromNumbers(dtype, Float64Array.from(values), dims));
+}
+
+/**
+ * The best boxes of each image, as a detector is exported without plugins: NonMaxSuppression of each class, the scores
+ * that are left in their places among all, and the best of those.
+ */
+function standardBest(
+  network: NetworkDefinition,
+  boxes: NetworkTensor,
+  scores: NetworkTensor,
+  { inputs, fields, most }: Pick<Problem, 'inputs' | 'fields'> & { readonly most: number },
+): { readonly values: NetworkTensor; readonly box: NetworkTensor; readonly label: NetworkTensor } {
+  const [images, count, classes] = inputs['scores']!.dims as [number, number, number];
+  // ONNX drops what overlaps by more than the threshold, the plugin what overlaps by as much.
+  const overlap = (fields['iou_threshold'] as number) * (1 - 2 ** -23);
+  const turned = network.addShuffle(scores, { firstTranspose: [0, 2, 1] });
+  const [kept] = network.addOperator('nonMaxSuppression', [
+    ...[network.addCast(boxes, 'float32'), network.addCast(turned, 'float32')],
+    ...[constant(network, 'int64', [most], []), constant(network, 'float32', [overlap], [])],
+    constant(network, 'float32', [fields['score_threshold'] as number], []),
+  ]);
+  const none = network.addCast(constant(network, 'int64', [0], [1, 1, 1]), scores.dtype);
+  const [all] = network.addOperator('expand', [none], { dims: [images, count, classes] });
+  const places = network.addGather(kept!, constant(network, 'int64', [0, 2, 1]), { axis: 1 });
+  const found = network.addGather(turned, kept!, { mode: 'nd' });
+  const [left] = network.addOperator('scatterND', [all, places, found]);
+  const flat = network.addShuffle(left!, { reshape: [images, count * classes] });
+  const { values, indices } = network.addTopK(flat, 'max', most, 1);
+  const divisor = constant(network, 'int64', [classes]);
+  const box = network.addElementWise(indices, divisor, 'div');
+  return { values, box, label: network.addElementWise(indices, network.addElementWise(box, divisor, 'prod'), 'sub') };
+}
 
 export const efficientNmsCase: PluginCase = {
   name: 'efficient-nms',
   plugin: efficientNms,
   problems,
   reference,
-  standard: noLayers,
+  standard(network, { boxes, scores }, { inputs, fields }) {
+    const most = fields['max_output_boxes'] as number;
+    const best = standardBest(network, boxes!, scores!, { inputs, fields, most });
+    const { values, box, label } = best;
+    const [images] = inputs['scores']!.dims as [number];
+    const zero = constant(network, 'int64', [0]);
+    const isKept = network.addElementWise(values, network.addCast(zero, values.dtype), 'greater');
+    const rows = network.addGather(boxes!, network.addShuffle(box, { reshape: [images, most, 1] }), {
+      ...{ mode: 'nd', batchDims: 1 },
+    });
+    const noBox = network.addCast(constant(network, 'int64', [0], [1, 1, 1]), boxes!.dtype);
+    return {
+      num_detections: network.addReduce(network.addCast(isKept, 'int32'), 'sum', [1], { keepDims: true }),
+      detection_boxes: network.addSelect(network.addShuffle(isKept, { reshape: [images, most, 1] }), rows, noBox),
+      detection_scores: values,
+      detection_classes: network.addCast(network.addSelect(isKept, label, zero), 'int32'),
+    };
+  },
 };
 
 export const efficientNmsOnnxCase: PluginCase = {
@@ -246,5 +302,19 @@ export const efficientNmsOnnxCase: PluginCase = {
       ),
     };
   },
-  standard: noLayers,
+  /** Where every image has as many boxes as are asked for. */
+  standard(network, { boxes, scores }, { inputs, fields }) {
+    const most = fields['max_output_boxes_per_class'] as number;
+    const { box, label } = standardBest(network, boxes!, scores!, { inputs, fields, most });
+    const [images] = inputs['scores']!.dims as [number];
+    const column = (x: NetworkTensor): NetworkTensor => network.addShuffle(x, { reshape: [images * most, 1] });
+    const image = constant(
+      network,
+      'int64',
+      Array.from({ length: images * most }, (_, i) => Math.floor(i / most)),
+      [images * most, 1],
+    );
+    const rows = network.addConcatenation([image, column(label), column(box)], 1);
+    return { detection_indices: network.addCast(rows, 'int32') };
+  },
 };

@@ -1,5 +1,6 @@
 /** PillarScatterPlugin against what it is to do, asked of every cell. */
 
+import { type NetworkTensor, Tensor } from '@tensorwright/core';
 import { pillarScatter } from '@tensorwright/plugins/stock';
 import type { PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
@@ -90,5 +91,37 @@ export const pillarScatterCase: PluginCase = {
   plugin: pillarScatter,
   problems,
   reference,
-  standard: 'a ScatterND would need the places of pillars as a tensor, and a transpose of the map',
+  /** Rows of a map with one more cell, where pillars go that do not count, then a transpose. */
+  standard(network, { voxels, voxel_coords: coordinates, num_pillar: counts }, { inputs, fields }) {
+    const [batch, most, channels] = inputs['voxels']!.dims as [number, number, number];
+    const [height, width] = fields['dense_shape'] as [number, number];
+    const cells = height * width;
+    const integers = (values: readonly number[], dims: readonly number[]): NetworkTensor =>
+      network.addConstant(new Tensor('int32', Int32Array.from(values), [...dims]));
+    const column = (k: number): NetworkTensor => {
+      const part = network.addSlice(coordinates!, { start: [0, 0, k], size: [batch, most, 1], stride: [1, 1, 1] });
+      return network.addShuffle(part, { reshape: [batch, most] });
+    };
+    const numbers = integers(
+      Array.from({ length: most }, (_, i) => i),
+      [1, most],
+    );
+    const counted = network.addElementWise(numbers, network.addShuffle(counts!, { reshape: [batch, 1] }), 'less');
+    const rows = network.addElementWise(column(2), integers([width], [1, 1]), 'prod');
+    const cell = network.addElementWise(rows, column(3), 'sum');
+    const frames = integers(
+      Array.from({ length: batch }, (_, n) => n * (cells + 1)),
+      [batch, 1],
+    );
+    const place = network.addElementWise(network.addSelect(counted, cell, integers([cells], [1, 1])), frames, 'sum');
+    const zero = network.addCast(integers([0], [1, 1]), voxels!.dtype);
+    const [empty] = network.addOperator('expand', [zero], { dims: [batch * (cells + 1), channels] });
+    const flat = network.addShuffle(voxels!, { reshape: [batch * most, channels] });
+    const places = network.addCast(network.addShuffle(place, { reshape: [batch * most, 1] }), 'int64');
+    const [map] = network.addOperator('scatterND', [empty, places, flat]);
+    const framed = network.addShuffle(map!, { reshape: [batch, cells + 1, channels] });
+    const kept = network.addSlice(framed, { start: [0, 0, 0], size: [batch, cells, channels], stride: [1, 1, 1] });
+    const planes = network.addShuffle(kept, { firstTranspose: [0, 2, 1] });
+    return { dense_feature_map: network.addShuffle(planes, { reshape: [batch, channels, height, width] }) };
+  },
 };

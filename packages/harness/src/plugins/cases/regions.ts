@@ -1,5 +1,6 @@
 /** ROIAlign_TRT and CropAndResizeDynamic against bilinear samples, one after the other. */
 
+import { type NetworkTensor, Tensor } from '@tensorwright/core';
 import { cropAndResize, roiAlign } from '@tensorwright/plugins/stock';
 import type { Operand, PluginCase, Problem } from '../case.js';
 import type { Random } from '../random.js';
@@ -73,10 +74,10 @@ function alignProblems(random: Random): Problem[] {
     make('one pixel', { ...some, height: 1, width: 1 }, { ...bins, sampling_ratio: 2 }),
     withInput(make('rois in float32, indices in int64', some, bins), 'batch_indices', { dtype: 'int64' }),
     withInput(make('no regions', { ...some, regions: 0 }, bins), 'rois', { dtype: 'float32' }),
-    make('no pixels', { ...some, width: 0 }, { ...bins, sampling_ratio: 1 }),
-    odd,
+    { ...make('no pixels', { ...some, width: 0 }, { ...bins, sampling_ratio: 1 }), deviceOnly: true },
+    { ...odd, deviceOnly: true },
     turned,
-    lost,
+    { ...lost, deviceOnly: true },
     withInput(declared, 'batch_indices', { declared: ['R'] }),
     timed(
       'Mask R-CNN, 1000 boxes on the second level',
@@ -145,17 +146,7 @@ export const roiAlignCase: PluginCase = {
   plugin: roiAlign,
   problems: alignProblems,
   reference: alignReference,
-  standard(network, { X, rois, batch_indices: indices }, { fields }) {
-    const [Y] = network.addOperator('roiAlign', [X, rois, indices], {
-      mode: fields['mode'] === 0 ? 'max' : 'avg',
-      coordinateTransformationMode: fields['coordinate_transformation_mode'] === 0 ? 'output_half_pixel' : 'half_pixel',
-      outputHeight: fields['output_height'] ?? 1,
-      outputWidth: fields['output_width'] ?? 1,
-      samplingRatio: fields['sampling_ratio'] ?? 0,
-      spatialScale: fields['spatial_scale'] ?? 1,
-    } as never);
-    return { Y: Y! };
-  },
+  standard: 'the plugin is lowered to the layer roiAlign',
 };
 
 function cropInputs(random: Random, { images, channels, height, width, regions }: Sizes): Problem['inputs'] {
@@ -192,6 +183,37 @@ function cropReference({ inputs, fields }: Problem): { pfmap: Float64Array } {
   return { pfmap: Float64Array.from(pfmap) };
 }
 
+/** As it is exported where all boxes are of one image: a grid of all of their samples, and a transpose. */
+const standardCrop: PluginCase['standard'] = (network, { feature_maps: maps, rois }, { inputs, fields }) => {
+  const channels = inputs['feature_maps']!.dims[1]!;
+  const boxes = inputs['rois']!.dims[1]!;
+  const [rows, columns] = [fields['crop_height'] as number, fields['crop_width'] as number];
+  const number = (value: number): NetworkTensor =>
+    network.addConstant(new Tensor('float32', Float32Array.of(value), [1, 1, 1]));
+  const corners = network.addCast(network.addShuffle(rois!, { reshape: [boxes, 4, 1] }), 'float32');
+  const corner = (k: number): NetworkTensor =>
+    network.addSlice(corners, { start: [0, k, 0], size: [boxes, 1, 1], stride: [1, 1, 1] });
+  /** From -1 to 1, or beyond where the sample is outside. */
+  const axis = (first: NetworkTensor, last: NetworkTensor, count: number): NetworkTensor => {
+    const steps = Float32Array.from({ length: count }, (_, i) => i / (count - 1));
+    const places = network.addConstant(new Tensor('float32', steps, [1, 1, count]));
+    const span = network.addElementWise(network.addElementWise(last, first, 'sub'), places, 'prod');
+    const place = network.addElementWise(network.addElementWise(first, span, 'sum'), number(2), 'prod');
+    const at = network.addElementWise(place, number(1), 'sub');
+    const isOutside = network.addElementWise(network.addUnary(at, 'abs'), number(1), 'greater');
+    return network.addSelect(isOutside, number(-3), at);
+  };
+  const spread = (x: NetworkTensor, reshape: number[]): NetworkTensor =>
+    network.addOperator('expand', [network.addShuffle(x, { reshape })], { dims: [boxes, rows, columns, 1] })[0]!;
+  const [y, x] = [axis(corner(0), corner(2), rows), axis(corner(1), corner(3), columns)];
+  const grid = network.addConcatenation([spread(x, [boxes, 1, columns, 1]), spread(y, [boxes, rows, 1, 1])], 3);
+  const flat = network.addShuffle(grid, { reshape: [1, boxes * rows, columns, 2] });
+  const [sampled] = network.addOperator('gridSample', [maps, flat], { alignCorners: true });
+  const crops = network.addShuffle(sampled!, { reshape: [channels, boxes, rows, columns] });
+  const turned = network.addShuffle(crops, { firstTranspose: [1, 0, 2, 3] });
+  return { pfmap: network.addShuffle(turned, { reshape: [1, boxes, channels, rows, columns] }) };
+};
+
 export const cropAndResizeCase: PluginCase = {
   name: 'crop-and-resize',
   plugin: cropAndResize,
@@ -226,6 +248,7 @@ export const cropAndResizeCase: PluginCase = {
       withInput(cropProblem(random, 'extents of the run', some, crop), 'feature_maps', {
         declared: [2, 'C', 'H', 'W'],
       }),
+      cropProblem(random, 'an image that no block keeps', { ...some, images: 1, height: 130, width: 200 }, crop),
       cropProblem(random, 'no pixels', { ...some, height: 0 }, crop),
       odd,
       timed('Faster R-CNN, 300 boxes', { crop_height: 14, crop_width: 14 }, (r) =>
@@ -234,5 +257,5 @@ export const cropAndResizeCase: PluginCase = {
     ];
   },
   reference: cropReference,
-  standard: 'no standard layer samples boxes of an image by one size',
+  standard: standardCrop,
 };
