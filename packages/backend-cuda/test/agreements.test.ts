@@ -5,6 +5,7 @@ import {
   createSymbol,
   type Dim,
   type DType,
+  floorDivDims,
   GraphBuilder,
   maxDims,
   type Network,
@@ -165,6 +166,21 @@ describe.each(backends)('agreements on %s', (...names) => {
       [3, 3],
     ] as const)
       expect((await run(n, m))[0]).toBe(n);
+  });
+
+  it.each<[number | undefined, number, number]>([
+    [undefined, 12, 13],
+    [-1, 8, 10],
+  ])('let a tensor have no other size than its elements: %s', async (extent, fits, other) => {
+    const n = dim('n');
+    const dims = [extent === undefined ? 3 : floorDivDims(n, 4), 4];
+    await using engine = await load({ inputs: { a: [n] }, graph: (b, x) => b.op('reshape', [x], { dims }) });
+    await using context = engine.createContext();
+    await expect(context.run({ a: ones(other) })).rejects.toMatchObject({
+      code: 'ERR_SHAPE_MISMATCH',
+      message: expect.stringContaining('Layer_3: numbers of elements before and after are') as string,
+    });
+    expect((await context.run({ a: ones(fits) })).y!.dims).toEqual([fits / 4, 4]);
   });
 
   it('hold a broadcast to the shape that asks for it', async () => {

@@ -91,6 +91,17 @@ describe.skipIf(!hasDevice)('what values cannot be', () => {
       }),
     ).rejects.toThrow('do not fit each other'),
   );
+  it.each([[[3]], [[2, 3]], [[-4]]])(
+    'a shape that the input does not broadcast with, whose extents it has: %j',
+    (target) =>
+      expect(
+        compare({
+          inputs: [iota([4]), vector(...target)],
+          graph: (b, x, t) => b.op('expandDynamic', [x, t]),
+          unchecked: true,
+        }),
+      ).rejects.toThrow('do not fit each other'),
+  );
   it('a shape of another size', () =>
     expect(
       compare({

@@ -8,6 +8,7 @@ import {
   type Dim,
   DimExpression,
   dimKey,
+  dimSymbols,
   type DimSymbol,
   formatDim,
   provablyEqual,
@@ -172,8 +173,16 @@ function assemble(
   Object.freeze(outputs);
   Object.freeze(node);
   for (const symbol of fresh) {
-    const definer = outputs.find((o) => o.type.kind === 'tensor' && o.type.dims?.some((d) => asSymbol(d) === symbol));
+    const having = (is: (d: Dim) => boolean): Value | undefined =>
+      outputs.find((o) => o.type.kind === 'tensor' && o.type.dims?.some(is));
+    const definer = having((d) => asSymbol(d) === symbol);
     if (definer) setDefiner(symbol, definer);
+    else if (having((d) => dimSymbols(d).has(symbol)))
+      throw new TensorwrightError(
+        'ERR_INVALID_MODEL',
+        `${op}: extents are computed from '${symbol.name}', which only the run knows and which is no extent itself`,
+        { operator: op },
+      );
   }
   return node;
 }

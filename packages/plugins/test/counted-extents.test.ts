@@ -2,7 +2,7 @@
 
 import { cudaBackend } from '@tensorwright/backend-cuda';
 import { Builder } from '@tensorwright/builder';
-import { addDims, mulDims, NetworkDefinition, readNumbers, Tensor } from '@tensorwright/core';
+import { addDims, type Dim, mulDims, NetworkDefinition, readNumbers, Tensor } from '@tensorwright/core';
 import { arg, definePlugin, field, type Plugin } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { describe, expect, it, vi } from 'vitest';
@@ -97,6 +97,55 @@ describe.skipIf(cudaBackend.device() === undefined)('a plugin that counts on the
     await expect(context.run({ x: new Tensor('float32', [1], [1]) })).rejects.toThrow('do not fit each other');
   });
 
+  it('may have outputs of extents that are computed from what it counts', async () => {
+    const twice = definePlugin({
+      name: 'CountTwice',
+      inputs: ['x'],
+      outputs: ['y', 'pairs'],
+      infer: ({ inputs: { x }, dataDependent }) => {
+        const n = dataDependent('n', { max: 64 });
+        return { y: { dtype: x.dtype, dims: [n] }, pairs: { dtype: x.dtype, dims: [mulDims(n, 2)] } };
+      },
+      cuda: {
+        source: `
+          __global__ void half(int n, i64* extents) { *extents = n / 2; }
+          __global__ void fill(int n, float* y, float* pairs) {
+            for (int i = 0; i < n; ++i) y[i] = i, pairs[2 * i] = pairs[2 * i + 1] = i;
+          }`,
+        count: ({ inputs: { x } }) => [{ kernel: 'half', grid: 1, block: 1, arguments: [x.size, arg.extents()] }],
+        launches: ({ outputs: { y, pairs } }) => [{ kernel: 'fill', grid: 1, block: 1, arguments: [y.size, y, pairs] }],
+      },
+    });
+    const n = new NetworkDefinition('twice');
+    n.markOutput(twice.addTo(n, { x: n.addInput('x', 'float32', ['n']) }).pairs, 'pairs');
+    const plan = await new Builder().build(n.toNetwork(), { backends: ['cuda'] });
+    await using engine = await Runtime.load(await plan.toBytes());
+    await using context = engine.createContext();
+    const { pairs } = await context.run({ x: new Tensor('float32', [1, 2, 3, 4, 5], [5]) });
+    expect([...readNumbers(pairs!)]).toEqual([0, 0, 1, 1]);
+  });
+
+  it('cannot mix the two in one output', async () => {
+    const mixed = oddPlugin(
+      'Mixed',
+      {
+        source: '__global__ void none() {}',
+        count: () => [{ kernel: 'none', grid: 1, block: 1, arguments: [] }],
+      },
+      (n) => [n, addDims(n, 1)],
+    );
+    await expect(new Builder().build(networkOf(mixed), { backends: ['cuda'] })).rejects.toThrow(
+      /counted extents and others that are computed from them/,
+    );
+  });
+
+  it('has to have the extent itself', () => {
+    const hidden = oddPlugin('Hidden', { source: '__global__ void none() {}' }, (n) => [mulDims(n, 2)]);
+    expect(() => networkOf(hidden)).toThrow(
+      /computed from 'n', which only the run knows and which is no extent itself/,
+    );
+  });
+
   it.each([
     ['an output', { count: ({ outputs: { y } }) => [{ kernel: 'none', grid: 1, block: 1, arguments: [y] }] }],
     ['find itself', { count: ({ outputs: { y } }) => [{ kernel: 'none', grid: y.size, block: 1, arguments: [] }] }],
@@ -112,12 +161,16 @@ describe.skipIf(cudaBackend.device() === undefined)('a plugin that counts on the
 
 type Parts = NonNullable<Parameters<typeof definePlugin<['x'], ['y']>>[0]['cuda']>;
 
-function oddPlugin(name: string, cuda: Partial<Parts> & { readonly source: string }): Plugin<['x'], ['y']> {
+function oddPlugin(
+  name: string,
+  cuda: Partial<Parts> & { readonly source: string },
+  dims: (n: Dim) => readonly Dim[] = (n) => [n],
+): Plugin<['x'], ['y']> {
   return definePlugin({
     name,
     inputs: ['x'],
     outputs: ['y'],
-    infer: ({ inputs: { x }, dataDependent }) => ({ y: { dtype: x.dtype, dims: [dataDependent('n')] } }),
+    infer: ({ inputs: { x }, dataDependent }) => ({ y: { dtype: x.dtype, dims: dims(dataDependent('n')) } }),
     cuda: { launches: () => [{ kernel: 'none', grid: 1, block: 1, arguments: [] }], ...cuda },
   });
 }

@@ -19,8 +19,11 @@ export interface CountedStep {
   readonly context: EmitContext;
   /** Extents of the outputs that nothing else tells: symbols. */
   readonly extents: readonly Dim[];
-  /** As many int64, which `count` writes in this order. A negative one: the values of the inputs do not fit each other. */
-  readonly extentsMemory: ScratchMemory;
+  /**
+   * As many int64, at least one, which `count` writes in this order. A negative one: the values of the inputs do not fit
+   * each other. Default: there is nothing to read.
+   */
+  readonly extentsMemory?: ScratchMemory;
   /** Writes the scratch memory, that of the extents included. Its arguments hold none of the extents. */
   readonly count: Omit<LaunchStep, 'outputs'>;
   /** Writes the outputs; all dims are known. */
@@ -29,7 +32,7 @@ export interface CountedStep {
 
 export async function countedStep(step: CountedStep): Promise<EmittedStep> {
   const [count, write] = await Promise.all([launchStep({ ...step.count, outputs: 0 }), step.write]);
-  return { ...write, before: step.extents.length > 0 ? [count, readExtents(step)] : [count] };
+  return { ...write, before: step.extentsMemory ? [count, readExtents(step, step.extentsMemory)] : [count] };
 }
 
 /** Memory for so many extents; never none. */
@@ -37,7 +40,7 @@ export function extentsMemory(extents: readonly Dim[]): ScratchMemory {
   return { dtype: 'int64', dims: [Math.max(extents.length, 1)] };
 }
 
-function readExtents({ group, context, extents, extentsMemory: memory }: CountedStep): EmittedStep {
+function readExtents({ group, context, extents }: CountedStep, memory: ScratchMemory): EmittedStep {
   const numbers: Dim[] = [];
   const position = (d: Dim): number => extents.findIndex((e) => asSymbol(e) === asSymbol(d));
   const sized = group.outputs.flatMap((_, index) => {
@@ -47,10 +50,10 @@ function readExtents({ group, context, extents, extentsMemory: memory }: Counted
     const text = dims.map((d) => (tells(d) ? `e${String(position(d))}` : `d${String(numbers.push(d) - 1)}`)).join(' ');
     return [{ index, text }];
   });
-  invariant(sized.length > 0, `no output of ${group.node.op} has the extents that it counts`);
+  invariant(sized.length > 0 || extents.length === 0, `no output of ${group.node.op} has the extents that it counts`);
   return {
     kernel: 'extents',
-    attributes: { dims: sized.map((s) => s.text) },
+    attributes: sized.length > 0 ? { dims: sized.map((s) => s.text) } : {},
     inputs: [
       { kind: 'dims', values: numbers },
       { kind: 'scratch', memory },

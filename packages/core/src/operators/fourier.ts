@@ -64,9 +64,10 @@ function inferDft(c: InferContext): ReturnType<Operator['infer']> {
   const inverse = c.attributes['inverse'] as boolean;
   const oneside = c.attributes['onesided'] as boolean;
   const full = inverse && oneside ? mulDims(subDims(dims[axis]!, 1), 2) : dims[axis]!;
-  const length = c.has(1) ? (c.fact(1)?.[0] ?? c.fresh('dftLength')) : full;
+  const length = c.has(1) ? c.fact(1)?.[0] : full;
   const out = [...dims];
-  out[axis] = oneside && !inverse ? oneSided(length) : length;
+  // An extent that values decide is a symbol of its own, whatever it is computed from.
+  out[axis] = length === undefined ? c.fresh('bins') : oneside && !inverse ? oneSided(length) : length;
   out[dims.length - 1] = oneside && inverse ? 1 : 2;
   return [tensorType(dtype, out)];
 }
@@ -124,9 +125,13 @@ function inferStft(c: InferContext): ReturnType<Operator['infer']> {
   const signal = c.dims(0);
   if (signal.length !== 3) c.fail('the signal must have rank 3: batch, length, 1 or 2');
   const step = c.fact(1)?.[0];
-  const frame = c.has(2) ? c.dims(2)[0]! : c.has(3) ? (c.fact(3)?.[0] ?? c.fresh('frameLength')) : signal[1]!;
-  const frames = step === undefined ? c.fresh('frames') : addDims(floorDivDims(subDims(signal[1]!, frame), step), 1);
-  return [tensorType(dtype, [signal[0]!, frames, c.attributes['onesided'] === true ? oneSided(frame) : frame, 2])];
+  const frame = c.has(2) ? c.dims(2)[0]! : c.has(3) ? c.fact(3)?.[0] : signal[1]!;
+  const frames =
+    step === undefined || frame === undefined
+      ? c.fresh('frames')
+      : addDims(floorDivDims(subDims(signal[1]!, frame), step), 1);
+  const bins = frame === undefined ? c.fresh('bins') : c.attributes['onesided'] === true ? oneSided(frame) : frame;
+  return [tensorType(dtype, [signal[0]!, frames, bins, 2])];
 }
 
 function evaluateStft(c: EvaluateContext): Tensor[] {

@@ -1,6 +1,6 @@
 /** Movement operators whose sizes are known as dims: elements only change place. Run-time sizes: see movement-dynamic.ts. */
 
-import { addDims, type Dim, formatDims } from '../dim.js';
+import { addDims, type Dim, formatDims, productOf } from '../dim.js';
 import { allocateElements, elementsOf, tensorOf } from '../elements.js';
 import type { EvaluateContext, InferContext, Operator } from '../operator.js';
 import { registerOperator } from '../operator.js';
@@ -72,6 +72,7 @@ function inferReshape(c: InferContext): TensorType[] {
       `${formatDims(from)} cannot become ${formatDims(dims)}: ${String(elementCount(from))} elements are not ${String(elementCount(dims))}`,
     );
   }
+  if (from) c.agree(productOf(from), productOf(dims), 'numbers of elements before and after');
   return [tensorType(dtype, dims)];
 }
 

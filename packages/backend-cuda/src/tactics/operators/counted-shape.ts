@@ -2,12 +2,15 @@
 
 import {
   asSymbol,
+  constantOf,
   type Dim,
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  inferFacts,
   type Node,
   type ScratchMemory,
+  type Value,
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import { countedStep, extentsMemory } from '../../launch/counted-step.js';
@@ -22,6 +25,11 @@ export interface CountedShape {
    * the inputs do not fit each other, and may fill `i64 parameters[]` for the kernels that follow.
    */
   readonly shape: (operands: AnchorOperands, args: Arguments, anchor: Node) => string;
+  /**
+   * The anchor's inputs whose values decide: of those that only the run knows, it checks that they fit, also where all
+   * extents are known. Default: the second.
+   */
+  readonly decidedBy?: readonly number[];
   /** Length of `parameters`. Default: 0. */
   readonly parameters?: number;
   /** Library files that the statements use. */
@@ -34,7 +42,8 @@ export async function countedShape(c: CountedShape): Promise<EmittedStep> {
   const { group, context } = c;
   const extents = ownExtents(group);
   const parameters: ScratchMemory = { dtype: 'int64', dims: [Math.max(c.parameters ?? 0, 1)] };
-  if (extents.length === 0 && c.parameters === undefined) return c.write(parameters);
+  const checked = extents.length > 0 || (c.decidedBy ?? [1]).some((i) => onlyRunKnows(group, i));
+  if (!checked && c.parameters === undefined) return c.write(parameters);
   const memory = extentsMemory(extents);
   const args = new Arguments();
   const y = context.outputView(0)!;
@@ -43,10 +52,9 @@ export async function countedShape(c: CountedShape): Promise<EmittedStep> {
   const checks = y.dims.flatMap((d, axis) =>
     isOwn(d) ? [] : [`  valid = valid && dims[${String(axis)}] == ${args.dim(d)};`],
   );
-  const stores = extents.map((e, k) => {
-    const axis = y.dims.findIndex((d) => asSymbol(d) === asSymbol(e));
-    return `  ${args.scratch(memory, 'i64')}[${String(k)}] = valid ? dims[${String(axis)}] : -1;`;
-  });
+  const found = extents.map((e) => `dims[${String(y.dims.findIndex((d) => asSymbol(d) === asSymbol(e)))}]`);
+  if (checked && found.length === 0) found.push('0');
+  const stores = found.map((d, k) => `  ${args.scratch(memory, 'i64')}[${String(k)}] = valid ? ${d} : -1;`);
   const text = `
 extern "C" __global__ void __launch_bounds__(32) shape(const __grid_constant__ Arguments a) {
   wait_for_predecessor();
@@ -64,16 +72,24 @@ ${stores.join('\n')}
     group,
     context,
     extents,
-    extentsMemory: memory,
+    ...(checked && { extentsMemory: memory }),
     count: {
       text,
       arguments: args,
       launches: [{ function: 'shape', grid: [1, 1, 1], block: [32, 1, 1] }],
-      writes: extents.length > 0 ? [parameters, memory] : [parameters],
+      writes: checked ? [parameters, memory] : [parameters],
       ...(c.uses && { uses: c.uses }),
     },
     write: c.write(parameters),
   });
+}
+
+/** Of the anchor's input; what a region is given is known outside. */
+function onlyRunKnows({ node, anchor, anchorInputs }: GroupView, input: number): boolean {
+  const known = (v: Value | undefined): boolean =>
+    v !== undefined && (constantOf(v) !== undefined || inferFacts(v) !== undefined);
+  const v = anchor!.inputs[input];
+  return v !== undefined && !known(v) && !known(node.inputs[anchorInputs[input]!]);
 }
 
 /** `const i64 NAME[] = {…};` of the elements of an integer vector (or scalar) of known length. */

@@ -4,6 +4,7 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  minDims,
   productOf,
   provablyEqual,
   type ScratchMemory,
@@ -63,6 +64,7 @@ export const dynamicMovement: Tactic = operatorTactic({
       group,
       context,
       shape: (operands, args) => shape(group, operands, args),
+      decidedBy: group.anchor!.op === 'padDynamic' ? [1, 3] : [1, 2, 3, 4],
       ...(parameters !== undefined && { parameters: parameters * Math.max(rank, 1) }),
       write: (memory) => write(group, context, memory),
     });
@@ -109,7 +111,8 @@ function copyInOrder(group: GroupView, context: EmitContext): Promise<EmittedSte
   const kernel = elementKernel(
     {
       name: 'copy',
-      count: productOf(x.view.dims),
+      // Their products are the same; where only the run knows that, no element may miss its place.
+      count: minDims(productOf(x.view.dims), productOf(y.view.dims)),
       number,
       body: `${coordinates(x.view.dims, 'rows', number, args, { letter: 'x' })}
 ${coordinates(y.view.dims, 'rows', number, args)}

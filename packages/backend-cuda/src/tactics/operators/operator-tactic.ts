@@ -1,6 +1,7 @@
 /** Tactics that run one operator as it stands, without the map nodes around it: what all of them share. */
 
 import {
+  asSymbol,
   type Dim,
   definerOf,
   type DimSymbol,
@@ -43,7 +44,7 @@ export function operatorTactic(o: OperatorTactic): Tactic {
     refuses(group: GroupView): string | undefined {
       const op = group.anchor?.op;
       if (op === undefined || !o.operators.includes(op)) return `no ${o.name}`;
-      const late = o.counts === true ? undefined : refuseLateSizes(group);
+      const late = o.counts === true ? refuseMixedSizes(group) : refuseLateSizes(group);
       const alone = o.epilogue === true ? refuseEpilogue(group) : onlyItself(group);
       return alone ?? refuseOperands(group) ?? late ?? o.refuses?.(group);
     },
@@ -81,6 +82,19 @@ function refuseEpilogue(group: GroupView): string | undefined {
 export function refuseLateSizes(group: GroupView): string | undefined {
   return ownExtents(group).length > 0
     ? `the size of ${group.anchor!.op}'s result depends on values that only the run knows`
+    : undefined;
+}
+
+/** What is counted tells extents, not what they are computed from: an output has some as they are, or only others. */
+export function refuseMixedSizes(group: GroupView): string | undefined {
+  const own = new Set(ownExtents(group).map(asSymbol));
+  const isOwn = (d: Dim): boolean => own.has(asSymbol(d));
+  const mixed = group.outputs.some(({ type }) => {
+    const dims = (type.kind === 'tensor' ? type.dims : undefined) ?? [];
+    return dims.some(isOwn) && dims.some((d) => !isOwn(d) && [...dimSymbols(d)].some((s) => own.has(s)));
+  });
+  return mixed
+    ? `a result of ${group.anchor!.op} has counted extents and others that are computed from them`
     : undefined;
 }
 

@@ -12,7 +12,7 @@ export const range: Tactic = operatorTactic({
   operators: ['range'],
   counts: true,
   emit: (group: GroupView, context: EmitContext): Promise<EmittedStep> =>
-    countedShape({ group, context, shape: countElements, write: () => fill(group, context) }),
+    countedShape({ group, context, shape: countElements, decidedBy: [0, 1, 2], write: () => fill(group, context) }),
 });
 
 function countElements(operands: AnchorOperands): string {

@@ -39,7 +39,13 @@ export const resize: Tactic = operatorTactic({
   },
   counts: true,
   emit: (group, context, layout) =>
-    countedShape({ group, context, shape: printSizes, write: () => emitResize(group, context, layout) }),
+    countedShape({
+      group,
+      context,
+      shape: printSizes,
+      decidedBy: [3],
+      write: () => emitResize(group, context, layout),
+    }),
 });
 
 /** As the operand, but for the axes that `sizes` speaks of. */
