@@ -34,6 +34,7 @@ import { lowerProgram } from './plan/lower.js';
 import { Plan } from './plan/plan.js';
 import { WeightSection } from './plan/weights.js';
 import { assignBackends, type PlacedGraph } from './place/assign-backends.js';
+import { isReference, withImplicit } from './place/last-resort.js';
 import { ProgressReporter } from './progress.js';
 import { producer } from './version.js';
 
@@ -46,7 +47,7 @@ export class Builder {
     checkOptions(options);
     options.signal?.throwIfAborted();
     const { chosen, leftOut } = await openBackends(options.backends, options.logger ?? silentLogger);
-    const backends = withImplicit(chosen);
+    const backends = withImplicit(chosen, implicitBackends());
     const breather = new Breather(options.signal);
     const logger = options.logger ?? silentLogger;
     const bound = await breather.drive(bindProfiles(network, options.profiles ?? []));
@@ -90,7 +91,7 @@ export class Builder {
     const deviceBackend = backends.find((b) => b.memory !== undefined);
     const { program, lowerBound } = await lowerProgram(placed.graph, {
       // The native executor copies for all backends; without it the reference backend does.
-      copyBackend: chosen.every((b) => b.name === 'reference') ? 'reference' : 'cpu',
+      copyBackend: chosen.every(isReference) ? 'reference' : 'cpu',
       ...(deviceBackend && { deviceBackend }),
       assignments,
       weights,
@@ -171,13 +172,6 @@ function kernelsOf(program: PlanProgram, backend: string, found = new Set<string
     for (const step of program.steps.slice(begin, end)) found.add(step.kernel);
   for (const step of program.steps) for (const body of step.programs ?? []) kernelsOf(body, backend, found);
   return found;
-}
-
-/** Backends that nobody names come after the user's, but before the one that would run anything. */
-function withImplicit(chosen: readonly Backend[]): readonly Backend[] {
-  const implicit = implicitBackends().filter((b) => !chosen.includes(b));
-  const last = chosen.filter((b) => b.name === 'reference');
-  return [...chosen.filter((b) => !last.includes(b)), ...implicit, ...last];
 }
 
 function because(backend: Backend): string {

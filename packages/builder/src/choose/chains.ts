@@ -5,6 +5,7 @@
 
 import { type Backend, type Graph, type Node, Rebuilder, finish } from '@tensorwright/core';
 import type { PassContext } from '../pass.js';
+import { isReference } from '../place/last-resort.js';
 import { Clustering } from '../passes/group/cluster.js';
 import { type Chain, chainPatterns } from '../passes/group/chains.js';
 import { outline, outlineClusters } from '../passes/group/outline.js';
@@ -47,12 +48,11 @@ async function microsecondsSaved(
   context: PassContext,
   timer: TacticTimer,
 ): Promise<number> {
-  const takes = (node: Node): Backend | undefined =>
-    context.backends.find((b) => b.name !== 'reference' && b.refuses(node) === undefined);
+  const takes = (node: Node): Backend | undefined => context.backends.find((b) => b.refuses(node) === undefined);
   const cluster = { kind: chain.kind, nodes: new Set(chain.members) };
   const whole = outline(cluster, clustering, context.builder, new Rebuilder(context.builder));
   const backend = takes(whole);
-  if (!backend || chain.members.some((m) => takes(m) !== backend)) return 0;
+  if (!backend || isReference(backend) || chain.members.some((m) => takes(m) !== backend)) return 0;
   const timed = async (node: Node, below?: number): Promise<Fastest> =>
     fastest(node, backend, await offeredBy(backend, node, context), context, timer, {
       evenAlone: true,

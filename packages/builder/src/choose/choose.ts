@@ -11,6 +11,7 @@ import {
   topologicalOrder,
 } from '@tensorwright/core';
 import type { PassContext } from '../pass.js';
+import { isReference } from '../place/last-resort.js';
 import type { ProgressReporter } from '../progress.js';
 import type { Assignment } from './assignment.js';
 import { fastest, forEach, offeredBy, preparedAtOnce } from './fastest.js';
@@ -45,7 +46,7 @@ async function choose(
   let done = 0;
   await forEach(nodes, preparedAtOnce(context), async (node) => {
     const backend = backendOf.get(node)!;
-    if (operatorOf(node.op).kind === 'control' && backend.name !== 'reference') {
+    if (operatorOf(node.op).kind === 'control' && !isReference(backend)) {
       for (const region of node.regions) await choose(region, backendOf, context, progress, timer, chosen);
     }
     const all = offered.get(node)!;

@@ -15,6 +15,7 @@ import {
 } from '@tensorwright/core';
 import type { Fallback, PassContext } from '../pass.js';
 import { dissolve } from '../passes/group/dissolve.js';
+import { isReference } from './last-resort.js';
 
 export interface PlacedGraph {
   readonly graph: Graph;
@@ -40,7 +41,8 @@ function dissolveRefusedGroups(graph: Graph, context: PassContext): Graph {
   return transformGraph(graph, context.builder, (node) => {
     if (node.op !== 'group' || node.regions[0]!.outputs.length === 0) return undefined;
     if (groupSize(node) < 2) return undefined;
-    if (context.backends.some((b) => b.refuses(node) === undefined && b.name !== 'reference')) return undefined;
+    const taker = context.backends.find((b) => b.refuses(node) === undefined);
+    if (taker && !isReference(taker)) return undefined;
     return dissolve(node, context.builder).outputs;
   });
 }
@@ -96,7 +98,7 @@ async function assign(
 /** Control flow runs where everything inside runs. */
 function refusesControl(node: Node, backend: Backend, backendOf: ReadonlyMap<Node, Backend>): string | undefined {
   const reason = backend.refuses(node);
-  if (reason !== undefined || backend.name === 'reference') return reason;
+  if (reason !== undefined || isReference(backend)) return reason;
   for (const region of node.regions) {
     for (const inner of topologicalOrder(region)) {
       if (needsTactic(inner) && !mayHold(backend, backendOf.get(inner)))

@@ -14,6 +14,7 @@ import {
   transformSteps,
   type Value,
 } from '@tensorwright/core';
+import { isLastResort } from '../../place/last-resort.js';
 import { mayStandFor } from './stand-in.js';
 
 /** Plugins made of plugins made of plugins … */
@@ -55,7 +56,7 @@ function replacementOf(node: Node, context: LoweringContext): readonly Value[] |
 
 /** Whether a backend runs it that is no last resort. */
 function hasKernels(node: Node, backends: readonly Backend[]): boolean {
-  return backends.some((b) => b.implicit !== true && b.name !== 'reference' && b.refuses(node) === undefined);
+  return backends.some((b) => !isLastResort(b) && b.refuses(node) === undefined);
 }
 
 function withRegions(node: Node, context: LoweringContext): readonly Value[] | undefined {

@@ -20,6 +20,7 @@ import {
   usersOf,
   type Value,
 } from '@tensorwright/core';
+import { isLastResort } from '../../place/last-resort.js';
 import { type FoundPattern, matchAt } from './match-pattern.js';
 import { mayStandFor } from './stand-in.js';
 
@@ -209,8 +210,7 @@ function refuse(node: Node, backends: readonly Backend[]): string | undefined {
   for (const backend of backends) {
     const reason = backend.refuses(node);
     if (reason === undefined) {
-      const slow = backend.implicit === true || backend.name === 'reference';
-      return slow && cudaKernelsFor(node.op).length > 0 ? reasons.join('; ') : undefined;
+      return isLastResort(backend) && cudaKernelsFor(node.op).length > 0 ? reasons.join('; ') : undefined;
     }
     reasons.push(`${backend.name}: ${reason}`);
   }
