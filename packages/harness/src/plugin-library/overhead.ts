@@ -7,6 +7,7 @@ import { Builder } from '@tensorwright/builder';
 import { ceilDivDims, NetworkDefinition, type NetworkTensor, Tensor } from '@tensorwright/core';
 import { definePlugin, type Plugin } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
+import { median } from '../median.js';
 
 export interface ChainTime {
   readonly step: string;
@@ -81,10 +82,6 @@ function check(y: Float32Array, x: Float32Array, pairs: number): void {
     for (let k = 0; k < pairs; k++) right = Math.max(Math.fround(right - 0.0009765625), 0);
     if (y[i] !== right) throw new Error(`element ${String(i)} is ${String(y[i])}, expected ${String(right)}`);
   });
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 
 export interface Chains {

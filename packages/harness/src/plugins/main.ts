@@ -5,37 +5,16 @@
  * standard layers that do the same. A line before and after each run: one that hangs shows.
  */
 
-import { byteLength, type DType, TensorwrightError } from '@tensorwright/core';
-import type { Engine } from '@tensorwright/runtime';
+import { TensorwrightError } from '@tensorwright/core';
 import { writeFile } from 'node:fs/promises';
 import process, { argv, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { type FloatType, type PluginCase, type Problem, usualFloats } from './case.js';
 import { cases } from './cases/index.js';
 import { check, type CheckOptions, tolerances } from './check.js';
-import { tensorsOf } from './network.js';
 import { Random } from './random.js';
-
-interface Result {
-  readonly plugin: string;
-  readonly problem: string;
-  readonly float: FloatType;
-  readonly part: 'plugin' | 'standard';
-  /** Of the worst output, as a share of its largest value by the formula; null where it did not run. */
-  readonly error: number | null;
-  /** Why it did not run. */
-  readonly failure?: string;
-  /** Median of the device, without transfers. */
-  readonly microseconds?: number;
-  /** Of inputs and outputs. */
-  readonly bytes?: number;
-  /** What ran, but for transfers. */
-  readonly tactics?: readonly string[];
-}
-
-const plays = 200;
-/** The first runs after a pause find the device's clock low. */
-const warmUpPlays = 100;
+import type { Result } from './result.js';
+import { timed } from './timing.js';
 
 async function run(
   subject: PluginCase,
@@ -59,41 +38,19 @@ async function run(
   }
 }
 
-async function timed(
-  engine: Engine,
-  problem: Problem,
-  float: FloatType,
-): Promise<Pick<Result, 'microseconds' | 'bytes' | 'tactics'>> {
-  const context = engine.createContext();
-  const inputs = tensorsOf(problem, float);
-  const outputs = await context.run(inputs);
-  await context.deviceTimes(warmUpPlays);
-  const times = await context.deviceTimes(plays);
-  await context.close();
-  const operands = [...Object.values(inputs), ...Object.values(outputs)] as { dtype: DType; size: number }[];
-  const bytes = operands.reduce((sum, t) => sum + byteLength(t.dtype, t.size), 0);
-  const tactics = engine
-    .inspect()
-    .layers.map((layer) => layer.tactic)
-    .filter((tactic) => tactic !== 'transfer');
-  return { ...(times?.complete === true && { microseconds: median(times.device) }), bytes, tactics };
-}
-
 function floatsOf({ floats = usualFloats }: PluginCase, isTimed: boolean): readonly FloatType[] {
   return isTimed ? floats.filter((float) => usualFloats.includes(float)) : floats;
 }
 
-function median(list: readonly number[]): number {
-  return [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
-}
-
-function line({ error, failure, microseconds, bytes, float, tactics }: Result): string {
+function line({ error, failure, microseconds, runMicroseconds, bytes, float, tactics }: Result): string {
   if (error === null) return `FAILED: ${failure!}`;
-  const time =
+  const device =
     microseconds === undefined
       ? ''
-      : `, ${microseconds.toFixed(1)} µs, ${(bytes! / microseconds / 1000).toFixed(0)} GB/s by ${tactics!.join(' ')}`;
-  return `error ${error.toExponential(1)}${error <= tolerances[float] ? '' : ' WRONG'}${time}`;
+      : `, ${microseconds.toFixed(1)} µs, ${(bytes! / microseconds / 1000).toFixed(0)} GB/s`;
+  const whole = runMicroseconds === undefined ? '' : `, a run ${runMicroseconds.toFixed(1)} µs`;
+  const by = tactics === undefined ? '' : ` by ${tactics.join(' ')}`;
+  return `error ${error.toExponential(1)}${error <= tolerances[float] ? '' : ' WRONG'}${device}${whole}${by}`;
 }
 
 async function main(): Promise<void> {
@@ -115,6 +72,7 @@ async function main(): Promise<void> {
     for (const problem of subject.problems(new Random(1))) {
       const isTimed = problem.timed === true;
       if (isTimed ? !values.times : !values.small) continue;
+      if (problem.deviceOnly === true && !backends.includes('cuda')) continue;
       const parts =
         isTimed && typeof subject.standard === 'function' ? (['plugin', 'standard'] as const) : (['plugin'] as const);
       for (const float of floatsOf(subject, isTimed)) {

@@ -13,6 +13,7 @@ import { normalisedError } from './compare.js';
 import { compareDetections, type DetectionComparison } from './detections.js';
 import { nudged, seededInputs, usualDims, usualExtents } from './inputs.js';
 import { openPeer } from './peer.js';
+import { median } from '../median.js';
 
 export interface ModelJob {
   readonly name: string;
@@ -214,10 +215,6 @@ async function alternate(
     if (peer) await block(peer, peers);
   }
   return { own: median(owns), peer: peer ? median(peers) : null };
-}
-
-function median(list: readonly number[]): number {
-  return [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
 }
 
 /** Waits until the threads of this process are asleep, or for half a second. */

@@ -8,7 +8,6 @@ import {
   ceilDivDims,
   type Dim,
   dimBounds,
-  type DType,
   dtypeInfo,
   type EmitContext,
   type EmittedStep,
