@@ -73,27 +73,39 @@ TW_DEVICE void stem_fetch(const Arguments& a, u32* shared, i32 n, i32 y, i32 x) 
   using T = typename Stem::Element;
   const i32 in_y = Stem::in_y(a), in_x = Stem::in_x(a);
   if constexpr (Stem::vector > 1) {
+    // A thread takes vectors above each other, of all channels, a few at a time.
     constexpr int vector = Stem::vector, words = vector / 2, across = Lines::used / words;
-    constexpr int total = Lines::lines * across, each = ceil_div(total, Lines::threads);
-    constexpr int together = each < 8 ? each : 8;
-    for (int first = threadIdx.x; first < total; first += together * Lines::threads) {
-      Vec<T, vector> pixels[together];
+    constexpr int slots = Lines::threads < across ? 1 : Lines::threads / across;
+    constexpr int rows = Lines::lines / Stem::channels, each = ceil_div(rows, slots);
+    constexpr int few = Stem::channels >= 8 ? 1 : 8 / Stem::channels, together = each < few ? each : few;
+    for (int i = threadIdx.x; i < slots * across; i += Lines::threads) {
+      const int slot = i / across, at = i - slot * across;
+      const i32 from_x = x + at * vector;
+      const bool has_column = static_cast<u32>(from_x) < static_cast<u32>(in_x);
+      u32* const to = shared + at * words;
+      for (int first = slot; first < rows; first += together * slots) {
+        Vec<T, vector> pixels[together][Stem::channels];
 #pragma unroll
-      for (int l = 0; l < together; ++l) {
-        const int i = first + l * Lines::threads, line = i / across;
-        const i32 from_y = y + line / Stem::channels, from_x = x + (i - line * across) * vector;
-        const bool has = i < total && static_cast<u32>(from_y) < static_cast<u32>(in_y) &&
-                         static_cast<u32>(from_x) < static_cast<u32>(in_x);
-        pixels[l] = has ? Stem::template pixels<vector>(a, n, line % Stem::channels, from_y, from_x) : Vec<T, vector>{};
-      }
+        for (int l = 0; l < together; ++l) {
+          const int row = first + l * slots;
+          const bool has = has_column && row < rows && static_cast<u32>(y + row) < static_cast<u32>(in_y);
 #pragma unroll
-      for (int l = 0; l < together; ++l) {
-        const int i = first + l * Lines::threads, line = i / across;
-        Vec<u32, words> pairs;
+          for (int c = 0; c < Stem::channels; ++c)
+            pixels[l][c] = has ? Stem::template pixels<vector>(a, n, c, y + row, from_x) : Vec<T, vector>{};
+        }
 #pragma unroll
-        for (int w = 0; w < words; ++w)
-          pairs.v[w] = pixels[l].v[2 * w].bits | static_cast<u32>(pixels[l].v[2 * w + 1].bits) << 16;
-        if (i < total) store_vec(shared + line * Lines::pitch + (i - line * across) * words, pairs);
+        for (int l = 0; l < together; ++l) {
+          const int row = first + l * slots;
+          if (row >= rows) continue;
+#pragma unroll
+          for (int c = 0; c < Stem::channels; ++c) {
+            Vec<u32, words> pairs;
+#pragma unroll
+            for (int w = 0; w < words; ++w)
+              pairs.v[w] = pixels[l][c].v[2 * w].bits | static_cast<u32>(pixels[l][c].v[2 * w + 1].bits) << 16;
+            store_vec(to + (row * Stem::channels + c) * Lines::pitch, pairs);
+          }
+        }
       }
     }
   } else {
@@ -132,14 +144,18 @@ TW_DEVICE void stem_fetch(const Arguments& a, u32* shared, i32 n, i32 y, i32 x) 
   }
 }
 
-// Weights and image on their way; a barrier of the block must follow.
+// Starts to bring the weights.
 template <typename Lines, typename Stem>
-TW_DEVICE void stem_bring(const Arguments& a, u8* weights, u32* image, i32 n, i32 y, i32 x) {
+TW_DEVICE void stem_weights(const Arguments& a, u8* shared) {
   for (int i = threadIdx.x * 16; i < Lines::weight_bytes; i += Lines::threads * 16)
-    cp_async_16(weights + i, reinterpret_cast<const u8*>(Stem::weights(a)) + i);
+    cp_async_16(shared + i, reinterpret_cast<const u8*>(Stem::weights(a)) + i);
   cp_async_commit();
-  wait_for_predecessor();
-  stem_fetch<Lines, Stem>(a, image, n, y * Stem::stride_y - Stem::pad_y(a),
+}
+
+// Brings what outputs from (y, x) on read, and waits for the weights as well; a barrier of the block must follow.
+template <typename Lines, typename Stem>
+TW_DEVICE void stem_image(const Arguments& a, u32* shared, i32 n, i32 y, i32 x) {
+  stem_fetch<Lines, Stem>(a, shared, n, y * Stem::stride_y - Stem::pad_y(a),
                           x * Stem::stride_x - Stem::pad_x(a) - Stem::ahead);
   let_successor_start();
   cp_async_wait<0>();
@@ -182,7 +198,9 @@ TW_DEVICE void stem_block(const Arguments& a) {
   const i32 tile_x = blockIdx.x % across * width;
   const i32 tile_y = blockIdx.x / across % down * height;
   const i32 n = blockIdx.x / across / down;
-  stem_bring<Lines, Stem>(a, weights, image, n, tile_y, tile_x);
+  stem_weights<Lines, Stem>(a, weights);
+  wait_for_predecessor();
+  stem_image<Lines, Stem>(a, image, n, tile_y, tile_x);
   __syncthreads();
 
   const int warp = warp_index(), lane = lane_index();

@@ -102,15 +102,17 @@ TW_DEVICE void stem_pool_block(const Arguments& a) {
   const i32 tile_x = blockIdx.x % across * (WarpsX * wide);
   const i32 tile_y = blockIdx.x / across % down * (WarpsY * high);
   const i32 n = blockIdx.x / across / down;
-  stem_bring<Lines, Stem>(a, weights, image, n, tile_y * Pool::stride_y - Pool::pad_y, tile_x * 2 - Pool::pad_x);
   const int warp = warp_index(), lane = lane_index();
   const int warp_x = warp % WarpsX, warp_n = warp / WarpsX % WarpsN, warp_y = warp / WarpsX / WarpsN;
+  stem_weights<Lines, Stem>(a, weights);
+  wait_for_predecessor();
   PooledSides<typename Stem::Result> sides[Columns / 4];
 #pragma unroll
   for (int i = 0; i < Columns / 4; ++i) {
     const i32 column = (warp_n * Columns + i * 4 + lane % 4) * 8;
     sides[i].load(a, column, Stem::outputs - column);
   }
+  stem_image<Lines, Stem>(a, image, n, tile_y * Pool::stride_y - Pool::pad_y, tile_x * 2 - Pool::pad_x);
   __syncthreads();
 
   const i32 pooled_x = tile_x + warp_x * wide + lane / 4, x = pooled_x * 2 - Pool::pad_x;

@@ -145,6 +145,11 @@ const pixels: Case = {
     return b.op('conv', [b.op('cast', [y], { to: 'float16' }), b.constant(half([32, 3, 3, 3])), undefined], attributes);
   },
 };
+const pooledPixels: Case = {
+  x: pixels.x,
+  graph: (b, x) =>
+    b.op('pool', [b.op('relu', [pixels.graph(b, x)])], { kind: 'max', kernelShape: [3, 3], strides: [2, 2] }),
+};
 const normalized: Case = {
   x: half([70, 104], 104729),
   graph: (b, x) => {
@@ -259,6 +264,7 @@ describe.skipIf(!hasDevice || !isEmulated)('a chain', () => {
     ['cuda.normalizedProduct', 2, normalized],
     ['cuda.contraction', 2, scaled],
     ['cuda.stem', 2, pixels],
+    ['cuda.pooledStem', 3, pooledPixels],
   ])('by %s is kept where it is right', async (tactic, members, of) => {
     const plan = await build(of);
     expect(tacticsOf(plan)).toContain(tactic);

@@ -145,6 +145,15 @@ export const samples: Readonly<Record<string, Sample>> = {
       ]),
     ),
   ),
+  'stem that is pooled': sample(
+    ['pooledStem'],
+    group([input('float32', [8, 3, 224, 224]), weights(f16, [64, 3, 7, 7]), weights(f16, [64])], (r, x, w, bias) => {
+      const half = group([x], (g, v) => g.op('cast', [v], { to: f16 }));
+      const attributes = { ...conv, strides: [2, 2], pads: [3, 3, 3, 3] };
+      const image = group([half, w, bias], (g, ...v) => g.op('relu', [g.op('conv', v, attributes)]));
+      return r.op('pool', [image], { kind: 'max', kernelShape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
+    }),
+  ),
   'convolution of a scaled image': sample(
     ['contraction', 'hopper'],
     group(

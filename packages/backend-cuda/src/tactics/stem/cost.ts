@@ -14,12 +14,15 @@ const latency = 1600;
 export interface Blocks {
   readonly count: number;
   readonly warps: number;
-  /** Of a block. */
-  readonly cycles: number;
-  readonly sharedBytes: number;
-  /** Of a thread. */
-  readonly registers: number;
+  /** Cycles of a block, until it has its image. */
+  readonly bring: number;
+  /** Cycles of a warp, where all of a multiprocessor's schedulers have one. */
+  readonly work: number;
+  /** On a multiprocessor at once. */
+  readonly resident: number;
 }
+
+const schedulers = 4;
 
 /** Cycles in which a warp convolves sixteen outputs of so many rows with so many eights of channels. */
 export function productsCycles(g: Geometry, rows: number, columns: number): number {
@@ -33,17 +36,23 @@ export function bringCycles({ lines, used, copies }: LinesShape, { vector }: Loa
   return copied + Math.ceil((lines * used * 2) / vector / 32) * 8;
 }
 
+/** Of a multiprocessor. */
+export const registers = 65536;
+const mostThreads = 2048;
+const mostBlocks = 16;
+
+/** How many blocks a multiprocessor has room for. */
+export function residentBlocks(threads: number, perThread: number, sharedBytes: number, machine: Machine): number {
+  const byRegisters = Math.floor(registers / (perThread * threads));
+  const byMemory = Math.floor(machine.sharedBytes / (sharedBytes + 1024));
+  return Math.max(1, Math.min(byRegisters, byMemory, Math.floor(mostThreads / threads), mostBlocks));
+}
+
 export function blocksMicroseconds(b: Blocks, bytes: number, machine: Machine): number {
-  const resident = Math.max(
-    1,
-    Math.min(
-      Math.floor(machine.sharedBytes / (b.sharedBytes + 1024)),
-      Math.floor(2048 / (b.registers * b.warps)),
-      Math.floor(64 / b.warps),
-    ),
-  );
-  const waves = Math.ceil(b.count / (machine.multiprocessors * resident));
-  const time = Math.max(Math.ceil(b.count / machine.multiprocessors) * b.cycles, waves * (latency + b.cycles));
+  const each = Math.ceil(b.count / machine.multiprocessors);
+  const busy = Math.min(schedulers, b.warps * Math.min(each, b.resident));
+  const cycles = b.bring + (b.work * b.warps * schedulers) / busy;
+  const time = Math.max(each * (cycles + latency / b.resident), latency + cycles);
   return Math.max(memoryMicroseconds(bytes), launchMicroseconds + time / cyclesPerMicrosecond);
 }
 
@@ -51,11 +60,6 @@ export function blocksMicroseconds(b: Blocks, bytes: number, machine: Machine): 
 export function likelyBytes(dims: readonly Dim[], value: Value | undefined): number {
   const elements = dims.reduce<number>((product, d) => product * likelyExtent(d), 1);
   return (elements * dtypeInfo(dtypeOf(value)!).bits) / 8;
-}
-
-/** Registers of a thread: sums, fragments of the weights, and what addresses take. */
-export function stemRegisters(rows: number, columns: number): number {
-  return 64 + 4 * rows * columns + 2 * columns;
 }
 
 /** Of the input of a group. */

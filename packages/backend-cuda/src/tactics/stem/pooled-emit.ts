@@ -22,7 +22,14 @@ import { printStem } from './emit.js';
 import { imageOf, plainGroup } from './image.js';
 import { loadsOf } from './lines.js';
 import type { PooledStem } from './pooled.js';
-import { pooledBegins, pooledBytes, pooledExtents, pooledThreads, type PooledTile } from './pooled-tiles.js';
+import {
+  pooledBegins,
+  pooledBytes,
+  pooledExtents,
+  pooledResident,
+  pooledThreads,
+  type PooledTile,
+} from './pooled-tiles.js';
 
 export function emitPooledStem(
   group: GroupView,
@@ -34,16 +41,17 @@ export function emitPooledStem(
   const { stem, geometry: g, out } = p;
   const { warpsX, warpsY, warpsN, rows, passes, columns } = tile;
   const list = [warpsX, warpsY, warpsN, rows, passes, columns].map(String).join(', ');
-  const threads = pooledThreads(tile);
   const loads = loadsOf(g, pooledBegins(tile, p), context.view(imageOf(stem)!.input));
   const { x, y } = pooledExtents(tile, p);
+  const threads = pooledThreads(tile);
+  const bounds = `${String(threads)}, ${String(pooledResident(tile, p, loads))}`;
   const blocks = productOf([ceilDivDims(out[3]!, x), ceilDivDims(out[2]!, y), out[0]!]);
   return launchStep({
     uses: ['stem_pool'],
     holes:
       printStem(stem, g, loads, printComputed(p, context, args), context, args) + printPool(group, p, context, args),
     text: `
-extern "C" __global__ void __launch_bounds__(${String(threads)}) stem(const __grid_constant__ Arguments a) {
+extern "C" __global__ void __launch_bounds__(${bounds}) stem(const __grid_constant__ Arguments a) {
   stem_pool_block<Stem, Pool, ${list}>(a);
 }`,
     arguments: args,

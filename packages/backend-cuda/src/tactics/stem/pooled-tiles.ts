@@ -6,7 +6,15 @@ import { likelyExtent } from '../contraction/conv-problem.js';
 import { operandLayouts } from '../contraction/group.js';
 import { machineOf } from '../contraction/machine.js';
 import type { Machine } from '../contraction/tiles.js';
-import { blocksMicroseconds, bringCycles, imageBytes, likelyBytes, productsCycles, stemRegisters } from './cost.js';
+import {
+  blocksMicroseconds,
+  bringCycles,
+  imageBytes,
+  likelyBytes,
+  productsCycles,
+  registers,
+  residentBlocks,
+} from './cost.js';
 import { imageOf, plainGroup } from './image.js';
 import { type Begins, linesShape, type LinesShape, type Loads, loadsOf, weightBytes } from './lines.js';
 import type { PooledStem } from './pooled.js';
@@ -53,7 +61,10 @@ export function pooledBytes(t: PooledTile, p: PooledStem, loads: Loads): number 
 }
 
 const mostThreads = 512;
-const mostCandidates = 10;
+const mostSums = 128;
+const mostCandidates = 12;
+/** Of those that convolve as many rows of as many channels at once. */
+const mostAlike = 3;
 
 export function pooledCandidates(p: PooledStem, group: GroupView): readonly CandidateOutline[] {
   const machine = machineOf();
@@ -68,9 +79,9 @@ export function pooledCandidates(p: PooledStem, group: GroupView): readonly Cand
         for (const rows of [1, 2])
           for (const passes of [1, 2, 4, 7])
             tiles.push({ warpsX, warpsY, warpsN: fours / wide, rows, passes, columns: 4 * wide });
-  return tiles
+  const outlines = tiles
     .filter((t) => pooledThreads(t) <= mostThreads && pooledThreads(t) >= 64)
-    .filter((t) => registersOf(t, p) <= 224 && registersOf(t, p) * pooledThreads(t) <= 64 * 1024)
+    .filter((t) => sumsOf(t, p) <= mostSums && registersOf(t, p) * pooledThreads(t) <= registers)
     .filter((t) => pooledBytes(t, p, loadsOf(p.geometry, pooledBegins(t, p))) <= sharedBytes(machine))
     .map((t) => ({
       parameters: { ...t },
@@ -78,7 +89,15 @@ export function pooledCandidates(p: PooledStem, group: GroupView): readonly Cand
       inputs: layouts.inputs.map((access, i) => (i === image ? ('strided' as const) : access)),
       estimate: estimate(t, p, group, image, machine),
     }))
-    .sort((a, b) => a.estimate - b.estimate)
+    .sort((a, b) => a.estimate - b.estimate);
+  const alike = new Map<string, number>();
+  return outlines
+    .filter(({ parameters: { rows, columns } }) => {
+      const kind = `${String(rows)} ${String(columns)}`;
+      const before = alike.get(kind) ?? 0;
+      alike.set(kind, before + 1);
+      return before < mostAlike;
+    })
     .slice(0, mostCandidates);
 }
 
@@ -86,9 +105,18 @@ function sharedBytes(machine: Machine): number {
   return Math.min(machine.sharedBytes / 2 - 1024, 99 * 1024);
 }
 
-/** With the rows that windows share, and what comes of a row. */
+/** What a thread may use: its sums, fragments, and those of the image that several rows read. */
 function registersOf(t: PooledTile, p: PooledStem): number {
-  return stemRegisters(t.rows * p.strideY, t.columns) + 2 * t.columns;
+  return sumsOf(t, p) + (t.rows * p.strideY > 2 ? 104 : 64);
+}
+
+function sumsOf(t: PooledTile, { strideY }: PooledStem): number {
+  return 4 * t.rows * strideY * t.columns;
+}
+
+/** Blocks that a multiprocessor is to have room for. */
+export function pooledResident(t: PooledTile, p: PooledStem, loads: Loads): number {
+  return residentBlocks(pooledThreads(t), registersOf(t, p), pooledBytes(t, p, loads), machineOf());
 }
 
 /** To make pairs of sixteen outputs of eight channels, and the largest of them. */
@@ -98,7 +126,6 @@ function estimate(t: PooledTile, p: PooledStem, group: GroupView, image: number,
   const { geometry: g, strideY } = p;
   const { x, y } = pooledExtents(t, p);
   const [images, , outY, outX] = p.out.map(likelyExtent) as [number, number, number, number];
-  const warps = pooledThreads(t) / 32;
   const loads = loadsOf(g, pooledBegins(t, p));
   const overlap = p.kernel[0] - strideY;
   const convolved = t.passes * t.rows * strideY + overlap;
@@ -107,10 +134,10 @@ function estimate(t: PooledTile, p: PooledStem, group: GroupView, image: number,
     (overlap > 0 ? productsCycles(g, overlap, t.columns) : 0);
   const blocks = {
     count: images * Math.ceil(outX / x) * Math.ceil(outY / y),
-    warps,
-    cycles: bringCycles(tileLines(t, p, loads), loads, g) + warps * (products + convolved * t.columns * pairCycles),
-    sharedBytes: pooledBytes(t, p, loads),
-    registers: registersOf(t, p),
+    warps: pooledThreads(t) / 32,
+    bring: bringCycles(tileLines(t, p, loads), loads, g),
+    work: products + convolved * t.columns * pairCycles,
+    resident: pooledResident(t, p, loads),
   };
   return blocksMicroseconds(blocks, imageBytes(p.stem, g, image) + likelyBytes(p.out, group.outputs[0]), machine);
 }

@@ -6,7 +6,15 @@ import { type Geometry, geometryOf, likelyExtent } from '../contraction/conv-pro
 import { operandLayouts } from '../contraction/group.js';
 import { machineOf } from '../contraction/machine.js';
 import type { Machine } from '../contraction/tiles.js';
-import { blocksMicroseconds, bringCycles, imageBytes, likelyBytes, productsCycles, stemRegisters } from './cost.js';
+import {
+  blocksMicroseconds,
+  bringCycles,
+  imageBytes,
+  likelyBytes,
+  productsCycles,
+  registers,
+  residentBlocks,
+} from './cost.js';
 import { imageOf, plainGroup } from './image.js';
 import { type Begins, linesShape, type LinesShape, type Loads, loadsOf, weightBytes } from './lines.js';
 
@@ -57,7 +65,7 @@ export function stemCandidates(group: GroupView): readonly CandidateOutline[] {
   );
   return tiles
     .filter((t) => stemThreads(t) <= mostThreads && stemThreads(t) >= 64)
-    .filter((t) => stemRegisters(t.rows, t.columns) * stemThreads(t) <= 64 * 1024)
+    .filter((t) => registersOf(t) * stemThreads(t) <= registers)
     .filter((t) => stemBytes(t, g, loadsOf(g, stemBegins(t, g))) <= Math.min(machine.sharedBytes / 2 - 1024, 99 * 1024))
     .map((t) => ({
       parameters: { ...t },
@@ -69,17 +77,24 @@ export function stemCandidates(group: GroupView): readonly CandidateOutline[] {
     .slice(0, mostCandidates);
 }
 
+/** Sums, fragments of the weights, and what addresses take. */
+function registersOf(t: StemTile): number {
+  return 64 + 4 * t.rows * t.columns + 2 * t.columns;
+}
+
+/** Of sixteen outputs of eight channels. */
+const storeCycles = 4;
+
 function estimate(t: StemTile, group: GroupView, g: Geometry, image: number, machine: Machine): number {
   const [images, outY, outX] = [g.out[0]!, g.out[2]!, g.out[3]!].map(likelyExtent) as [number, number, number];
-  const warps = stemThreads(t) / 32;
+  const threads = stemThreads(t);
   const loads = loadsOf(g, stemBegins(t, g));
-  const store = t.rows * t.columns * 4;
   const blocks = {
     count: images * Math.ceil(outX / (t.warpsX * 16)) * Math.ceil(outY / (t.warpsY * t.rows)),
-    warps,
-    cycles: bringCycles(tileLines(t, g, loads), loads, g) + warps * (productsCycles(g, t.rows, t.columns) + store),
-    sharedBytes: stemBytes(t, g, loads),
-    registers: stemRegisters(t.rows, t.columns),
+    warps: threads / 32,
+    bring: bringCycles(tileLines(t, g, loads), loads, g),
+    work: productsCycles(g, t.rows, t.columns) + t.rows * t.columns * storeCycles,
+    resident: residentBlocks(threads, registersOf(t), stemBytes(t, g, loads), machine),
   };
   return blocksMicroseconds(blocks, imageBytes(group, g, image) + likelyBytes(g.out, group.outputs[0]), machine);
 }
