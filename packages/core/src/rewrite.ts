@@ -241,10 +241,13 @@ export class Rebuilder {
   /** `rebuild` with the inputs given. */
   rebuildOn(old: Node, inputs: readonly (Value | undefined)[]): Node {
     const attributes = this.#symbols.size > 0 ? substituteAttributes(old.attributes, this.#symbols) : old.attributes;
+    // Nodes of regions have origins of their own.
+    const { origin } = this.#builder;
     const regions = old.regions.map((g) => {
       const substituted = substituteRegion(g, this.#builder, this.#symbols);
       return this.#rewriteRegion ? this.#rewriteRegion(substituted) : substituted;
     });
+    this.#builder.origin = origin;
     const typesTouched =
       this.#symbols.size > 0 && old.outputs.some((o) => [...typeSymbols(o.type)].some((s) => this.#symbols.has(s)));
     const same =

@@ -176,6 +176,21 @@ describe('a plugin with kernels and layers', () => {
     expect([...readNumbers(found['twice']!)]).toEqual([...given].map((v) => 2 * v + 1));
   });
 
+  it('in the body of a loop, leaves both their names', async () => {
+    const n = new NetworkDefinition();
+    const tripCount = n.addInput('trips', 'int64', []);
+    const { carried } = n.addLoop(
+      { tripCount, carried: [n.addInput('x', 'float32', [4])] },
+      ({ carried: [x] }) => ({ carried: [plusOne.addTo(n, { x: x! }, {}, { name: 'inner' }).y] }),
+      { name: 'outer' },
+    );
+    n.markOutput(carried[0]!, 'y');
+    const { steps } = (await new Builder().build(n.toNetwork(), { backends: ['cpu'] })).header.program;
+    const loop = steps.find((s) => s.programs);
+    expect(loop!.layer.origins).toEqual(['outer']);
+    expect(loop!.programs!.flatMap((p) => p.steps.flatMap((s) => s.layer.origins))).toContain('inner');
+  });
+
   it('is evaluated by its layers', () => {
     const n = new NetworkDefinition();
     const x = n.addConstant(new Tensor('float32', Float32Array.of(1, 2), [2]));

@@ -80,6 +80,22 @@ describe('a pattern', () => {
     );
   });
 
+  it('does so in the body of a loop, and leaves both their names', async () => {
+    const n = new NetworkDefinition();
+    const { carried } = n.addLoop(
+      { tripCount: n.addInput('trips', 'int64', []), carried: [n.addInput('x', 'float32', [2, 3])] },
+      ({ carried: [v] }) => {
+        const factor = n.addConstant(tensorFromNumbers('float32', [2], []));
+        return { carried: [n.addElementWise(n.addActivation(v!, 'tanh'), factor, 'prod', { name: 'inner' })] };
+      },
+      { name: 'outer' },
+    );
+    n.markOutput(carried[0]!, 'y');
+    const plan = await new Builder().build(n.toNetwork(), { backends: ['reference'], plugins: registry });
+    expect(plan.header.report.patterns![0]!.matches).toBe(1);
+    expect(plan.header.program.steps.flatMap((s) => s.layer.origins)).toEqual(['outer']);
+  });
+
   it('gives several outputs, of which others may read any', async () => {
     const plan = await same((n, input, constant) => {
       const th = n.addActivation(input, 'tanh');

@@ -60,7 +60,10 @@ function hasKernels(node: Node, backends: readonly Backend[]): boolean {
 }
 
 function withRegions(node: Node, context: LoweringContext): readonly Value[] | undefined {
-  const regions = node.regions.map((r) => transformGraph(r, context.builder, (inner) => replacementOf(inner, context)));
+  const { builder } = context;
+  const regions = node.regions.map((r) => transformGraph(r, builder, (inner) => replacementOf(inner, context)));
   if (regions.every((r, i) => r === node.regions[i])) return undefined;
-  return context.builder.node(node.op, node.inputs, node.attributes, regions);
+  // The nodes of the regions had origins of their own.
+  builder.origin = builder.provenance.of(node);
+  return builder.node(node.op, node.inputs, node.attributes, regions);
 }
