@@ -61,7 +61,7 @@ function accessOf({ inputs, outputs }: Pick<Candidate, 'inputs' | 'outputs'>, i:
 
 const everywhere = ['80', '86', '89', '90a', '120'];
 const withClusters = ['90a', '120'];
-const ofHopper = new Set(['hopper', 'attentionHopper', 'normalizedProduct']);
+const ofHopper = new Set(['hopper', 'attentionHopper', 'normalizedProduct', 'deformProduct.warpgroups']);
 
 /** Those that can run a candidate. */
 function architecturesOf({ tactic, parameters }: Candidate): readonly string[] {
@@ -74,14 +74,16 @@ interface Made {
   readonly architectures: readonly string[];
 }
 
-/** The texts of each tactic's first candidate for the group. */
+/** The texts of the first candidate for the group of each tactic, or of each variant of one. */
 async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<string, Made>> {
   const group = viewGroup(result.node);
   const found = new Map<string, Made>();
-  for (const tactic of tactics.filter((t) => names.includes(t.name))) {
+  for (const name of names) {
+    const [own, variant] = name.split('.');
+    const tactic = tactics.find((t) => t.name === own)!;
     if (tactic.refuses(group) !== undefined) continue;
-    const first = tactic.candidates(group)[0]!;
-    const candidate: Candidate = { ...first, tactic: tactic.name, producer: '' };
+    const first = tactic.candidates(group).find((c) => variant === undefined || c.variant === variant)!;
+    const candidate: Candidate = { ...first, tactic: name, producer: '' };
     const context: EmitContext = {
       view: (i) => denseView(group.node.inputs[i]!.type as TensorType, accessOf(first, i)),
       outputView: (i) => denseView(group.outputs[i]!.type as TensorType, first.outputs[i]),
@@ -91,7 +93,7 @@ async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<
     texts.length = 0;
     await tactic.emit(group, candidate, context);
     for (const [i, text] of texts.entries())
-      found.set(i === 0 ? tactic.name : `${tactic.name} ${String(i)}`, {
+      found.set(i === 0 ? name : `${name} ${String(i)}`, {
         text,
         architectures: architecturesOf(candidate),
       });

@@ -1,7 +1,13 @@
 import { type Attributes, type DType, type GraphBuilder, type Value } from '@tensorwright/core';
-import { describe, it } from 'vitest';
-import { compare, hasDevice, type Input } from './compare.js';
+import { describe, it, vi } from 'vitest';
+import { isHopper } from '../src/tactics/contraction/machine.js';
+import { compare, type Comparison, hasDevice, type Input } from './compare.js';
 import { smallWeights } from './support/small-weights.js';
+
+// Read when the emulator starts.
+vi.hoisted(() => {
+  process.env['TENSORWRIGHT_EMULATOR_CAPABILITY'] = '9.0';
+});
 
 interface Convolution {
   readonly dtype?: DType;
@@ -13,6 +19,8 @@ interface Convolution {
   readonly symbols?: readonly (string | undefined)[];
   /** rows, columns, down, across, splits */
   readonly tile?: readonly [number, number, number, number, number];
+  /** rows, columns, stages, shares, splits: by warpgroups */
+  readonly warpgroups?: readonly [number, number, number, number, number];
   readonly bias?: boolean;
   readonly mask?: boolean;
   readonly after?: (b: GraphBuilder, y: Value) => Value;
@@ -37,9 +45,17 @@ const simtTiles = [
   [32, 64, 4, 4, 4],
 ] as const;
 
+function forced(c: Convolution): NonNullable<Comparison['force']> {
+  if (c.warpgroups) {
+    const [rows, columns, stages, shares, splits] = c.warpgroups;
+    return { tactic: 'cuda.deformProduct.warpgroups', parameters: { rows, columns, stages, shares, splits } };
+  }
+  const [rows, columns, down, across, splits] = c.tile ?? (c.dtype === 'float32' ? simtTiles[2] : tensorTiles[4]);
+  return { tactic: 'cuda.deformProduct', parameters: { rows, columns, down, across, splits } };
+}
+
 function convolve(c: Convolution): Promise<void> {
   const { dtype = 'float16', x, w, out, attributes = {}, symbols, bias = true, mask = true, after } = c;
-  const [rows, columns, down, across, splits] = c.tile ?? (dtype === 'float32' ? simtTiles[2] : tensorTiles[4]);
   const taps = w[2]! * w[3]!;
   const offsets = ((attributes['offsetGroup'] as number | undefined) ?? 1) * taps;
   const spatial = symbols && [symbols[0], undefined, symbols[2], symbols[3]];
@@ -65,13 +81,29 @@ function convolve(c: Convolution): Promise<void> {
       return after ? after(b, y) : y;
     },
     tolerance: dtype === 'float32' ? 4e-6 : dtype === 'float16' ? 2e-3 : 1.6e-2,
-    ...(c.chosen === undefined
-      ? { force: { tactic: 'cuda.deformProduct', parameters: { rows, columns, down, across, splits } } }
-      : { steps: [c.chosen] }),
+    ...(c.chosen === undefined ? { force: forced(c) } : { steps: [c.chosen] }),
   });
 }
 
 const same = { pads: [1, 1, 1, 1] };
+
+const problems: readonly (readonly [string, number[], number[], [number, number], Attributes])[] = [
+  ['odd channels', [1, 7, 6, 9], [5, 7, 3, 3], [6, 9], same],
+  ['2 channels a load', [1, 6, 6, 9], [10, 6, 3, 3], [6, 9], same],
+  [
+    'strides and a kernel of unequal axes',
+    [1, 16, 9, 8],
+    [8, 16, 3, 2],
+    [5, 7],
+    { strides: [2, 1], pads: [1, 0, 1, 0] },
+  ],
+  ['dilations', [1, 16, 9, 10], [8, 16, 3, 3], [9, 10], { dilations: [2, 3], pads: [2, 3, 2, 3] }],
+  ['groups', [1, 96, 5, 6], [40, 48, 3, 3], [5, 6], { ...same, group: 2 }],
+  ['deformable groups', [1, 96, 5, 6], [24, 96, 3, 3], [5, 6], { ...same, offsetGroup: 4 }],
+  ['groups across deformable groups', [1, 48, 5, 6], [24, 24, 3, 3], [5, 6], { ...same, group: 2, offsetGroup: 3 }],
+  ['one filter a channel', [1, 12, 5, 6], [12, 1, 3, 3], [5, 6], { ...same, group: 12, offsetGroup: 2 }],
+  ['one tap', [1, 16, 5, 6], [8, 16, 1, 1], [5, 6], {}],
+];
 
 describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
   it.each(tensorTiles)('takes tiles of %i x %i by %i x %i warps, %i splits', (...tile) =>
@@ -82,28 +114,9 @@ describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
     convolve({ dtype: 'float32', x: [2, 40, 9, 11], w: [70, 40, 3, 3], out: [9, 11], attributes: same, tile }),
   );
 
-  it.each([
-    ['odd channels', [1, 7, 6, 9], [5, 7, 3, 3], [6, 9], same],
-    ['2 channels a load', [1, 6, 6, 9], [10, 6, 3, 3], [6, 9], same],
-    [
-      'strides and a kernel of unequal axes',
-      [1, 16, 9, 8],
-      [8, 16, 3, 2],
-      [5, 7],
-      { strides: [2, 1], pads: [1, 0, 1, 0] },
-    ],
-    ['dilations', [1, 16, 9, 10], [8, 16, 3, 3], [9, 10], { dilations: [2, 3], pads: [2, 3, 2, 3] }],
-    ['groups', [1, 96, 5, 6], [40, 48, 3, 3], [5, 6], { ...same, group: 2 }],
-    ['deformable groups', [1, 96, 5, 6], [24, 96, 3, 3], [5, 6], { ...same, offsetGroup: 4 }],
-    ['groups across deformable groups', [1, 48, 5, 6], [24, 24, 3, 3], [5, 6], { ...same, group: 2, offsetGroup: 3 }],
-    ['one filter a channel', [1, 12, 5, 6], [12, 1, 3, 3], [5, 6], { ...same, group: 12, offsetGroup: 2 }],
-    ['one tap', [1, 16, 5, 6], [8, 16, 1, 1], [5, 6], {}],
-  ] as [string, number[], number[], [number, number], Attributes][])(
-    'convolves %s',
-    async (_, x, w, out, attributes) => {
-      for (const dtype of ['float16', 'float32'] as const) await convolve({ dtype, x, w, out, attributes });
-    },
-  );
+  it.each(problems)('convolves %s', async (_, x, w, out, attributes) => {
+    for (const dtype of ['float16', 'float32'] as const) await convolve({ dtype, x, w, out, attributes });
+  });
 
   it('computes bfloat16', () =>
     convolve({ dtype: 'bfloat16', x: [1, 24, 7, 5], w: [16, 24, 3, 3], out: [7, 5], attributes: same }));
@@ -117,7 +130,7 @@ describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
   );
 
   it.each([
-    ['float16', 'cuda.deformProduct', [1, 64, 16, 16], [64, 64, 3, 3]],
+    ['float16', isHopper() ? 'cuda.deformProduct.warpgroups' : 'cuda.deformProduct', [1, 64, 16, 16], [64, 64, 3, 3]],
     ['float32', 'cuda.deformProduct', [1, 64, 16, 16], [64, 64, 3, 3]],
     ['float32', 'cuda.deformConv', [1, 4, 6, 5], [4, 4, 3, 3]],
   ] as const)('is chosen where it is faster, untimed: %s by %s', (dtype, chosen, x, w) =>
@@ -140,5 +153,38 @@ describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
       out: [8, 6],
       attributes: same,
       symbols: ['n', undefined, 'h', 'w'],
+    }));
+});
+
+describe.skipIf(!isHopper())('deformable convolutions by warpgroups', () => {
+  it.each([
+    [64, 256, 3, 1, 1],
+    [64, 256, 3, 2, 1],
+    [128, 128, 4, 1, 1],
+    [128, 128, 4, 2, 2],
+    [64, 128, 4, 2, 1],
+    [128, 64, 4, 1, 4],
+    [64, 64, 4, 1, 2],
+  ] as const)('takes tiles of %i x %i, %i stages, %i shares, %i splits', (...warpgroups) =>
+    convolve({ x: [2, 72, 9, 11], w: [136, 72, 3, 3], out: [9, 11], attributes: same, warpgroups }),
+  );
+
+  it.each(problems)('convolves %s', async (_, x, w, out, attributes) => {
+    await convolve({ x, w, out, attributes, warpgroups: [64, 64, 4, 1, 1] });
+    await convolve({ x, w, out, attributes, warpgroups: [128, 64, 4, 2, 1] });
+  });
+
+  it('computes bfloat16', () =>
+    convolve({
+      ...{ dtype: 'bfloat16', x: [1, 24, 7, 5], w: [16, 24, 3, 3], out: [7, 5], attributes: same },
+      warpgroups: [64, 64, 4, 2, 1],
+    }));
+
+  it('computes the maps that follow, of extents that only the run knows', () =>
+    convolve({
+      ...{ x: [2, 16, 8, 6], w: [16, 16, 3, 3], out: [8, 6], attributes: same, mask: false, bias: false },
+      symbols: ['n', undefined, 'h', 'w'],
+      warpgroups: [64, 64, 4, 1, 1],
+      after: (b, y) => b.op('relu', [b.op('mul', [y, smallWeights(b, 'float16', [1, 16, 1, 1])])]),
     }));
 });

@@ -2,23 +2,37 @@
 
 import type { Candidate, EmitContext, EmittedStep, GroupView } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { emitDeform } from './deform-product/emit.js';
+import { isHopper } from './contraction/machine.js';
+import { emitDeform, emitDeformWarpgroups } from './deform-product/emit.js';
 import { deformProblem, refuseDeform } from './deform-product/problem.js';
-import { type DeformTile, deformTiles } from './deform-product/tiles.js';
+import { type DeformTile, deformTiles, isHalf, type RankedTile } from './deform-product/tiles.js';
+import { type WarpgroupDeformTile, warpgroupTiles } from './deform-product/warpgroups.js';
 
 export const deformProduct: Tactic = {
   name: 'deformProduct',
   refuses: refuseDeform,
   candidates(group: GroupView): readonly CandidateOutline[] {
+    const problem = deformProblem(group);
     const image = group.anchorInputs[0];
-    return deformTiles(deformProblem(group)).map(({ estimate, ...parameters }) => ({
-      parameters,
+    const outline = ({
+      estimate,
+      ...parameters
+    }: (DeformTile | WarpgroupDeformTile) & RankedTile): CandidateOutline => ({
+      parameters: { ...parameters },
       inputs: group.node.inputs.map((_, i) => (i === image ? 'channelsLast' : 'strided')),
       outputs: ['channelsLast'],
       stridedOutput: true,
       estimate,
-    }));
+    });
+    const warpgroups = isHopper() && isHalf(problem) ? warpgroupTiles(problem) : [];
+    return [
+      ...deformTiles(problem).map((t) => outline(t)),
+      ...warpgroups.map((t) => ({ variant: 'warpgroups', ...outline(t) })),
+    ];
   },
-  emit: (group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> =>
-    emitDeform(group, parameters as unknown as DeformTile, context),
+  emit(group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> {
+    return 'stages' in parameters
+      ? emitDeformWarpgroups(group, parameters as unknown as WarpgroupDeformTile, context)
+      : emitDeform(group, parameters as unknown as DeformTile, context);
+  },
 };

@@ -1,4 +1,4 @@
-/** The text of deformConv's product kernels. */
+/** The step of a deformConv's product. */
 
 import {
   ceilDivDims,
@@ -6,117 +6,133 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
-  type MemoryView,
+  mulDims,
   productOf,
-  provablyDivisible,
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
-import { launchStep } from '../../launch/launch-step.js';
+import { type Launch, launchStep } from '../../launch/launch-step.js';
 import { cxxType } from '../../print/types.js';
-import { index, indexType } from '../../print/views.js';
-import { printExtents, printNumbers } from '../contraction/image-members.js';
-import { printResult } from '../contraction/result.js';
-import { dtypeOf } from '../operands.js';
-import { deformProblem, type DeformProblem, powerDividing } from './problem.js';
+import { deformProblem, type DeformProblem } from './problem.js';
+import { type PrintedDeform, printDeform } from './print.js';
 import { type DeformTile, isHalf, residentBlocks, tileBytes, tileThreads } from './tiles.js';
-import { chunkTable, pitchOf, stepWeights } from './weights.js';
+import { type WarpgroupDeformTile, warpgroupBytes, warpgroupThreads } from './warpgroups.js';
+import { packedStepWeights, pitchOf, stepCount, stepWeights } from './weights.js';
 
 const addThreads = 256;
 
 export function emitDeform(group: GroupView, t: DeformTile, context: EmitContext): Promise<EmittedStep> {
   const args = new Arguments();
   const problem = deformProblem(group);
-  const { groups, columns, depth } = problem;
   const threads = tileThreads(problem, t);
-  const rows = productOf(problem.result.rows);
-  const printed = printDeform(group, problem, t, context, args);
+  const element = cxxType(problem.dtype);
+  const weights = `  TW_DEVICE static const ${element}* weights(const Arguments& a) { return ${args.constant(stepWeights(problem), element)}; }`;
+  const printed = printDeform(group, problem, t.splits, weights, context, args);
   const kernel = isHalf(problem) ? 'deform_conv_tensor' : 'deform_conv_simt';
-  const list = [t.rows, t.columns, depth, t.down, t.across].map(String).join(', ');
-  const tiles = productOf([groups, ceilDivDims(rows, t.rows), Math.ceil(columns / t.columns)]);
+  const list = [t.rows, t.columns, problem.depth, t.down, t.across].map(String).join(', ');
+  const tiles = tileCount(problem, t.rows, t.columns);
+  return withSplits(problem, t.splits, printed, args, {
+    uses: 'deform_conv',
+    text: `
+extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(residentBlocks(problem, t))}) deform(const __grid_constant__ Arguments a) {
+  ${kernel}<Deform, ${list}>(a);
+}
+`,
+    launch: {
+      function: 'deform',
+      grid: [tiles, t.splits, 1],
+      block: [threads, 1, 1],
+      sharedBytes: tileBytes(problem, t),
+    },
+  });
+}
+
+/** By warpgroups, on a device that has them. */
+export function emitDeformWarpgroups(
+  group: GroupView,
+  t: WarpgroupDeformTile,
+  context: EmitContext,
+): Promise<EmittedStep> {
+  const args = new Arguments();
+  const problem = deformProblem(group);
+  const threads = warpgroupThreads(t);
+  const { shares, splits } = t;
+  const printed = printDeform(group, problem, splits, printLoad(problem, t, args), context, args);
+  const list = [t.rows / 64, t.columns, problem.depth, t.stages, shares].map(String).join(', ');
+  return withSplits(problem, splits, printed, args, {
+    uses: 'deform_conv_wgmma',
+    holes: `TW_USE_WGMMA(${cxxType(problem.dtype)}, ${String(t.columns)})`,
+    text: `
+extern "C" __global__ void __launch_bounds__(${String(threads)}, 1) deform(const __grid_constant__ Arguments a) {
+  deform_conv_wgmma<Deform, ${list}>(a);
+}
+`,
+    launch: {
+      function: 'deform',
+      grid: [mulDims(tileCount(problem, t.rows * shares, t.columns), shares), splits, 1],
+      block: [threads, 1, 1],
+      sharedBytes: warpgroupBytes(problem, t),
+      ...(shares > 1 && { cluster: [shares, 1, 1] as const }),
+    },
+  });
+}
+
+/** `load(a, shared, barrier, batch, column, step)` of native/cuda/kernels/deform/warpgroups.cuh. */
+function printLoad(problem: DeformProblem, { columns, shares }: WarpgroupDeformTile, args: Arguments): string {
+  const { tensor, columns: padded } = packedStepWeights(problem);
+  const { depth, groups } = problem;
+  const steps = stepCount(problem);
+  const map = args.tensorMap({
+    operand: { kind: 'constant', tensor },
+    elementBytes: 2,
+    dims: [depth, padded, groups * steps],
+    strides: [2 * depth, 2 * depth * padded],
+    box: [depth, columns / shares, 1],
+    swizzle: (2 * depth) as 32 | 64 | 128,
+  });
+  const all = String(2 ** shares - 1);
+  const [name, blocks] = shares > 1 ? ['tma_load_multicast', ` ${all},`] : ['tma_load', ''];
+  return `  TW_DEVICE static void load(const Arguments& a, void* shared, u64* barrier, i32 batch, i32 column, i32 step) {
+    ${name}(shared, &${map}, barrier, cache_normal,${blocks} 0, column, batch * ${String(steps)} + step);
+  }`;
+}
+
+function tileCount({ groups, columns, result }: DeformProblem, tileRows: number, tileColumns: number): Dim {
+  return productOf([groups, ceilDivDims(productOf(result.rows), tileRows), Math.ceil(columns / tileColumns)]);
+}
+
+interface Main {
+  readonly uses: string;
+  readonly holes?: string;
+  readonly text: string;
+  readonly launch: Launch;
+}
+
+/** The product's kernel and, where blocks share the steps of a tile, the one that adds their sums. */
+function withSplits(
+  problem: DeformProblem,
+  splits: number,
+  printed: PrintedDeform,
+  args: Arguments,
+  main: Main,
+): Promise<EmittedStep> {
+  const { groups, columns } = problem;
+  const rows = productOf(problem.result.rows);
   const add = `
 extern "C" __global__ void __launch_bounds__(${String(addThreads)}) add(const __grid_constant__ Arguments a) {
   add_splits<Deform, ${String(addThreads)}>(a);
 }`;
   const vectors = productOf([groups, rows, Math.ceil(columns / Math.min(4, printed.width))]);
   return launchStep({
-    uses: ['deform_conv'],
-    holes: printed.text,
-    text: `
-extern "C" __global__ void __launch_bounds__(${String(threads)}, ${String(residentBlocks(problem, t))}) deform(const __grid_constant__ Arguments a) {
-  ${kernel}<Deform, ${list}>(a);
-}
-${t.splits > 1 ? add : ''}`,
+    uses: [main.uses],
+    holes: [main.holes ?? '', printed.text].join('\n'),
+    text: `${main.text}${splits > 1 ? add : ''}`,
     arguments: args,
     launches: [
-      {
-        function: 'deform',
-        grid: [tiles, t.splits, 1],
-        block: [threads, 1, 1],
-        sharedBytes: tileBytes(problem, t),
-      },
-      ...(t.splits > 1
+      main.launch,
+      ...(splits > 1
         ? [{ function: 'add', grid: [ceilDivDims(vectors, addThreads), 1, 1], block: [addThreads, 1, 1] } as const]
         : []),
     ],
-    ...(t.splits > 1 && { workspaceBytes: productOf([groups, rows, pitchOf(problem), t.splits * 4]) }),
+    ...(splits > 1 && { workspaceBytes: productOf([groups, rows, pitchOf(problem), splits * 4]) }),
   });
-}
-
-function printDeform(
-  group: GroupView,
-  problem: DeformProblem,
-  t: DeformTile,
-  context: EmitContext,
-  args: Arguments,
-): { readonly text: string; readonly width: number } {
-  const { geometry: g, result: shape } = problem;
-  const [xInput, , offsetInput, , maskInput] = group.anchorInputs;
-  const view = (input: number): MemoryView => context.view(input)!;
-  const element = cxxType(problem.dtype);
-  const result = printResult({ group, problem: shape, view, output: context.outputView(0)!, accumulator: 'f32' }, args);
-  const image = view(xInput!);
-  const width = provablyDivisible(image.offset, problem.width) ? problem.width : 1;
-  const extent = (name: string, d: Dim): string =>
-    `  TW_DEVICE static i32 ${name}([[maybe_unused]] const Arguments& a) { return ${args.dim(d)}; }`;
-  const numbers = {
-    ...{ width: powerDividing(width, 8), channels: g.x[1] as number, chunks: problem.chunks[0]!.length },
-    ...{ taps: g.kernel[0]! * g.kernel[1]!, taps_x: g.kernel[1]!, pitch: pitchOf(problem), splits: t.splits },
-    ...{ stride_y: g.strides[0]!, stride_x: g.strides[1]!, dilation_y: g.dilations[0]!, dilation_x: g.dilations[1]! },
-  };
-  const partial = `  TW_DEVICE static f32* partial(const Arguments& a) { return ${t.splits > 1 ? args.workspace(0, 'f32') : 'nullptr'}; }`;
-  const text = `
-struct Arguments;
-${result.text}
-struct Deform {
-  using Element = ${element};
-  using Accumulator = f32;
-  using Result = ::Result;
-${printNumbers(numbers)}
-${printExtents(g, args)}
-${extent('rows', productOf(shape.rows))}
-${extent('columns', problem.columns)}
-${extent('batches', problem.groups)}
-${partial}
-  TW_DEVICE static const ${element}* image(const Arguments& a) { return ${args.input(xInput!, element)}; }
-  TW_DEVICE static const i32* table(const Arguments& a) { return ${args.constant(chunkTable(problem), 'i32')}; }
-  TW_DEVICE static const ${element}* weights(const Arguments& a) { return ${args.constant(stepWeights(problem), element)}; }
-${printElement('shift', offsetInput!, group, context, args)}
-${maskInput === undefined ? '  TW_DEVICE static f32 scale(const Arguments&, i32, i32, i32, i32) { return 1.0f; }' : printElement('scale', maskInput, group, context, args)}
-};`;
-  return { text, width: result.width };
-}
-
-/** `f32 NAME(a, n, at, y, x)`: an element of an operand. */
-function printElement(name: string, input: number, group: GroupView, context: EmitContext, args: Arguments): string {
-  const view = context.view(input)!;
-  const type = cxxType(dtypeOf(group.node.inputs[input])!);
-  const number = indexType(view);
-  const at = index(
-    view,
-    ['n', 'at', 'y', 'x'].map((c) => `${number}(${c})`),
-    args,
-  );
-  return `  TW_DEVICE static f32 ${name}(const Arguments& a, i32 n, i32 at, i32 y, i32 x) {
-    return convert<f32>(${args.input(input, type)}[${at}]);
-  }`;
 }

@@ -5,6 +5,7 @@ import { likelyExtent } from '../contraction/conv-problem.js';
 import { machineOf } from '../contraction/machine.js';
 import { cyclesPerMicrosecond, launchMicroseconds } from '../operands.js';
 import type { DeformProblem } from './problem.js';
+import { stepCount } from './weights.js';
 
 /** A block makes `rows` output pixels of `columns` channels; a thread group of the two numbers does so on its own. */
 export interface DeformTile {
@@ -63,15 +64,16 @@ export function tileBytes(problem: DeformProblem, t: DeformTile): number {
   return Math.max(places + 2 * 2 * depth * (t.rows + t.columns), scratch);
 }
 
-export interface RankedTile extends DeformTile {
+export interface RankedTile {
+  /** Microseconds. */
   readonly estimate: number;
 }
 
 /** Each shape with the number of splits that suits it best. */
-export function deformTiles(problem: DeformProblem): readonly RankedTile[] {
+export function deformTiles(problem: DeformProblem): readonly (DeformTile & RankedTile)[] {
   const machine = machineOf();
-  const steps = problem.geometry.kernel.reduce((a, b) => a * b, 1) * problem.chunks[0]!.length;
-  return (isHalf(problem) ? tensorShapes : simtShapes)
+  const steps = stepCount(problem);
+  return notTooWide(isHalf(problem) ? tensorShapes : simtShapes, problem)
     .flatMap(([rows, columns, down, across]) => {
       const tiles = splitCounts
         .filter((splits) => splits === 1 || steps >= 4 * splits)
@@ -84,11 +86,23 @@ export function deformTiles(problem: DeformProblem): readonly RankedTile[] {
     .slice(0, mostCandidates);
 }
 
-/** Multiply-adds of a multiprocessor in a cycle, and cycles to sample 16 bytes of the left operand. */
-const tensorRate = 1100;
-const simtRate = 90;
-const sampleCycles = 1.6;
-const stepLatency = 500;
+/** Without those of which half or more would be columns that nobody wants, but for the narrowest. */
+export function notTooWide<T extends readonly number[]>(shapes: readonly T[], problem: DeformProblem): readonly T[] {
+  const narrowest = Math.min(...shapes.map(([, columns]) => columns!));
+  return shapes.filter(([, columns]) => columns! < 2 * Math.max(narrowest, problem.columns));
+}
+
+/** Multiply-adds of a multiprocessor in a cycle: mma.sync waits for shared memory, ordinary arithmetic hardly ever. */
+const tensorRate = 800;
+const simtRate = 105;
+/** Cycles to sample 16 bytes of the left operand: instructions of a thread, and four loads of 16 bytes. */
+const sampleCycles = { half: 1.6, single: 1.2 };
+/** Bytes that a multiprocessor gets of the second-level cache in a cycle, while all read. */
+const cacheBytes = 35;
+/** A step of one block at least: loads must come before they are interpolated. */
+const stepLatency = 1000;
+/** Of a block: its first loads, and storing. */
+const blockCycles = 4000;
 
 function estimate(
   problem: DeformProblem,
@@ -96,22 +110,30 @@ function estimate(
   steps: number,
   machine: { readonly multiprocessors: number; readonly sharedBytes: number },
 ): number {
-  const { geometry, groups, columns, depth } = problem;
-  const rows = [0, 2, 3].reduce((n, i) => n * likelyExtent(geometry.out[i]!), 1);
-  const blocks = Math.ceil(rows / t.rows) * Math.ceil(columns / t.columns) * groups * t.splits;
-  const product = (t.rows * t.columns * depth) / (isHalf(problem) ? tensorRate : simtRate);
-  const sampling = ((t.rows * depth) / (isHalf(problem) ? 8 : 4)) * sampleCycles;
-  const resident = Math.max(
-    1,
-    Math.min(
-      Math.floor(machine.sharedBytes / (tileBytes(problem, t) + 1024)),
-      Math.floor(512 / tileThreads(problem, t)),
-    ),
-  );
+  const { groups, columns, depth } = problem;
+  const half = isHalf(problem);
+  const blocks = Math.ceil(likelyRows(problem) / t.rows) * Math.ceil(columns / t.columns) * groups * t.splits;
+  const product = (t.rows * t.columns * depth) / (half ? tensorRate : simtRate);
+  const sampling = ((t.rows * depth) / (half ? 8 : 4)) * (half ? sampleCycles.half : sampleCycles.single);
+  const weights = (t.columns * depth * (half ? 2 : 4)) / cacheBytes;
+  const step = Math.max(product + sampling, weights);
+  const memory = Math.floor(machine.sharedBytes / (tileBytes(problem, t) + 1024));
+  const resident = Math.max(1, Math.min(memory, residentBlocks(problem, t)));
   const perBlock = Math.ceil(steps / t.splits);
   const waves = Math.ceil(blocks / (machine.multiprocessors * resident));
-  const busy = Math.ceil(blocks / machine.multiprocessors) * perBlock * (product + sampling);
-  const waiting = waves * perBlock * Math.max(stepLatency, product + sampling);
-  const sums = t.splits > 1 ? launchMicroseconds + (rows * columns * groups * t.splits * 8) / 3e6 : 0;
-  return launchMicroseconds + Math.max(busy, waiting) / cyclesPerMicrosecond + sums;
+  const busy = Math.ceil(blocks / machine.multiprocessors) * perBlock * step;
+  const waiting = waves * perBlock * Math.max(stepLatency, step);
+  const cycles = Math.max(busy, waiting) + waves * blockCycles;
+  return launchMicroseconds + cycles / cyclesPerMicrosecond + splitMicroseconds(problem, t.splits);
+}
+
+/** Output pixels to plan for. */
+export function likelyRows({ geometry }: DeformProblem): number {
+  return [0, 2, 3].reduce((n, i) => n * likelyExtent(geometry.out[i]!), 1);
+}
+
+/** What it takes to add the sums of blocks that share the steps of a tile. */
+export function splitMicroseconds(problem: DeformProblem, splits: number): number {
+  const sums = likelyRows(problem) * problem.columns * problem.groups;
+  return splits > 1 ? launchMicroseconds + (sums * splits * 8) / 3e6 : 0;
 }

@@ -1,6 +1,8 @@
 /** The weights of a deformConv in the order of its steps. */
 
 import { dtypeInfo, Tensor } from '@tensorwright/core';
+import { batchesOf } from '../hopper/matrix.js';
+import { permuteColumns } from '../hopper/packed-columns.js';
 import type { DeformProblem } from './problem.js';
 
 const cache = new WeakMap<Tensor, Map<string, Tensor>>();
@@ -51,6 +53,19 @@ function pack(problem: DeformProblem): Tensor {
         step++;
       }
   return Tensor.fromBytes('uint8', out, [out.length]);
+}
+
+/** Steps of a group. */
+export function stepCount({ geometry, chunks }: DeformProblem): number {
+  return geometry.kernel.reduce((a, b) => a * b, 1) * chunks[0]!.length;
+}
+
+/** The same of 16 bits, columns in the order in which a thread's sums are neighbours, and zeros up to a whole period. */
+export function packedStepWeights(problem: DeformProblem): { readonly tensor: Tensor; readonly columns: number } {
+  const { groups, columns, depth } = problem;
+  const batch = batchesOf(groups * stepCount(problem), columns * depth);
+  const packed = permuteColumns(stepWeights(problem), { depth, rows: columns, rowStride: depth, batch }, 2);
+  return { tensor: packed.tensor, columns: packed.matrix.rows };
 }
 
 /** First channel, count and displacements' group of each group's chunks, and a 0. */
