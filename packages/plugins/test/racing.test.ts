@@ -165,6 +165,37 @@ __global__ void affine(const T* x, Y y, int size) {
   cpu: ({ x }) => ({ y: (x.data as Float32Array).map((v) => 2 * v + 1) }),
 });
 PluginRegistry.global.register(affine);
+
+/** The same; its vectors begin behind the first element. */
+const shifted = definePlugin({
+  name: 'EpilogueShifted',
+  inputs: ['x'],
+  outputs: ['y'],
+  infer: ({ inputs: { x } }) => ({ y: x }),
+  cuda: {
+    dtypes: ['float32', 'float16'],
+    epilogue: true,
+    source: `
+template <typename T, typename Y>
+__global__ void shifted(const T* x, Y y, int size) {
+  const int thread = blockIdx.x * blockDim.x + threadIdx.x, i = 1 + 4 * thread;
+  const auto value = [&](int at) { return 2 * float(x[at]) + 1; };
+  if (thread == 0) y.store(0, value(0));
+  if (i + 4 <= size) {
+    Vec<f32, 4> v;
+    for (int k = 0; k < 4; ++k) v.v[k] = value(i + k);
+    y.store(i, v);
+  } else {
+    for (int at = i; at < size; ++at) y.store(at, value(at));
+  }
+}`,
+    launches: ({ inputs: { x }, outputs: { y } }) => [
+      { kernel: `shifted<${x.type}>`, grid: ceilDivDims(x.size, 256), block: 64, arguments: [x, y, x.size] },
+    ],
+  },
+  cpu: ({ x }) => ({ y: (x.data as Float32Array).map((v) => 2 * v + 1) }),
+});
+PluginRegistry.global.register(shifted);
 const operator = affine.operator.name;
 const step = 'cuda.provided.EpilogueAffine@1.format0';
 
@@ -185,6 +216,17 @@ describe.skipIf(!hasDevice)('a plugin whose kernels take an epilogue', () => {
         return b.op('sub', [b.op('mul', [b.op('sigmoid', [sum]), other]), x]);
       },
       steps: [step],
+    });
+  });
+
+  it.each(['float32', 'float16'] as const)('takes vectors of %s from any element on', async (dtype: DType) => {
+    await compare({
+      inputs: [
+        { dtype, dims: [3, 8] },
+        { dtype, dims: [8] },
+      ],
+      graph: (b, x, bias) => b.op('relu', [b.op('add', [b.op(shifted.operator.name, [x]), bias])]),
+      steps: ['cuda.provided.EpilogueShifted@1'],
     });
   });
 

@@ -28,7 +28,7 @@ export function refuseEpilogue(group: GroupView): string | undefined {
 
 /**
  * `struct Epilogue`: what kernels get in place of the output's pointer. `store(index, value)` writes an element, and
- * with a `Vec` of values so many from the index on; indices count elements as they lie in memory.
+ * with a `Vec` of values so many from the index on, which may be any; indices count elements as they lie in memory.
  */
 export function printEpilogue(group: GroupView, context: EmitContext, layout: Layout, args: Arguments): string {
   const [expression] = group.expressions();
@@ -84,17 +84,27 @@ ${lines('    ', coordinates, ...loads.map((l) => l.one), one.statements)}
   TW_DEVICE void store(${index} i, const Vec<V, W>& values) const {
     Vec<${type}, W> y;
     if constexpr (${String(sharedWidth(axes, views))} % W == 0) {
-${lines('      ', coordinates, ...loads.map((l) => l.many))}
+      // All that is read and written from here on lies side by side, and aligned.
+      if (i % W == 0) {
+${lines('        ', coordinates, ...loads.map((l) => l.many))}
 #pragma unroll
-      for (int k = 0; k < W; ++k) {
-${lines('        ', many.statements)}
-        y.v[k] = convert<${type}>(${many.results[0]!});
+        for (int k = 0; k < W; ++k) {
+${lines('          ', many.statements)}
+          y.v[k] = convert<${type}>(${many.results[0]!});
+        }
+        store_vec(${pointer} + i, y);
+        return;
       }
-    } else {
-#pragma unroll
-      for (int k = 0; k < W; ++k) y.v[k] = compute(i + k, values.v[k]);
     }
-    store_vec(${pointer} + i, y);
+#pragma unroll
+    for (int k = 0; k < W; ++k) y.v[k] = compute(i + k, values.v[k]);
+    ${type}* const to = ${pointer} + i;
+    if (reinterpret_cast<u64>(to) % alignof(Vec<${type}, W>) == 0) {
+      store_vec(to, y);
+      return;
+    }
+#pragma unroll
+    for (int k = 0; k < W; ++k) to[k] = y.v[k];
   }
 };
 `;
