@@ -168,7 +168,7 @@ class Attention final : public Kernel {
         if (rules_.softcap > 0) loops.softcap(p + a, b - a, static_cast<float>(rules_.softcap));
         if (!careful && job.bound.mask.data && job.bound.mask.dtype == DType::kFloat32 && job.bound.mask.strides[3] == 1) {
           const Tensor& mask = job.bound.mask;
-          loops.add(p + a, mask.as<float>() + batch * mask.strides[0] + at.head * mask.strides[1] + at.query * mask.strides[2] + j + a, b - a);
+          loops.add(p + a, mask.as<float>() + job.bound.mask_of(batch) * mask.strides[0] + at.head * mask.strides[1] + at.query * mask.strides[2] + j + a, b - a);
         } else {
           job.bound.add_mask(p + a, batch, at.head, at.query, j + a, b - a);
         }

@@ -20,7 +20,8 @@ class AttentionRules {
         causal_(a.flag("isCausal")),
         offset_(a.integer("causalOffset", 0)),
         left_(a.integer("leftWindow", -1)),
-        right_(a.integer("rightWindow", -1)) {}
+        right_(a.integer("rightWindow", -1)),
+        masks_in_turn_(a.flag("masksInTurn")) {}
 
   double scale(int64_t size) const { return has_scale_ ? scale_ : 1 / std::sqrt(static_cast<double>(size)); }
 
@@ -46,11 +47,14 @@ class AttentionRules {
       return {first, std::max(first, end)};
     }
 
+    // The mask of a batch, as an index.
+    int64_t mask_of(int64_t b) const { return rules.masks_in_turn_ && mask.dims[0] > 0 ? b % mask.dims[0] : b; }
+
     // Adds the mask to the scores of keys [first, first + n).
     template <typename T>
     void add_mask(T* scores, int64_t b, int64_t h, int64_t i, int64_t first, int64_t n) const {
       if (!mask.data) return;
-      const int64_t at = b * mask.strides[0] + h * mask.strides[1] + i * mask.strides[2] + first * mask.strides[3], step = mask.strides[3];
+      const int64_t at = mask_of(b) * mask.strides[0] + h * mask.strides[1] + i * mask.strides[2] + first * mask.strides[3], step = mask.strides[3];
       if (mask.dtype == DType::kBool) {
         const uint8_t* m = mask.as<uint8_t>() + at;
         for (int64_t j = 0; j < n; ++j)
@@ -76,6 +80,10 @@ class AttentionRules {
       expect_rank("the mask", m, 0, 4);
       // It may be shorter than the keys: the rest is not seen.
       int64_t full[4] = {q.dims[0], q.dims[1], q.dims[2], k.dims[2]};
+      if (masks_in_turn_ && m.rank == 4) {
+        full[0] = m.dims[0];
+        expect(full[0] > 0 ? q.dims[0] % full[0] == 0 : q.dims[0] == 0, "the batches are no multiple of the masks");
+      }
       if (m.rank && m.dims[m.rank - 1] < full[3]) full[3] = m.dims[m.rank - 1];
       expect_broadcast("the mask", m, full);
     }
@@ -110,6 +118,7 @@ class AttentionRules {
  private:
   bool causal_;
   int64_t offset_, left_, right_;
+  bool masks_in_turn_;  // batch b has mask b mod their number
 };
 
 }  // namespace tw

@@ -56,7 +56,7 @@ export function attentionProblem(
   ];
   const scale = (attributes['scale'] as number | undefined) ?? 1 / Math.sqrt(size);
   const at = places(group).mask;
-  const mask = inputs[at] ? maskOf(view(at), heads, queries) : undefined;
+  const mask = inputs[at] ? maskOf(view(at), heads, queries, attributes['masksInTurn'] === true) : undefined;
   const maskType = mask && cxxType(dtypeOf(inputs[at])!);
   const lines = [
     `using Index = ${fits([...operands.map((o) => o[2]), ...(mask ? [mask.view] : [])]) ? 'i32' : 'i64'};`,
@@ -163,9 +163,11 @@ interface Mask {
   /** Keys that it knows. */
   readonly width: Dim;
   readonly pairs: boolean;
+  /** How many serve the batches in turn; undefined: each batch has its own. */
+  readonly turns: Dim | undefined;
 }
 
-function maskOf(view: MemoryView, heads: Dim, queries: Dim): Mask {
+function maskOf(view: MemoryView, heads: Dim, queries: Dim, inTurn: boolean): Mask {
   const lead = 4 - view.dims.length;
   const at = (axis: number): readonly [Dim, Dim] =>
     axis < lead ? [1, 0] : [view.dims[axis - lead]!, view.strides[axis - lead]!];
@@ -174,14 +176,17 @@ function maskOf(view: MemoryView, heads: Dim, queries: Dim): Mask {
     const [extent, stride] = at(axis);
     if (axis === 3 || stride === 0) return stride;
     if (extent === 1) return 0;
-    const known = typeof extent === 'number' || (wanted[axis] !== undefined && provablyEqual(extent, wanted[axis]));
+    const known =
+      typeof extent === 'number' ||
+      (axis === 0 && inTurn) ||
+      (wanted[axis] !== undefined && provablyEqual(extent, wanted[axis]));
     // An extent that may turn out to be 1 is broadcast then.
     return known ? stride : mulDims(stride, minDims(subDims(extent, 1), 1));
   }) as [Dim, Dim, Dim, Dim];
   const width = at(3)[0];
   const pairs =
     strides[3] === 1 && [width, view.offset, strides[0], strides[1], strides[2]].every((d) => provablyDivisible(d, 2));
-  return { view, strides, width, pairs };
+  return { view, strides, width, pairs, turns: inTurn ? at(0)[0] : undefined };
 }
 
 function printMask(
@@ -192,11 +197,12 @@ function printMask(
 ): string[] {
   if (!mask) return ['static constexpr bool masked = false, mask_by_query = false, mask_by_pairs = false;'];
   const [batch, head, row, column] = mask.strides;
+  const turn = mask.turns === undefined || mask.turns === 1 ? 'b' : `b % static_cast<Index>(${args.dim(mask.turns)})`;
   return [
     `static constexpr bool masked = true, mask_by_query = ${String(row !== 0)}, mask_by_pairs = ${String(mask.pairs)};`,
     `using M = ${type!};`,
     method('const M* mask()', pointer!),
-    `TW_DEVICE Index mask_head(Index b, Index h) const { return b * ${args.dim(batch)} + h * ${args.dim(head)}; }`,
+    `TW_DEVICE Index mask_head(Index b, Index h) const { return (${turn}) * ${args.dim(batch)} + h * ${args.dim(head)}; }`,
     method('Index mask_row()', args.dim(row)),
     method('Index mask_column()', args.dim(column)),
     method('Index mask_width()', args.dim(mask.width)),

@@ -18,6 +18,7 @@ export type ScoreStage = (typeof scoreStages)[number];
  * scale undefined: 1 / √D. Query i stands at position i + offset: `causalOffset`, or queryOffsets [B] where given.
  * isCausal: it sees keys up to its position; the windows bound the distance to both sides, −1: no bound. Keys from
  * keyLengths [B] on are padding. softcap 0: none. sinks [Hq] are scores that take part in the softmax without a value.
+ * masksInTurn: the masks of the first axis serve the batches in turn, mask b mod M batch b; B is a multiple of M.
  */
 const sharedAttributes = {
   scale: undefined,
@@ -26,6 +27,7 @@ const sharedAttributes = {
   softcap: 0,
   leftWindow: -1,
   rightWindow: -1,
+  masksInTurn: false,
 };
 
 interface AttentionDims {
@@ -46,9 +48,14 @@ function checkHeads(c: InferContext): AttentionDims {
   return { batch: c.agree(q[0]!, k[0]!, 'batch of q and k'), heads: q[1]!, queries: q[2]!, keys: k[2]! };
 }
 
-/** A mask broadcasts but for its last axis, which may be shorter than the keys. */
-function agreeMask(c: InferContext, input: number, expected: readonly Dim[]): void {
-  const dims = c.has(input) ? (c.tensor(input).dims?.slice(0, -1) ?? []) : [];
+/** A mask broadcasts but for its last axis, which may be shorter than the keys, and for the first one where masks take turns. */
+function agreeMask(c: InferContext, input: number, [batch, ...others]: readonly [Dim, Dim, Dim]): void {
+  const inTurn = c.attributes['masksInTurn'] === true;
+  const all = c.has(input) ? (c.tensor(input).dims ?? []) : [];
+  if (inTurn && all.length === 4 && typeof batch === 'number' && exactQuotient(batch, all[0]!) === undefined)
+    c.fail(`${String(batch)} batches are no multiple of ${String(all[0])} masks`);
+  const dims = all.slice(inTurn ? -3 : 0, -1);
+  const expected = [batch, ...others];
   for (let k = 1; k <= Math.min(dims.length, expected.length); k++)
     c.agreeWithin(
       expected[expected.length - k]!,
@@ -85,6 +92,7 @@ function biasOf(c: EvaluateContext, extras: Extras, heads: number, queries: numb
   const strides = [dims[1]! * dims[2]! * width, dims[2]! * width, width, 1].map((s, axis) =>
     axis < 3 && dims[axis] === 1 ? 0 : s,
   );
+  const masks = c.attributes['masksInTurn'] === true ? dims[0]! : Infinity;
   if (
     mask &&
     (dims.length > 4 || (dims[1] !== 1 && dims[1] !== heads) || (dims[2] !== 1 && dims[2] !== queries) || width > keys)
@@ -102,7 +110,7 @@ function biasOf(c: EvaluateContext, extras: Extras, heads: number, queries: numb
     if (!values) return 0;
     // A mask may be shorter than the keys: the rest is not allowed.
     if (j >= width) return -Infinity;
-    const value = values[b * strides[0]! + h * strides[1]! + i * strides[2]! + j * strides[3]!]!;
+    const value = values[(b % masks) * strides[0]! + h * strides[1]! + i * strides[2]! + j * strides[3]!]!;
     return boolean ? (value === 0 ? -Infinity : 0) : value;
   };
 }

@@ -74,6 +74,7 @@ function attention(c: ExportContext): string {
     (name) => c.attribute<number>(name) !== (name === 'causalOffset' ? 0 : -1),
   );
   if (set.length > 0 || c.has(5) || c.has(6)) c.unsupported('attention with windows, offsets or sinks');
+  if (c.attribute<boolean>('masksInTurn')) c.unsupported('attention with masks in turn');
   c.needs(c.has(4) ? 24 : 23);
   const scale = c.attribute<number | undefined>('scale');
   return c.one('Attention', [c.input(0), c.input(1), c.input(2), c.input(3), '', '', c.input(4)], {

@@ -7,13 +7,15 @@ import {
   type Dim,
   dotRoles,
   type GraphBuilder,
+  type Node,
   provablyEqual,
+  type RewriteContext,
   type Rule,
   tensorType,
   type Value,
 } from '@tensorwright/core';
 import { uniformValue } from '../canonicalise/map-algebra.js';
-import { dimsOf, rulePass, type RulePass, typeOf } from '../rules.js';
+import { dimsOf, rulePass, type RulePass, sameDims, typeOf } from '../rules.js';
 
 /** What lies between the first product and the softmax. */
 interface Scores {
@@ -21,6 +23,8 @@ interface Scores {
   readonly scale: number;
   /** Added after scaling. */
   readonly masks: readonly Value[];
+  /** Also added, with masks along the first axis that serve the batches in turn. */
+  readonly turns: readonly Value[];
 }
 
 const maxDepth = 8;
@@ -30,9 +34,10 @@ function scoresOf(v: Value, builder: GraphBuilder, uses: (v: Value) => number): 
   let at = v;
   let scale = 1;
   const masks: Value[] = [];
+  const turns: Value[] = [];
   for (let depth = 0; depth < maxDepth; depth++) {
     const { node } = at;
-    if (node.op === 'dot') return { product: at, scale, masks };
+    if (node.op === 'dot') return { product: at, scale, masks, turns };
     if (uses(at) > 1) return undefined;
     const [a, b] = node.inputs as [Value, Value];
     const target = dimsOf(at)!;
@@ -57,11 +62,46 @@ function scoresOf(v: Value, builder: GraphBuilder, uses: (v: Value) => number): 
       const zero = builder.scalar(0, typeOf(next).dtype);
       masks.push(builder.op('where', [node.inputs[0], zero, node.inputs[2]]));
       at = next;
+    } else if (node.op === 'reshape' && scale === 1) {
+      const apart = addedInTurn(at, builder, uses);
+      if (!apart) return undefined;
+      turns.push(apart.mask);
+      at = apart.scores;
     } else {
       return undefined;
     }
   }
   return undefined;
+}
+
+/**
+ * The scores and the masks of a sum that sees groups of batches, [B·M, …] as [B, M, …]: windows of images, which are
+ * folded into the batch, and each of which has a mask of its own that all images share.
+ */
+function addedInTurn(
+  v: Value,
+  builder: GraphBuilder,
+  uses: (v: Value) => number,
+): { readonly scores: Value; readonly mask: Value } | undefined {
+  const sum = v.node.inputs[0]!;
+  if (sum.node.op !== 'add' || uses(sum) > 1) return undefined;
+  const [folded, unfolded] = [dimsOf(v)!, dimsOf(sum)!];
+  if (unfolded.length !== folded.length + 1 || !sameDims(unfolded.slice(2), folded.slice(1))) return undefined;
+  const [a, b] = sum.node.inputs as [Value, Value];
+  const isScores = (x: Value): boolean =>
+    x.node.op === 'reshape' && sameDims(dimsOf(x), unfolded) && sameDims(dimsOf(x.node.inputs[0]), folded);
+  const scores = isScores(a) ? a : isScores(b) ? b : undefined;
+  if (!scores || uses(scores) > 1) return undefined;
+  const mask = scores === a ? b : a;
+  const dims = dimsOf(mask)!;
+  // All groups have the same masks.
+  if (dims.length < unfolded.length - 1 || (dims.length === unfolded.length && dims[0] !== 1)) return undefined;
+  const shared = dims.slice(dims.length === unfolded.length ? 1 : 0);
+  if (shared[0] !== 1 && !provablyEqual(shared[0]!, unfolded[1]!)) return undefined;
+  return {
+    scores: scores.node.inputs[0]!,
+    mask: shared.length === dims.length ? mask : builder.op('reshape', [mask], { dims: shared }),
+  };
 }
 
 function leadsToDot(v: Value): boolean {
@@ -98,54 +138,64 @@ function probabilitiesOf(v: Value, uses: (v: Value) => number): Value | undefine
   return guarded && p.node.op === 'softmax' && uses(p) === 2 && uses(condition) === 1 ? p : undefined;
 }
 
+/** @param inTurn whether masks take turns */
+function fused(node: Node, { builder, uses }: RewriteContext, inTurn: boolean): Value | undefined {
+  const v = node.inputs[1]!;
+  const probabilities = probabilitiesOf(node.inputs[0]!, uses);
+  if (!probabilities) return undefined;
+  const rank = dimsOf(probabilities)!.length;
+  const axis = probabilities.node.attributes['axis'] as number;
+  if ((axis < 0 ? axis + rank : axis) !== rank - 1 || rank < 2 || rank > 4) return undefined;
+  const scores = scoresOf(probabilities.node.inputs[0]!, builder, uses);
+  if (!scores || uses(scores.product) > 1 || !['float32', 'float16', 'bfloat16'].includes(typeOf(v).dtype))
+    return undefined;
+
+  const first = labelsOf(scores.product);
+  const second = labelsOf(node.outputs[0]!);
+  const qk = dotRoles(first.lhs, first.rhs, first.out);
+  const pv = dotRoles(second.lhs, second.rhs, second.out);
+  const batchRank = rank - 2;
+  const sound =
+    qk.batch.length === batchRank &&
+    qk.rows.length === 1 &&
+    qk.columns.length === 1 &&
+    qk.contracted.length === 1 &&
+    first.out === [...qk.batch, ...qk.rows, ...qk.columns].join('') &&
+    pv.batch.length === batchRank &&
+    pv.rows.length === 1 &&
+    pv.columns.length === 1 &&
+    pv.contracted.length === 1 &&
+    second.lhs === [...pv.batch, ...pv.rows, ...pv.contracted].join('');
+  if (!sound) return undefined;
+
+  const [queries, keys] = scores.product.node.inputs as [Value, Value];
+  const q = arrange(builder, queries, first.lhs, [...qk.batch, ...qk.rows, ...qk.contracted], batchRank);
+  const k = arrange(builder, keys, first.rhs, [...qk.batch, ...qk.columns, ...qk.contracted], batchRank);
+  const w = arrange(builder, v, second.rhs, [...pv.batch, ...pv.contracted, ...pv.columns], batchRank);
+  // What each batch has of its own does not fit masks that take turns.
+  const own = scores.masks.some((m) => dimsOf(m)!.length === rank && dimsOf(m)![0] !== 1);
+  if (inTurn !== scores.turns.length > 0 || (inTurn && (own || batchRank === 0))) return undefined;
+  const masks = [...scores.masks, ...scores.turns];
+  const sum = masks.length === 0 ? undefined : masks.reduce((a, b) => builder.op('add', [a, b]));
+  const mask = sum && overKeys(builder, sum, dimsOf(probabilities)!.at(-1)!);
+  if (sum && !mask) return undefined;
+  const y = builder.op('attention', [q, k, w, mask && alignMask(builder, mask, batchRank)], {
+    scale: scores.scale,
+    masksInTurn: inTurn,
+  });
+  const flat =
+    batchRank === 2
+      ? y
+      : builder.op('reshape', [y], { dims: [...dimsOf(y)!.slice(0, batchRank), ...dimsOf(y)!.slice(2)] });
+  const produced = [...pv.batch, ...pv.rows, ...pv.columns];
+  const perm = [...second.out].map((l) => produced.indexOf(l));
+  return perm.every((p, i) => p === i) ? flat : builder.op('transpose', [flat], { perm });
+}
+
 const attention: Rule = {
   name: 'dot(softmax(dot(q, k)·c + m), v) ⇒ attention(q, k, v, m)',
   roots: ['dot'],
-  apply(node, { builder, uses }) {
-    const v = node.inputs[1]!;
-    const probabilities = probabilitiesOf(node.inputs[0]!, uses);
-    if (!probabilities) return undefined;
-    const rank = dimsOf(probabilities)!.length;
-    const axis = probabilities.node.attributes['axis'] as number;
-    if ((axis < 0 ? axis + rank : axis) !== rank - 1 || rank < 2 || rank > 4) return undefined;
-    const scores = scoresOf(probabilities.node.inputs[0]!, builder, uses);
-    if (!scores || uses(scores.product) > 1 || !['float32', 'float16', 'bfloat16'].includes(typeOf(v).dtype))
-      return undefined;
-
-    const first = labelsOf(scores.product);
-    const second = labelsOf(node.outputs[0]!);
-    const qk = dotRoles(first.lhs, first.rhs, first.out);
-    const pv = dotRoles(second.lhs, second.rhs, second.out);
-    const batchRank = rank - 2;
-    const sound =
-      qk.batch.length === batchRank &&
-      qk.rows.length === 1 &&
-      qk.columns.length === 1 &&
-      qk.contracted.length === 1 &&
-      first.out === [...qk.batch, ...qk.rows, ...qk.columns].join('') &&
-      pv.batch.length === batchRank &&
-      pv.rows.length === 1 &&
-      pv.columns.length === 1 &&
-      pv.contracted.length === 1 &&
-      second.lhs === [...pv.batch, ...pv.rows, ...pv.contracted].join('');
-    if (!sound) return undefined;
-
-    const [queries, keys] = scores.product.node.inputs as [Value, Value];
-    const q = arrange(builder, queries, first.lhs, [...qk.batch, ...qk.rows, ...qk.contracted], batchRank);
-    const k = arrange(builder, keys, first.rhs, [...qk.batch, ...qk.columns, ...qk.contracted], batchRank);
-    const w = arrange(builder, v, second.rhs, [...pv.batch, ...pv.contracted, ...pv.columns], batchRank);
-    const sum = scores.masks.length === 0 ? undefined : scores.masks.reduce((a, b) => builder.op('add', [a, b]));
-    const mask = sum && overKeys(builder, sum, dimsOf(probabilities)!.at(-1)!);
-    if (sum && !mask) return undefined;
-    const y = builder.op('attention', [q, k, w, mask && alignMask(builder, mask, batchRank)], { scale: scores.scale });
-    const flat =
-      batchRank === 2
-        ? y
-        : builder.op('reshape', [y], { dims: [...dimsOf(y)!.slice(0, batchRank), ...dimsOf(y)!.slice(2)] });
-    const produced = [...pv.batch, ...pv.rows, ...pv.columns];
-    const perm = [...second.out].map((l) => produced.indexOf(l));
-    return perm.every((p, i) => p === i) ? flat : builder.op('transpose', [flat], { perm });
-  },
+  apply: (node, context) => fused(node, context, false),
   example: (b) => {
     const q = b.input('q', tensorType('float32', [1, 2, 5, 4]));
     const k = b.input('k', tensorType('float32', [1, 2, 6, 4]));
@@ -155,6 +205,22 @@ const attention: Rule = {
     const masked = b.op('add', [b.op('mul', [scores, b.scalar(0.5, 'float32')]), m]);
     const p = b.op('softmax', [masked], { axis: -1 });
     return { inputs: [q, k, v, m], outputs: [b.op('dot', [p, v], { lhs: 'bhls', rhs: 'bhsd', out: 'bhld' })] };
+  },
+};
+
+const windowed: Rule = {
+  name: 'dot(softmax(fold(unfold(dot(q, k)) + m)), v) ⇒ attention(q, k, v, m in turn)',
+  roots: ['dot'],
+  apply: (node, context) => fused(node, context, true),
+  example: (b) => {
+    const q = b.input('q', tensorType('float32', [6, 2, 5, 4]));
+    const k = b.input('k', tensorType('float32', [6, 2, 5, 4]));
+    const m = b.input('m', tensorType('float32', [1, 3, 1, 5, 5]));
+    const bias = b.input('bias', tensorType('float32', [1, 2, 5, 5]));
+    const scores = b.op('add', [b.op('dot', [q, k], { lhs: 'bhld', rhs: 'bhsd', out: 'bhls' }), bias]);
+    const masked = b.op('add', [b.op('reshape', [scores], { dims: [2, 3, 2, 5, 5] }), m]);
+    const p = b.op('softmax', [b.op('reshape', [masked], { dims: [6, 2, 5, 5] })], { axis: -1 });
+    return { inputs: [q, k, m, bias], outputs: [b.op('dot', [p, k], { lhs: 'bhls', rhs: 'bhsd', out: 'bhld' })] };
   },
 };
 
@@ -224,4 +290,4 @@ function alignMask(builder: GraphBuilder, mask: Value, batchRank: number): Value
   return builder.op('reshape', [mask], { dims: [dims[0]!, 1, dims[1]!, dims[2]!] });
 }
 
-export const fuseAttention: RulePass = rulePass('fuse-attention', 'numbers', [attention, scaledOperand]);
+export const fuseAttention: RulePass = rulePass('fuse-attention', 'numbers', [attention, windowed, scaledOperand]);

@@ -1,0 +1,67 @@
+/** Attention within windows that are folded into the batch, each with a mask that all images share, as exporters write it. */
+
+import { Tensor } from '@tensorwright/core';
+import { OnnxParser } from '@tensorwright/parser-onnx';
+import { describe, expect, test } from 'vitest';
+import { Builder, type BuildOptions } from '../src/index.js';
+import { ModelWriter } from './support/model-writer.js';
+import { expectLikeOnnxRuntime, integers, numbers } from './support/whole-path.js';
+
+const [windows, heads, rows, size] = [3, 2, 5, 4];
+const width = heads * size;
+
+/** Masks [windows, rows, rows]: each window's first rows and last ones do not see each other. */
+function masks(): Tensor<'float32'> {
+  const side = (w: number, i: number): boolean => i <= w;
+  const data = Array.from({ length: windows * rows * rows }, (_, at) => {
+    const [w, i, j] = [Math.floor(at / (rows * rows)), Math.floor(at / rows) % rows, at % rows];
+    return side(w, i) === side(w, j) ? 0 : -100;
+  });
+  return new Tensor('float32', data, [1, windows, 1, rows, rows]);
+}
+
+function model(batch: number | string, biased: boolean): Uint8Array {
+  const m = new ModelWriter();
+  const x = m.input('x', 'float32', [batch, windows * rows, width]);
+  const reshape = (v: string, dims: readonly number[]): string => m.node('Reshape', [v, m.weight(integers(dims))]);
+  const part = (seed: number, perm: readonly number[]): string => {
+    const projected = m.node('MatMul', [x, m.weight(numbers([width, width], seed, 0.7))]);
+    return m.node('Transpose', [reshape(projected, [-1, rows, heads, size])], { perm });
+  };
+  const q = m.node('Mul', [part(1, [0, 2, 1, 3]), m.weight(new Tensor('float32', [0.5], []))]);
+  const product = m.node('MatMul', [q, part(2, [0, 2, 3, 1])]);
+  const bias = m.weight(numbers([1, heads, rows, rows], 7));
+  const scores = biased ? m.node('Add', [product, bias]) : product;
+  const masked = m.node('Add', [reshape(scores, [-1, windows, heads, rows, rows]), m.weight(masks())]);
+  const p = m.node('Softmax', [reshape(masked, [-1, heads, rows, rows])], { axis: -1 });
+  const y = m.node('Transpose', [m.node('MatMul', [p, part(3, [0, 2, 1, 3])])], { perm: [0, 2, 1, 3] });
+  return m.output(y, 'float32').bytes();
+}
+
+async function expectOneAttention(bytes: Uint8Array, options: BuildOptions): Promise<void> {
+  const network = await OnnxParser.parse(bytes);
+  const plan = await new Builder().build(network, { backends: ['cpu'], optimizationLevel: 0, ...options });
+  const kernels = plan.header.program.steps.map((s) => s.kernel);
+  expect(kernels.filter((k) => k === 'attention')).toHaveLength(1);
+  expect(kernels.filter((k) => k === 'softmax')).toHaveLength(0);
+}
+
+describe.each([true, false])('windows of images, with a bias of each head: %s', (biased) => {
+  test.each([1, 4])('%i of them', async (batch) => {
+    const bytes = model(batch, biased);
+    await expectLikeOnnxRuntime(bytes, [{ x: numbers([batch, windows * rows, width], 5) }]);
+    await expectOneAttention(bytes, {});
+  });
+
+  test('as many as come at run time', async () => {
+    const bytes = model('batch', biased);
+    const extents = (batch: number): number[] => [batch, windows * rows, width];
+    const options = { profiles: [{ x: { min: extents(1), opt: extents(2), max: extents(4) } }] };
+    await expectLikeOnnxRuntime(
+      bytes,
+      [1, 2, 4].map((batch) => ({ x: numbers(extents(batch), 5) })),
+      options,
+    );
+    await expectOneAttention(bytes, options);
+  });
+});
