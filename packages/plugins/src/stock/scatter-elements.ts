@@ -24,8 +24,8 @@ const reductions = ['none', 'add', 'mul', 'max', 'min'];
  * - `reduction`: 'add', 'mul', 'max', 'min' or 'none', how an update joins what is there; needed. `axis` (0): negative ones
  *   count from the back.
  *
- * Lowered to the standard layer, which lets updates of one place join in their order, so that sums do not differ from run
- * to run. Versions 1 and 2 of TensorRT's plugin. Source: ScatterElements of ONNX; NVIDIA/TensorRT,
+ * Lowered to the standard layer, which adds without rounding, or lets updates of one place join in their order, so that
+ * sums do not differ from run to run. Versions 1 and 2 of TensorRT's plugin. Source: ScatterElements of ONNX; NVIDIA/TensorRT,
  * plugin/scatterElementsPlugin.
  */
 export const scatterElementsVersions: readonly ScatterElements[] = defineVersions(['1', '2'], {
