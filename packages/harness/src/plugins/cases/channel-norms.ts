@@ -75,7 +75,7 @@ export const groupNormCase: PluginCase = {
       ...{ scale: scale!.values, bias: bias!.values, epsilon: fields['eps'] as number },
     }),
   }),
-  standard: 'the plugin is lowered to the layer',
+  standard: 'lowered to the layer',
 };
 
 export const instanceNormCase: PluginCase = {
@@ -99,5 +99,5 @@ export const instanceNormCase: PluginCase = {
     const slope = fields['relu'] === 1 ? (fields['alpha'] as number) : 1;
     return { output: y.map((v) => (v < 0 ? slope * v : v)) };
   },
-  standard: 'the plugin is lowered to the layers',
+  standard: 'lowered to the layers',
 };

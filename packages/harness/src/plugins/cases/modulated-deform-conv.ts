@@ -131,5 +131,5 @@ export const modulatedDeformConvCase: PluginCase = {
   plugin: modulatedDeformConv,
   problems,
   reference,
-  standard: 'it is the standard operator deformConv',
+  standard: 'lowered to the layer deformConv',
 };

@@ -58,5 +58,5 @@ export const nonZeroCase: PluginCase = {
       count: Float64Array.of(places.length),
     };
   },
-  standard: 'the plugin is the standard layer',
+  standard: 'lowered to the layer nonZero',
 };

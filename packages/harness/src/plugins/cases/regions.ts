@@ -146,7 +146,7 @@ export const roiAlignCase: PluginCase = {
   plugin: roiAlign,
   problems: alignProblems,
   reference: alignReference,
-  standard: 'the plugin is lowered to the layer roiAlign',
+  standard: 'lowered to the layer roiAlign',
 };
 
 function cropInputs(random: Random, { images, channels, height, width, regions }: Sizes): Problem['inputs'] {

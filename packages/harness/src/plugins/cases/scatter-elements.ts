@@ -74,5 +74,5 @@ export const scatterElementsCase: PluginCase = {
     });
     return { output };
   },
-  standard: 'the plugin is the standard layer',
+  standard: 'lowered to the layer scatterElements',
 };

@@ -152,5 +152,5 @@ export const voxelGeneratorCase: PluginCase = {
   floats: ['float32'],
   problems,
   reference,
-  standard: 'no standard layers gather points by cells',
+  standard: 'no standard layers number cells and list their points',
 };
