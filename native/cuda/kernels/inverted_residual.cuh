@@ -9,11 +9,11 @@
 //   2. the windows are summed in float32 and what they make is rounded into shared memory,
 //   3. that is multiplied with the chunk's share of the projection (tensor cores), whose sums stay in registers,
 // where the third step of a chunk runs beside the first of the next one. Blocks of a cluster may share a tile's chunks:
-// their sums meet in shared memory. Without an expansion, chunks of the input take its place. The generated text gives
-// a type Block:
+// their sums meet in shared memory. Without an expansion, chunks of the input take its place; without a projection, what
+// the second step makes is the result, and may be summed over pixels. The generated text gives a type Block:
 //   Element                         f16 or bf16
 //   inputs, outputs                 channels, multiples of eight
-//   expands                         whether there is an expansion
+//   expands, projects               whether there are an expansion and a projection
 //   chunk, chunks                   expanded channels of a chunk, a multiple of 16, and how many chunks there are
 //   taps_y, taps_x, stride_y, stride_x, dilation_y, dilation_x
 //   pixels                          input pixels that a tile meets at most, of those that exist
@@ -22,10 +22,13 @@
 //   pixel(a, n, y, x)               pointer to the channels of an input pixel
 //   weights(a)                      the chunks' weights, each as ResidualTile lays them out
 //   expanded(sum), filtered(sum)    what becomes of the sums of the first two convolutions, which begin at their biases
-//   Result                          of blocks.cuh; rows are output pixels, columns channels
+//   Result                          of blocks.cuh, of the projection; rows are output pixels, columns channels
+// and without a projection, for the expanded channels, of which there are `outputs`:
+//   result(a, n, y, x)              pointer to the channels of an output pixel, aligned to eight
+//   sums(a)                         sums over pixels, [images][tiles][outputs]
 
-// Bytes from row to row of a matrix whose rows have so many elements of 16 bits: an odd number of vectors, so that eight
-// rows lie in different banks.
+// Bytes from row to row of a matrix whose rows have so many elements of 16 bits: an odd number of vectors, so that
+// eight rows lie in different banks.
 TW_DEVICE constexpr int odd_pitch(int elements) { return (elements / 8 | 1) * 16; }
 
 // How a block's matrices lie in shared memory. WarpsDown of the block's warps share the rows of the projection, the
@@ -38,7 +41,8 @@ struct ResidualTile {
   static constexpr int halo_x = (TileX - 1) * Block::stride_x + (Block::taps_x - 1) * Block::dilation_x + 1;
   // Fragments of the projection: of 16 output pixels, and of eight channels.
   static constexpr int fragments_down = ceil_div(ceil_div(TileY * TileX, 16), WarpsDown);
-  static constexpr int fragments_across = ceil_div(ceil_div(Block::outputs, 8), Warps / WarpsDown);
+  static constexpr int fragments_across =
+      Block::projects ? ceil_div(ceil_div(Block::outputs, 8), Warps / WarpsDown) : 0;
   static constexpr int rows = fragments_down * WarpsDown * 16;
   static constexpr int columns = fragments_across * (Warps / WarpsDown) * 8;
 
@@ -61,12 +65,12 @@ struct ResidualTile {
   static constexpr int filtered_at = image_at + (Block::expands ? image_bytes : 0);
   static constexpr int ring_at = filtered_at + rows * chunk_pitch;
   static constexpr int working_bytes = ring_at + Stages * stage_bytes;
-  static constexpr int sum_bytes = TileY * TileX * sum_pitch * 4;
+  static constexpr int sum_bytes = Block::projects ? TileY * TileX * sum_pitch * 4 : 0;
   static constexpr int shared_bytes = working_bytes > sum_bytes ? working_bytes : sum_bytes;
 };
 
-// The part of the image that a tile's windows meet: where it begins, also beyond the image's edges, and the pixels of it
-// that exist, first and count along each axis.
+// The part of the image that a tile's windows meet: where it begins, also beyond the image's edges, and the pixels of
+// it that exist, first and count along each axis.
 struct MetPixels {
   i32 n, y, x, first_y, first_x;
   int count_y, count_x;
@@ -82,7 +86,8 @@ struct InvertedResidual {
   using Tile = ResidualTile<Block, TileY, TileX, Warps, WarpsDown, Rows, Stages>;
   static constexpr int threads = Warps * warp_size;
   static constexpr int chunk = Block::chunk;
-  static constexpr int down = Tile::fragments_down, across = Tile::fragments_across;
+  static constexpr int down = Tile::fragments_down, across = Block::projects ? Tile::fragments_across : 1;
+  using Sums = f32[down][across][4];
   static_assert(chunk % 16 == 0 && chunk / 8 % Columns == 0 && Columns % 2 == 0, "whole pairs of fragments");
   static_assert(Warps % WarpsDown == 0 && TileX % Run == 0, "even shares");
 
@@ -247,7 +252,7 @@ struct InvertedResidual {
     }
   }
 
-  TW_DEVICE static void project(f32 (&sums)[down][across][4], const u8* filtered, const u8* stage) {
+  TW_DEVICE static void project(Sums& sums, const u8* filtered, const u8* stage) {
     const int lane = lane_index(), warp = warp_index();
     const int row = warp % WarpsDown * (down * 16), column = warp / WarpsDown * (across * 8);
     const u8* const left_row = filtered + (row + lane % 16) * Tile::chunk_pitch + lane / 16 * 16;
@@ -276,7 +281,7 @@ struct InvertedResidual {
     }
   }
 
-  TW_DEVICE static void keep(f32* to, const f32 (&sums)[down][across][4]) {
+  TW_DEVICE static void keep(f32* to, const Sums& sums) {
     const int lane = lane_index(), warp = warp_index();
     const int row = warp % WarpsDown * (down * 16) + lane / 4;
     const int column = warp / WarpsDown * (across * 8) + lane % 4 * 2;
@@ -287,6 +292,41 @@ struct InvertedResidual {
       for (int j = 0; j < across; ++j)
         store_vec(to + (row + i * 8) * Tile::sum_pitch + column + j * 8,
                   Vec<f32, 2>{{sums[i / 2][j][i % 2 * 2], sums[i / 2][j][i % 2 * 2 + 1]}});
+    }
+  }
+
+  // A chunk of the result as it is, and its sums over the tile's pixels: a product with ones.
+  TW_DEVICE static void store_chunk(const Arguments& a, const u8* filtered, i32 n, i32 tile_y, i32 tile_x, u32 slot,
+                                    int index) {
+    constexpr int vectors = chunk / 8, items = TileY * TileX * vectors;
+    const i32 out_y = Block::out_y(a), out_x = Block::out_x(a);
+    const auto has = [&](int pixel) {
+      return pixel < TileY * TileX && tile_y + pixel / TileX < out_y && tile_x + pixel % TileX < out_x;
+    };
+    for (int item = threadIdx.x; item < items; item += threads) {
+      const int pixel = item / vectors, channel = index * chunk + item % vectors * 8;
+      if (channel >= Block::outputs || !has(pixel)) continue;
+      T* const to = Block::result(a, n, tile_y + pixel / TileX, tile_x + pixel % TileX) + channel;
+      store_vec(reinterpret_cast<u32*>(to),
+                load_vec<4>(reinterpret_cast<const u32*>(filtered + pixel * Tile::chunk_pitch + item % vectors * 16)));
+    }
+    const int lane = lane_index();
+    for (int vector = warp_index(); vector < vectors; vector += Warps) {
+      f32 total[4]{};
+#pragma unroll
+      for (int k = 0; k < Tile::rows; k += 16) {
+        u32 ones[2], values[2];
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const int pixel = k + i * 8 + lane % 4 * 2;
+          ones[i] = pack(has(pixel) ? 1.0f : 0.0f, has(pixel + 1) ? 1.0f : 0.0f);
+        }
+        ldmatrix_x2_trans(values, filtered + (k + lane % 16) * Tile::chunk_pitch + vector * 16);
+        mma_m16n8k16<T>(total, {ones[0], ones[0], ones[1], ones[1]}, values);
+      }
+      const int channel = index * chunk + vector * 8 + lane * 2;
+      if (lane < 4 && channel < Block::outputs)
+        store_vec(Block::sums(a) + static_cast<i64>(slot) * Block::outputs + channel, Vec<f32, 2>{{total[0], total[1]}});
     }
   }
 
@@ -389,6 +429,11 @@ struct InvertedResidual {
       cp_async_commit();
     };
 
+    // Nothing lies in the rows that fill the last fragment up, but sums read them.
+    if constexpr (!Block::projects)
+      for (int i = TileY * TileX * Tile::chunk_pitch + threadIdx.x * 16; i < Tile::rows * Tile::chunk_pitch;
+           i += threads * 16)
+        store_vec(reinterpret_cast<u32*>(filtered + i), Vec<u32, 4>{});
     if constexpr (!Block::expands) wait_for_predecessor();
     // Weights do not wait for the predecessor.
 #pragma unroll
@@ -406,12 +451,16 @@ struct InvertedResidual {
     cp_async_wait<Stages - 1>();
     __syncthreads();
 
-    f32 sums[down][across][4]{};
+    [[maybe_unused]] Sums sums{};
+    const auto finish = [&](int c) {
+      if constexpr (Block::projects) project(sums, filtered, stage_of(c));
+      else store_chunk(a, filtered, n, tile_y, tile_x, at, begin + c);
+    };
 #pragma unroll 1
     for (int c = 0; c < count; ++c) {
       u8* const stage = stage_of(c);
       if constexpr (Block::expands) expand(input, image, stage, places, pixels);
-      if (c > 0) project(sums, filtered, stage_of(c - 1));
+      if (c > 0) finish(c - 1);
       __syncthreads();
       // The stage before is free, and has been since the first chunk.
       if (c > 0) copy(c - 1 + Stages);
@@ -419,11 +468,13 @@ struct InvertedResidual {
       cp_async_wait<(Stages > 2 ? Stages - 2 : 0)>();
       __syncthreads();
     }
-    if (count > 0) project(sums, filtered, stage_of(count - 1));
-    cp_async_wait<0>();
-    __syncthreads();
-    f32* const kept = reinterpret_cast<f32*>(shared);
-    keep(kept, sums);
-    store(a, kept, n, tile_y, tile_x, split);
+    finish(count - 1);
+    if constexpr (Block::projects) {
+      cp_async_wait<0>();
+      __syncthreads();
+      f32* const kept = reinterpret_cast<f32*>(shared);
+      keep(kept, sums);
+      store(a, kept, n, tile_y, tile_x, split);
+    }
   }
 };

@@ -15,6 +15,7 @@ import { cumulative } from './cumulative.js';
 import { deformProduct } from './deform-product.js';
 import { depthwise } from './depthwise.js';
 import { excitation } from './excitation.js';
+import { expandedExcitation } from './expanded-excitation.js';
 import { gemv } from './gemv.js';
 import { hopper } from './hopper.js';
 import { invertedResidual } from './inverted-residual.js';
@@ -43,6 +44,7 @@ export const tactics: readonly Tactic[] = [
   deformProduct,
   excitation,
   pooledExcitation,
+  expandedExcitation,
   invertedResidual,
   stem,
   pooledStem,

@@ -185,6 +185,23 @@ export const samples: Readonly<Record<string, Sample>> = {
   ),
   'inverted residual with a stride': sample(['invertedResidual'], mobileBlock([32, 24, 56, 56], 144, 2)),
   'inverted residual of few pixels': sample(['invertedResidual'], mobileBlock([1, 160, 7, 7], 960, 1)),
+  'expanded image that excites': sample(
+    ['expandedExcitation'],
+    chain(
+      [
+        ...[input(f16, [32, 112, 14, 14]), weights(f16, [672, 112, 1, 1]), weights(f16, [672, 1, 5, 5])],
+        ...[...excitationWeights, b.scalar(196, 'float32')],
+      ],
+      (r, x, expand, filter, down, up, pixels) => {
+        const silu = (g: GraphBuilder, v: Value): Value => g.op('mul', [v, g.op('sigmoid', [v])]);
+        const layer = (v: Value, w: Value, attributes: object): Value =>
+          group([v, w], (g, ...of) => silu(g, g.op('conv', of, { ...conv, ...attributes })));
+        const wide = layer(x, expand, { pads: [0, 0, 0, 0] });
+        const image = layer(wide, filter, { pads: [2, 2, 2, 2], group: 672 });
+        return [image, excitation(r, image, [down, up, pixels])];
+      },
+    ),
+  ),
   'depthwise convolution': sample(
     ['depthwise'],
     b.op('conv', [input(f16, [1, 96, 56, 56]), weights(f16, [96, 1, 3, 3])], { ...conv, group: 96 }),

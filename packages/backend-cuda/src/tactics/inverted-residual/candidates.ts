@@ -69,18 +69,18 @@ function rank(problem: ResidualProblem, machine: Machine): readonly Ranked[] {
 }
 
 function* shapesOf(problem: ResidualProblem, clusters: boolean): Generator<ResidualShape> {
-  const { expand, expanded, outputs } = problem;
+  const { expand, project, expanded, outputs } = problem;
   const least = Math.min(...chunkSizes.map((chunk) => Math.ceil(expanded / chunk) * chunk));
   for (const chunk of chunkSizes) {
     const chunks = Math.ceil(expanded / chunk);
     if (chunks * chunk > Math.max(least, expanded * (1 + mostWaste))) continue;
     for (const splits of splitCounts) {
-      if (splits > Math.min(chunks, clusters ? mostOfCluster : 1)) continue;
+      if (splits > Math.min(chunks, clusters || !project ? mostOfCluster : 1)) continue;
       const each = Math.ceil(chunks / splits);
       for (const stages of new Set([2, Math.min(each, mostStages)].map((n) => Math.min(n, each))))
         for (const [tileY, tileX, run] of tiles)
           for (const warps of warpCounts) {
-            const warpsDown = downOf(tileY * tileX, outputs, warps);
+            const warpsDown = project ? downOf(tileY * tileX, outputs, warps) : 1;
             for (const [rows, columns] of expand ? expansions : expansions.slice(0, 1))
               if ((chunk / 8) % columns === 0)
                 yield { tileY, tileX, warps, warpsDown, rows, columns, run, chunk, stages, splits };

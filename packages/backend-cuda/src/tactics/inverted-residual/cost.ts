@@ -3,6 +3,7 @@
 import { dtypeInfo } from '@tensorwright/core';
 import { argumentsOf } from '../../print/scalars.js';
 import { likelyExtent } from '../contraction/conv-problem.js';
+import { usableFor } from '../contraction/machine.js';
 import type { Machine } from '../contraction/tiles.js';
 import { cyclesPerMicrosecond, dtypeOf, launchMicroseconds, memoryMicroseconds } from '../operands.js';
 import type { ResidualProblem } from './problem.js';
@@ -48,26 +49,30 @@ export function estimateResidual(
   const tiles = images * Math.ceil(outY / shape.tileY) * Math.ceil(outX / shape.tileX);
   const blocks = tiles * shape.splits;
   const chunks = Math.ceil(layout.chunks / shape.splits);
-  const steps = [expandClocks(problem, shape, layout), filterClocks(problem, shape), projectClocks(shape, layout)];
+  const { project } = problem;
+  const last = project ? projectClocks(shape, layout) : storeClocks(shape);
+  const steps = [expandClocks(problem, shape, layout), filterClocks(problem, shape), last];
   const busy = chunks * steps.reduce((sum, s) => sum + s.busy, 0);
   const wait = chunks * (steps.reduce((sum, s) => sum + Math.max(s.wait, s.busy), 0) + 2 * barrierWait);
   const inputBytes = layout.pixels * problem.inputs * 2;
-  const exchanged = shape.tileY * shape.tileX * problem.outputs * 4;
+  const exchanged = project ? shape.tileY * shape.tileX * problem.outputs * 4 : 0;
   const fixed =
     beginWait +
     (inputBytes + Math.min(chunks, shape.stages) * layout.weightBytes * 0.5) / loadBytes +
-    (shape.splits > 1 ? exchangeWait + (2 * exchanged) / loadBytes : endWait + exchanged / (2 * loadBytes));
+    (shape.splits > 1 && project ? exchangeWait + (2 * exchanged) / loadBytes : endWait + exchanged / (2 * loadBytes));
   const fit = Math.floor(machine.sharedBytes / (layout.sharedBytes + 1024));
   const resident = Math.max(1, Math.min(fit, residentByRegisters(shape, layout)));
   const wave = (together: number): number => Math.max(wait, together * busy) + fixed;
-  const perWave = machine.multiprocessors * resident;
+  const usable = project ? usableFor(shape.splits, machine.multiprocessors) : machine.multiprocessors;
+  const perWave = usable * resident;
   const full = Math.floor(blocks / perWave);
   const rest = blocks - full * perWave;
-  const clocks = full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / machine.multiprocessors)) : 0);
+  const clocks = full * wave(resident) + (rest > 0 ? wave(Math.ceil(rest / usable)) : 0);
   const cached = (blocks * (chunks * layout.weightBytes + inputBytes)) / cacheBytesPerMicrosecond;
   const results = images * outY * outX * problem.outputs;
-  const outputBytes = dtypeInfo(dtypeOf(problem.project.group.outputs[0])!).bits / 8;
-  const residual = problem.project.group.expressions().some((e) => argumentsOf(e).length > 1) ? outputBytes : 0;
+  const result = (project ?? problem.filter).group;
+  const outputBytes = dtypeInfo(dtypeOf(result.outputs[0])!).bits / 8;
+  const residual = result.expressions().some((e) => argumentsOf(e).length > 1) ? outputBytes : 0;
   const inputs = images * problem.inputs * likelyExtent(x[2]!) * likelyExtent(x[3]!) * 2;
   const memory = memoryMicroseconds(inputs + results * (outputBytes + residual));
   return doubt * Math.max(memory, launchMicroseconds + Math.max(clocks / cyclesPerMicrosecond, cached));
@@ -103,4 +108,9 @@ function projectClocks({ chunk, warps }: ResidualShape, { down, across }: Layout
   const products = warps * down * across * steps * productClocks;
   const loads = warps * steps * (down + Math.ceil(across / 2)) * fragmentClocks;
   return { busy: Math.max(products, loads), wait: steps * Math.max(stepWait, down * across * 8) };
+}
+
+function storeClocks({ tileY, tileX, chunk, warps }: ResidualShape): Clocks {
+  const items = (tileY * tileX * chunk) / 8;
+  return { busy: (items / 32) * 25, wait: Math.ceil(items / (warps * 32)) * 60 + 200 };
 }

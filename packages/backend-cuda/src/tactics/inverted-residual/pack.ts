@@ -33,7 +33,7 @@ function pack(problem: ResidualProblem, shape: ResidualShape): Tensor {
       const row = expand.weights.bytes.subarray(c * inputs * 2, (c + 1) * inputs * 2);
       bytes.set(row, begin + within * layout.depthPitch);
     }
-    for (let o = 0; o < outputs; o++) {
+    for (let o = 0; project && o < outputs; o++) {
       const at = (o * expanded + c) * 2;
       const to = begin + layout.projectAt + o * layout.chunkPitch + within * 2;
       bytes.set(project.weights.bytes.subarray(at, at + 2), to);

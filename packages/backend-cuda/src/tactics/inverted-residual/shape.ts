@@ -61,12 +61,12 @@ function haloOf({ filter }: ResidualProblem, shape: ResidualShape): { all: numbe
 }
 
 export function layoutOf(problem: ResidualProblem, shape: ResidualShape): Layout {
-  const { expand, filter, inputs, expanded, outputs } = problem;
+  const { expand, filter, project, inputs, expanded, outputs } = problem;
   const { tileY, tileX, warps, warpsDown, rows, chunk, stages } = shape;
   const { all, pixels } = haloOf(problem, shape);
   const depth = ceilTo(inputs, fragment);
   const down = Math.ceil(Math.ceil((tileY * tileX) / fragment) / warpsDown);
-  const across = Math.ceil(Math.ceil(outputs / vector) / (warps / warpsDown));
+  const across = project ? Math.ceil(Math.ceil(outputs / vector) / (warps / warpsDown)) : 0;
   const columns = across * (warps / warpsDown) * vector;
   const depthPitch = oddPitch(depth);
   const chunkPitch = oddPitch(chunk);
@@ -82,7 +82,7 @@ export function layoutOf(problem: ResidualProblem, shape: ResidualShape): Layout
     (expand ? imageBytes : 0) +
     down * warpsDown * fragment * chunkPitch +
     stages * (weightBytes + (expand ? 0 : imageBytes));
-  const sums = tileY * tileX * (ceilTo(columns, 32) + vector) * floatBytes;
+  const sums = project ? tileY * tileX * (ceilTo(columns, 32) + vector) * floatBytes : 0;
   return {
     ...{ chunks: Math.ceil(expanded / chunk), pixels, depth, depthPitch, chunkPitch, projectAt, tapsAt, biasesAt },
     ...{ weightBytes, sharedBytes: Math.max(working, sums), down, across },

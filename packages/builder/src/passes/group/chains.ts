@@ -93,6 +93,15 @@ function pooledExcitations(clustering: Clustering): Chain[] {
   });
 }
 
+/** The same with the convolution of single pixels that alone makes the image of the depthwise one. */
+function expandedExcitations(clustering: Clustering): Chain[] {
+  return pooledExcitations(clustering).flatMap(({ kind, members }) => {
+    const image = imageOf(members[0]!)!;
+    const expands = imageOf(image.node) !== undefined && isOfSinglePixels(image.node);
+    return expands && onlyUser(image, clustering) === members[0] ? [{ kind, members: [image.node, ...members] }] : [];
+  });
+}
+
 const rowNorms = new Set(['layerNorm', 'rmsNorm']);
 
 /** A normalization of rows, and the product that alone reads it. */
@@ -163,6 +172,7 @@ export const chainPatterns: readonly ((clustering: Clustering) => readonly Chain
   pooledImages,
   excitations,
   pooledExcitations,
+  expandedExcitations,
   normalizedProducts,
   invertedResiduals,
   picked,

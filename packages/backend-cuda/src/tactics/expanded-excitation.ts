@@ -1,0 +1,88 @@
+/**
+ * What expands an image and filters every channel of it in one kernel that sums what it stores, and the excitation by
+ * those sums: the image between the two convolutions is never written, and the one after them not read again.
+ */
+
+import { type Candidate, type EmitContext, type EmittedStep, type GroupView, mulDims } from '@tensorwright/core';
+import { Arguments } from '../launch/arguments.js';
+import { launchStep } from '../launch/launch-step.js';
+import type { CandidateOutline, Tactic } from '../tactic.js';
+import { machineOf } from './contraction/machine.js';
+import { clusterSizes, exciteMicroseconds, likely } from './excitation/cost.js';
+import {
+  exciteLaunch,
+  planOf,
+  printExcitation,
+  printExcite,
+  printSums,
+  sumBytes,
+  sumWidth,
+} from './excitation/print.js';
+import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
+import { residualCandidates } from './inverted-residual/candidates.js';
+import { printResidual, tilesOf } from './inverted-residual/emit.js';
+import { expandedOf, type ResidualProblem } from './inverted-residual/problem.js';
+import type { ResidualShape } from './inverted-residual/shape.js';
+import { launchMicroseconds } from './operands.js';
+
+const threads = 512;
+/** Shapes that are tried with every size of the clusters that excite. */
+const mostShapes = 8;
+
+export const expandedExcitation: Tactic = {
+  name: 'expandedExcitation',
+  refuses(group: GroupView): string | undefined {
+    if (group.parts.length !== 5) return 'no expanded image that excites';
+    const problem = expandedOf(group);
+    if (typeof problem === 'string') return problem;
+    const excitation = excitationOf(group);
+    if (typeof excitation === 'string') return excitation;
+    const [, filter, mean, , up] = group.parts;
+    const [first, second, ...others] = group.own.regions[0]!.outputs;
+    const outputs = first === filter!.outputs[0] && second === up!.outputs[0] && others.length === 0;
+    if (!outputs || !mean!.own.inputs.includes(first)) return 'only the image and what excites it are results';
+    return residualCandidates(problem).length > 0 ? undefined : 'no tile of the image fits into shared memory';
+  },
+  candidates(group: GroupView): readonly CandidateOutline[] {
+    const problem = expandedOf(group) as ResidualProblem;
+    const excitation = excitationOf(group) as ExcitationProblem;
+    const image = problem.expand!.group.anchorInputs[0];
+    const sizes = machineOf().clusters ? clusterSizes : [1];
+    return residualCandidates(problem)
+      .slice(0, mostShapes)
+      .flatMap(({ shape, estimate }) => {
+        const sums = likely(mulDims(tilesOf(problem, shape), excitation.channels * 4));
+        return sizes.map((parts) => ({
+          parameters: { ...shape, parts },
+          inputs: group.node.inputs.map((_, i) => (i === image ? ('channelsLast' as const) : ('strided' as const))),
+          outputs: ['channelsLast', 'channelsLast'] as const,
+          stridedOutput: false,
+          estimate: estimate + launchMicroseconds + exciteMicroseconds(excitation, sums, parts),
+        }));
+      })
+      .sort((a, b) => a.estimate - b.estimate);
+  },
+  emit(group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> {
+    const { parts, ...shape } = parameters as unknown as ResidualShape & { readonly parts: number };
+    const problem = expandedOf(group) as ResidualProblem;
+    const excitation = excitationOf(group) as ExcitationProblem;
+    const args = new Arguments();
+    const scratch = args.workspace(0, 'f32');
+    const rows = tilesOf(problem, shape);
+    const expanded = printResidual(group, problem, shape, scratch, context, args);
+    const plan = planOf(excitation, { parts, threads }, sumWidth(excitation.channels));
+    return launchStep({
+      uses: ['inverted_residual', 'excitation'],
+      holes: [
+        expanded.holes,
+        printSums('Sums', scratch, rows, excitation.channels, args),
+        printExcitation(excitation, plan, 'Sums', 1, context, args),
+      ].join('\n'),
+      text: `${expanded.text}${printExcite(plan)}`,
+      arguments: args,
+      launches: [expanded.launch, exciteLaunch(excitation, plan)],
+      workspaceBytes: sumBytes(excitation, rows),
+      outputs: 2,
+    });
+  },
+};
