@@ -6,9 +6,11 @@
 import {
   constantOf,
   type Dim,
+  elementCount,
   type Node,
   provablyEqual,
   readNumbers,
+  rowMajorStrides,
   type Rule,
   Tensor,
   type Value,
@@ -18,7 +20,8 @@ import { slice } from './slices.js';
 
 /** Elements of a row from which on it is worth an index. */
 const leastRow = 8;
-const mostRows = 2 ** 20;
+/** Of a table: making one keeps everybody else waiting, a millisecond for this many. */
+const mostRows = 2 ** 17;
 
 /** Rows of the source, by the axes of a value but for the first one, along which all are alike; a row counts as one. */
 interface RowTable {
@@ -39,7 +42,7 @@ export const gatheredRows: Rule = {
     if (typeof row !== 'number' || row < leastRow) return undefined;
     const single = tableOf(out, found.source, row, new Map());
     if (!single) return undefined;
-    const count = wholeRows(from, row)!.reduce((n, d) => n * d, 1);
+    const count = elementCount(wholeRows(from, row)!);
     const { table, together } = longestRows(single, count);
     const rows = builder.op('reshape', [found.source], { dims: [from[0]!, count / together, row * together] });
     const indices = builder.constant(new Tensor('int32', table.rows, table.dims));
@@ -119,8 +122,7 @@ function wholeRows(dims: readonly Dim[], row: number): number[] | undefined {
 function tableOf(v: Value, source: Value, row: number, done: Map<Value, RowTable | undefined>): RowTable | undefined {
   if (done.has(v)) return done.get(v);
   const dims = wholeRows(dimsOf(v)!, row);
-  const table =
-    dims && dims.reduce((n, d) => n * d, 1) <= mostRows ? movedTable(v, dims, source, row, done) : undefined;
+  const table = dims && elementCount(dims) <= mostRows ? movedTable(v, dims, source, row, done) : undefined;
   done.set(v, table);
   return table;
 }
@@ -132,8 +134,7 @@ function movedTable(
   row: number,
   done: Map<Value, RowTable | undefined>,
 ): RowTable | undefined {
-  const size = dims.reduce((n, d) => n * d, 1);
-  if (v === source) return { dims, rows: Int32Array.from({ length: size }, (_, i) => i) };
+  if (v === source) return { dims, rows: Int32Array.from({ length: elementCount(dims) }, (_, i) => i) };
   const { op, attributes, inputs } = v.node;
   const operands = (op === 'gather' ? inputs.slice(0, 1) : inputs).map((u) => tableOf(u!, source, row, done));
   const [from] = operands;
@@ -142,7 +143,7 @@ function movedTable(
     case 'reshape':
       return { dims, rows: from.rows };
     case 'transpose': {
-      const strides = stridesOf(from.dims);
+      const strides = rowMajorStrides(from.dims);
       const perm = attributes['perm'] as readonly number[];
       return picked(
         from,
@@ -155,7 +156,7 @@ function movedTable(
       const starts = (attributes['starts'] as readonly Dim[]).slice(1).map((d, axis) => Number(d) / units[axis]!);
       const steps = (attributes['steps'] as readonly Dim[]).slice(1);
       const whole = steps.at(-1) === 1 && starts.every((s) => Number.isInteger(s)) && steps.every(isNumber);
-      const strides = stridesOf(from.dims);
+      const strides = rowMajorStrides(from.dims);
       return whole
         ? picked(
             from,
@@ -191,17 +192,21 @@ function longestRows(single: RowTable, count: number): { readonly table: RowTabl
 
 /** The rows at these offsets, the sums of each axis' own. */
 function picked(from: RowTable, dims: readonly number[], offsetOn: readonly ((i: number) => number)[]): RowTable {
-  let offsets = [0];
+  let offsets = Int32Array.of(0);
   dims.forEach((extent, axis) => {
-    const own = Array.from({ length: extent }, (_, i) => offsetOn[axis]!(i));
-    offsets = offsets.flatMap((o) => own.map((p) => o + p));
+    const own = Int32Array.from({ length: extent }, (_, i) => offsetOn[axis]!(i));
+    const sums = new Int32Array(offsets.length * extent);
+    offsets.forEach((offset, o) => {
+      for (let i = 0; i < extent; i++) sums[o * extent + i] = offset + own[i]!;
+    });
+    offsets = sums;
   });
-  return { dims, rows: Int32Array.from(offsets, (o) => from.rows[o]!) };
+  return { dims, rows: offsets.map((o) => from.rows[o]!) };
 }
 
 function joined(parts: readonly RowTable[], dims: readonly number[], axis: number): RowTable {
-  const outer = dims.slice(0, axis).reduce((n, d) => n * d, 1);
-  const rows = new Int32Array(dims.reduce((n, d) => n * d, 1));
+  const outer = elementCount(dims.slice(0, axis));
+  const rows = new Int32Array(elementCount(dims));
   let at = 0;
   for (let o = 0; o < outer; o++)
     for (const part of parts) {
@@ -219,23 +224,17 @@ function chosen(
   indices: ArrayLike<number>,
 ): RowTable | undefined {
   const extent = from.dims[axis]!;
-  const inner = from.dims.slice(axis + 1).reduce((n, d) => n * d, 1);
-  const outer = from.dims.slice(0, axis).reduce((n, d) => n * d, 1);
-  const rows: number[] = [];
+  const inner = elementCount(from.dims.slice(axis + 1));
+  const outer = elementCount(from.dims.slice(0, axis));
+  const places = Array.from(indices, (index) => positive(index, extent));
+  if (places.some((i) => i < 0 || i >= extent)) return undefined;
+  const rows = new Int32Array(outer * places.length * inner);
   for (let o = 0; o < outer; o++)
-    for (const index of Array.from(indices)) {
-      const i = positive(index, extent);
-      if (i < 0 || i >= extent) return undefined;
+    places.forEach((i, k) => {
       const first = (o * extent + i) * inner;
-      for (let k = 0; k < inner; k++) rows.push(from.rows[first + k]!);
-    }
-  return { dims, rows: Int32Array.from(rows) };
-}
-
-function stridesOf(dims: readonly number[]): number[] {
-  const strides = new Array<number>(dims.length).fill(1);
-  for (let i = dims.length - 2; i >= 0; i--) strides[i] = strides[i + 1]! * dims[i + 1]!;
-  return strides;
+      rows.set(from.rows.subarray(first, first + inner), (o * places.length + k) * inner);
+    });
+  return { dims, rows };
 }
 
 function positive(axis: number, rank: number): number {
