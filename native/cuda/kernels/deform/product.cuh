@@ -184,7 +184,7 @@ TW_DEVICE void deform_conv_simt(const Arguments& a) {
   auto multiply = [&](int buffer) {
     const f32* const left = left_tiles + buffer * left_elements;
     const f32* const right = right_tiles + buffer * right_elements + across_index * 4;
-#pragma unroll 1
+#pragma unroll 2
     for (int four = 0; four < Depth; four += 4) {
       const f32* const own = left + four * Rows + ((down_index * 4) ^ (four & 28));
 #pragma unroll
