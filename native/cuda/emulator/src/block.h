@@ -82,7 +82,7 @@ struct Block {
   std::vector<Warp> warps;
   Barrier barriers[24];  // the named ones, and one for each warpgroup
   char* dynamic_shared = nullptr;
-  std::vector<std::pair<const unsigned long long*, unsigned>> mbarriers;  // made in dynamic memory; their arrivals
+  std::vector<std::pair<const unsigned long long*, unsigned>> mbarriers;  // their arrivals
   std::vector<char> static_shared;  // while another block of the cluster has the arrays
   size_t done = 0;
 };

@@ -161,7 +161,14 @@ bool is_memory(const void* data, size_t bytes) {
   return tw_emulator::is_device_range(reinterpret_cast<DevicePointer>(data), bytes);
 }
 
-int context;
+// A context, which is of one device.
+struct Context {
+  int device;
+};
+
+bool is_context(const void* handle) {
+  return handle && tw_emulator::is_current(static_cast<const Context*>(handle)->device, "a context of cuBLASLt");
+}
 
 }  // namespace
 
@@ -180,8 +187,11 @@ TW_CUBLASLT const char* cublasLtGetStatusString(int status) {
     default: return "CUBLAS_STATUS_EXECUTION_FAILED";
   }
 }
-TW_CUBLASLT int cublasLtCreate(void** handle) { return *handle = &context, kOk; }
-TW_CUBLASLT int cublasLtDestroy(void*) { return kOk; }
+TW_CUBLASLT int cublasLtCreate(Context** handle) {
+  if (!tw_emulator::has_context()) return kNotInitialized;
+  return *handle = new Context{tw_emulator::current_device()}, kOk;
+}
+TW_CUBLASLT int cublasLtDestroy(Context* handle) { return delete handle, kOk; }
 
 TW_CUBLASLT int cublasLtMatmulDescCreate(Description** description, int compute, int scale) {
   if (scale != kFloat32) return kInvalidValue;
@@ -225,7 +235,7 @@ TW_CUBLASLT int cublasLtMatmulAlgoGetHeuristic(void* handle, const Description* 
                                                Heuristic* results, int* found) {
   *found = 0;
   const Product product{*description, *a, *b, *c, *d};
-  if (handle != &context || wanted < 1 || !product.is_valid()) return kInvalidValue;
+  if (!is_context(handle) || wanted < 1 || !product.is_valid()) return kInvalidValue;
   if (!product.is_supported()) return kNotSupported;
   for (int i = 0; i < kAlgorithms && *found < wanted; ++i) {
     if (kWorkspaces[i] > preference->workspace_bytes) continue;
@@ -240,7 +250,7 @@ TW_CUBLASLT int cublasLtMatmul(void* handle, const Description* description, con
                                const void* c, const Layout* c_layout, void* d, const Layout* d_layout,
                                const Algorithm* algorithm, void* workspace, size_t workspace_bytes, void* stream) {
   const Product product{*description, *a_layout, *b_layout, *c_layout, *d_layout};
-  if (handle != &context || !product.is_valid() || !algorithm) return kInvalidValue;
+  if (!is_context(handle) || !product.is_valid() || !algorithm) return kInvalidValue;
   if (!product.is_supported()) return kNotSupported;
   const uint64_t mark = algorithm->data[0], index = algorithm->data[1], depth = algorithm->data[2];
   if (mark != kMark || index >= kAlgorithms || depth != product.depth() || workspace_bytes < kWorkspaces[index])

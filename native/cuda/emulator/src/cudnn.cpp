@@ -84,7 +84,7 @@ int check(const Object& o) {
     case kMap:
       return check_map(o);
     case kGraph:
-      if (o.one<Context*>(800) != &context) return fail(kBadParam, "handle");
+      if (!context_of(o.one<void*>(800))) return fail(kBadParam, "handle");
       for (const Object* operation : o.list<const Object*>(801))
         if (!is_finalized(operation, kForward) && !is_finalized(operation, kMap))
           return fail(kNotFinalized, "operation");
@@ -108,7 +108,7 @@ int check(const Object& o) {
       return kOk;
     }
     case kPlan: {
-      if (o.one<Context*>(400) != &context) return fail(kBadParam, "handle");
+      if (!context_of(o.one<void*>(400))) return fail(kBadParam, "handle");
       if (!is_finalized(o.part(401), kConfiguration)) return fail(kNotFinalized, "configuration");
       const Object& engine = *o.part(401)->part(300);
       return takes(engine.one<int64_t>(1301), *computation_of(*engine.part(1300))) ? kOk
@@ -192,11 +192,25 @@ TW_CUDNN void cudnnGetLastErrorString(char* message, size_t bytes) {
   std::memcpy(message, last_error.data(), count);
   message[count] = 0;
 }
-TW_CUDNN int cudnnCreate(void** handle) { return *handle = &context, kOk; }
-TW_CUDNN int cudnnDestroy(void*) { return kOk; }
+TW_CUDNN int cudnnCreate(void** handle) {
+  std::lock_guard lock(mutex);
+  if (!tw_emulator::has_context()) return fail(kBadParam, "no device is current");
+  auto* c = new Context{tw_emulator::current_device(), nullptr, {}};
+  contexts.insert(c);
+  return *handle = c, kOk;
+}
+TW_CUDNN int cudnnDestroy(void* handle) {
+  std::lock_guard lock(mutex);
+  auto* c = static_cast<Context*>(handle);
+  if (!contexts.erase(c)) return fail(kBadParam, "handle");
+  return delete c, kOk;
+}
 TW_CUDNN int cudnnSetStream(void* handle, void* stream) {
-  if (handle != &context) return fail(kBadParam, "handle");
-  return context.stream = stream, kOk;
+  std::lock_guard lock(mutex);
+  Context* c = context_of(handle);
+  if (!c) return fail(kBadParam, "handle");
+  c->user = std::this_thread::get_id();
+  return c->stream = stream, kOk;
 }
 
 TW_CUDNN int cudnnBackendCreateDescriptor(int kind, void** descriptor) {
@@ -211,7 +225,12 @@ TW_CUDNN int cudnnBackendDestroyDescriptor(void* descriptor) {
   std::lock_guard lock(mutex);
   auto* o = static_cast<Object*>(descriptor);
   if (!live.erase(o)) return fail(kBadParam, "no descriptor");
-  return delete o, kOk;
+  if (o->kind == kPlan && o->finalized) {
+    const bool current = tw_emulator::is_current(o->device, "a plan of cuDNN to destroy");
+    tw_emulator::trace(current ? "cudnn plan destroyed" : "cudnn plan lost");
+  }
+  dead.emplace_back(o);
+  return kOk;
 }
 
 TW_CUDNN int cudnnBackendSetAttribute(void* descriptor, int attribute, int type, int64_t count, const void* elements) {
@@ -232,8 +251,11 @@ TW_CUDNN int cudnnBackendFinalize(void* descriptor) {
   std::lock_guard lock(mutex);
   auto* o = static_cast<Object*>(descriptor);
   if (!o || !live.count(o) || o->finalized) return fail(kBadParam, "descriptor");
+  if (!is_whole(o)) return fail(kNotFinalized, "a part of the descriptor is destroyed");
   const int status = check(*o);
   o->finalized = status == kOk;
+  o->device = tw_emulator::current_device();
+  if (o->kind == kPlan && o->finalized) tw_emulator::trace("cudnn plan made");
   return status;
 }
 
@@ -242,6 +264,7 @@ TW_CUDNN int cudnnBackendGetAttribute(void* descriptor, int attribute, int type,
   std::lock_guard lock(mutex);
   const auto* o = static_cast<const Object*>(descriptor);
   if (!o || !live.count(o) || !o->finalized) return fail(kNotFinalized, "descriptor");
+  if (!is_whole(o)) return fail(kNotFinalized, "a part of the descriptor is destroyed");
   if (o->kind == kHeuristic && attribute == 202 && type == kDescriptor) {
     const auto all = choices(*o);
     return give(static_cast<void**>(to), wanted, found, kConfiguration, all.size(),
@@ -271,8 +294,11 @@ TW_CUDNN int cudnnBackendGetAttribute(void* descriptor, int attribute, int type,
 TW_CUDNN int cudnnBackendExecute(void* handle, void* plan, void* pack) {
   std::lock_guard lock(mutex);
   const auto *p = static_cast<const Object*>(plan), *v = static_cast<const Object*>(pack);
-  if (handle != &context || !is_finalized(p, kPlan) || !is_finalized(v, kPack))
-    return fail(kBadParam, "what to execute");
+  Context* const context = context_of(handle);
+  if (!context || !is_finalized(p, kPlan) || !is_finalized(v, kPack)) return fail(kBadParam, "what to execute");
+  if (!tw_emulator::is_current(p->device, "a plan of cuDNN")) return fail(kBadParam, "plan");
+  if (!is_whole(p)) return fail(kNotFinalized, "a part of the plan is destroyed");
+  if (context->user != std::this_thread::get_id()) return fail(kBadParam, "two threads use one handle");
   const Object& engine = *p->part(401)->part(300);
   const Computation c = *computation_of(*engine.part(1300));
   const auto ids = v->list<int64_t>(1000);
@@ -308,7 +334,7 @@ TW_CUDNN int cudnnBackendExecute(void* handle, void* plan, void* pack) {
     return fail(kBadParam, "workspace");
   const bool tf32 = choice.engine == kTensorCores && c.x.type == kFloat;
   const bool wrong = choice.engine == kNondeterministic || choice.engine == kReducedPrecision;
-  const int result = tw_emulator::enqueue(context.stream, [=]() mutable {
+  const int result = tw_emulator::enqueue(context->stream, [=]() mutable {
     for (auto& [id, bytes] : by_value) data[id] = bytes.data();
     compute(c, data, tf32);
     if (wrong) store(c.result, data.at(c.result.id), 0, 12345);

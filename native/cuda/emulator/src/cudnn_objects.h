@@ -5,13 +5,16 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cudnn_convolution.h"
+#include "driver.h"
 
 namespace tw_emulator::cudnn {
 
@@ -133,6 +136,7 @@ inline const Rule* rule_of(int kind, int attribute) {
 struct Object {
   int kind;
   bool finalized = false;
+  int device = 0;  // where a plan was made
   std::map<int, std::vector<uint8_t>> values = {};
 
   bool has(int attribute) const { return values.count(attribute) != 0; }
@@ -158,15 +162,35 @@ struct Object {
 };
 
 struct Context {
+  int device = 0;
   void* stream = nullptr;
+  std::thread::id user;  // who has set the stream
 };
 
 inline std::mutex mutex;
 inline std::set<const Object*> live;
-inline Context context;
+// Those that are destroyed, so that nothing else lies where they were.
+inline std::vector<std::unique_ptr<Object>> dead;
+inline std::set<const Context*> contexts;
 inline thread_local std::string last_error;
 
 inline int fail(int status, const char* why) { return last_error = why, status; }
+
+// Whether all that a descriptor refers to is there still: the library reads it whenever the descriptor is used.
+inline bool is_whole(const Object* o) {
+  if (!live.count(o)) return false;
+  return std::all_of(std::begin(kRules), std::end(kRules), [&](const Rule& r) {
+    if (r.kind != o->kind || r.type != kDescriptor) return true;
+    const auto parts = o->list<const Object*>(r.attribute);
+    return std::all_of(parts.begin(), parts.end(), is_whole);
+  });
+}
+
+// The context of the current device; null for any other.
+inline Context* context_of(const void* handle) {
+  auto* const c = static_cast<Context*>(const_cast<void*>(handle));
+  return contexts.count(c) && is_current(c->device, "a context of cuDNN") ? c : nullptr;
+}
 
 inline bool is_finalized(const Object* o, int kind) { return o && live.count(o) && o->kind == kind && o->finalized; }
 
@@ -190,6 +214,7 @@ inline int check_forward(const Object& o) {
   const auto dilations = how->list<int64_t>(102), strides = how->list<int64_t>(103);
   const auto after = how->list<int64_t>(104), before = how->list<int64_t>(105);
   for (size_t i = 0; i < axes; ++i) {
+    if (strides[i] < 1 || dilations[i] < 1) return fail(kBadParam, "steps of a window");
     const int64_t room = x.dims[2 + i] + before[i] + after[i] - dilations[i] * (w.dims[2 + i] - 1) - 1;
     if (room < 0 || room / strides[i] + 1 != y.dims[2 + i]) return fail(kShapeMismatch, "pixels");
   }

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "driver.h"
 
@@ -11,7 +13,7 @@ using namespace tw_emulator;
 namespace {
 
 char primary_contexts[kMostDevices];
-thread_local void* current_context = nullptr;
+thread_local std::vector<void*> contexts = {nullptr};  // a stack; the last one is current
 
 bool is_device(int device) { return device >= 0 && device < device_count(); }
 
@@ -80,7 +82,16 @@ int capability_minor() { return capability().minor; }
 size_t total_memory() { return static_cast<size_t>(played("memory", int64_t{4} << 30)); }
 int device_count() { return static_cast<int>(std::clamp<int64_t>(played("devices", 1), 0, kMostDevices)); }
 int current_device() {
-  return current_context ? static_cast<int>(static_cast<char*>(current_context) - primary_contexts) : 0;
+  return contexts.back() ? static_cast<int>(static_cast<char*>(contexts.back()) - primary_contexts) : 0;
+}
+DeviceScope::DeviceScope(int device) { contexts.push_back(&primary_contexts[device]); }
+DeviceScope::~DeviceScope() { contexts.pop_back(); }
+bool has_context() { return contexts.back() != nullptr; }
+bool is_current(int device, const char* what) {
+  if (has_context() && device == current_device()) return true;
+  std::fprintf(stderr, "tensorwright emulator: %s is of device %d, %s is current\n", what, device,
+               has_context() ? ("device " + std::to_string(current_device())).c_str() : "none");
+  return false;
 }
 size_t max_dynamic_shared() { return (capability_major() >= 9 ? 227 : 163) * size_t{1024}; }
 
@@ -134,15 +145,23 @@ TW_DRIVER cuDevicePrimaryCtxRetain(void** context, int device) {
 TW_DRIVER cuDevicePrimaryCtxRelease_v2(int device) { return is_device(device) ? kSuccess : kInvalidDevice; }
 TW_DRIVER cuDevicePrimaryCtxSetFlags_v2(int, unsigned) { return kSuccess; }
 TW_DRIVER cuDevicePrimaryCtxGetState(int, unsigned* flags, int* active) { return *flags = 0, *active = 1, kSuccess; }
-TW_DRIVER cuCtxSetCurrent(void* context) { return current_context = context, kSuccess; }
-TW_DRIVER cuCtxGetCurrent(void** context) { return *context = current_context, kSuccess; }
-TW_DRIVER cuCtxPushCurrent_v2(void* context) { return current_context = context, kSuccess; }
+TW_DRIVER cuCtxSetCurrent(void* context) { return contexts.back() = context, kSuccess; }
+TW_DRIVER cuCtxGetCurrent(void** context) { return *context = contexts.back(), kSuccess; }
+TW_DRIVER cuCtxPushCurrent_v2(void* context) { return contexts.push_back(context), kSuccess; }
 TW_DRIVER cuCtxPopCurrent_v2(void** context) {
-  if (context) *context = current_context;
-  return current_context = nullptr, kSuccess;
+  if (contexts.size() == 1) return kInvalidContext;
+  if (context) *context = contexts.back();
+  return contexts.pop_back(), kSuccess;
 }
-TW_DRIVER cuCtxGetDevice(int* device) { return *device = current_device(), kSuccess; }
-TW_DRIVER cuCtxSynchronize() { return lost(current_device()); }
+TW_DRIVER cuCtxGetDevice(int* device) {
+  if (!has_context()) return kInvalidContext;
+  return *device = current_device(), kSuccess;
+}
+TW_DRIVER cuCtxSynchronize() {
+  if (!has_context()) return kInvalidContext;
+  if (const int result = flush_all()) return result;
+  return lost(current_device());
+}
 TW_DRIVER cuCtxGetStreamPriorityRange(int* least, int* greatest) { return *least = 0, *greatest = -5, kSuccess; }
 
 namespace {

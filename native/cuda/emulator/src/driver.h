@@ -21,8 +21,18 @@ std::recursive_mutex& driver_lock();
 
 constexpr int kMostDevices = 16;
 int device_count();
-// Of the calling thread; the first one where none has been set.
+// Of the calling thread. Where it has none, the first one; calls that need a context fail then.
 int current_device();
+bool has_context();
+// Whether the call may go on that wants `device` to be the current one; says on stderr why not.
+bool is_current(int device, const char* what);
+
+// Makes a device current while it lives.
+class DeviceScope {
+ public:
+  explicit DeviceScope(int device);
+  ~DeviceScope();
+};
 
 // What the devices report.
 int capability_major();
@@ -30,8 +40,10 @@ int capability_minor();
 size_t total_memory();
 size_t max_dynamic_shared();  // per block, after opting in
 
-// Device memory.
+// Memory of the current device: that of another one is not.
 bool is_device_range(DevicePointer begin, size_t bytes);
+// The device whose memory the address lies in; -1 for none.
+int device_of(DevicePointer p);
 // The first allocation that something was written around of, described; empty if none.
 std::string damaged_allocation();
 
@@ -39,12 +51,18 @@ std::string damaged_allocation();
 // one.
 using Operation = std::function<int()>;
 int enqueue(void* stream, Operation operation);
+// Runs what is queued on the stream, or on all streams of the current device.
+int flush(void* stream);
+int flush_all();
+// Whether it was allocated to be read and written by a device's copies while the host goes on.
+bool is_locked(const void* host);
 
 // A loaded kernel: CUfunction and CUkernel alike.
 struct Function {
   const tw_emulator_kernel* kernel;
   const tw_emulator_module_info* module;
   std::string name;
+  int device;
   unsigned max_dynamic_shared = 48 * 1024;
 };
 

@@ -76,6 +76,19 @@ int copy_parameters(const Function& function, void** parameters, void** extra, L
   return kSuccess;
 }
 
+// Whether no parameter is an address in another device's memory.
+bool is_own_memory(const Launch& launch) {
+  for (const auto& parameter : launch.parameters) {
+    for (size_t at = 0; at + sizeof(DevicePointer) <= parameter.size(); at += sizeof(DevicePointer)) {
+      DevicePointer word;
+      std::memcpy(&word, parameter.data() + at, sizeof word);
+      const int device = device_of(word);
+      if (device >= 0 && !is_current(device, ("an argument of kernel '" + launch.name + '\'').c_str())) return false;
+    }
+  }
+  return true;
+}
+
 int submit(Function* function, void* stream, std::shared_ptr<Launch> launch, void** parameters, void** extra) {
   if (!function) return kInvalidHandle;
   launch->name = function->name;
@@ -89,7 +102,9 @@ int submit(Function* function, void* stream, std::shared_ptr<Launch> launch, voi
                  launch->block.z, launch->shared_bytes, function->max_dynamic_shared);
     return result;
   }
+  if (!is_current(function->device, ("kernel '" + launch->name + '\'').c_str())) return kInvalidHandle;
   if (const int result = copy_parameters(*function, parameters, extra, *launch)) return result;
+  if (!is_own_memory(*launch)) return kInvalidValue;
   return enqueue(stream, [launch = std::move(launch)] { return run_checked(*launch); });
 }
 

@@ -1,5 +1,7 @@
 // mbarrier objects and clusters. Our own layout of the 64 bits: the number of arrivals of a phase (20 bits), arrivals
 // still missing (20), bytes still missing (23, signed: they may come before they are expected), the phase's parity.
+#include <algorithm>
+
 #include "block.h"
 #include "results.h"
 
@@ -62,12 +64,13 @@ void tw_emulator_mbarrier_init(unsigned long long* barrier, unsigned arrivals) {
     fail(kIllegalAddress, "an mbarrier must lie in shared memory, aligned to 8 bytes");
   }
   if (arrivals == 0 || arrivals >= kCountMask) fail(kLaunchFailed, "an mbarrier of so many arrivals");
-  *barrier = pack({arrivals, arrivals, 0, false});
   Block& block = *self().block;
-  const auto* at = reinterpret_cast<const char*>(barrier);
-  if (at >= block.dynamic_shared && at < block.dynamic_shared + current_launch().shared_bytes) {
-    block.mbarriers.emplace_back(barrier, arrivals);
+  // The prelude invalidates none, so what has become one stays one until the block ends.
+  if (std::any_of(block.mbarriers.begin(), block.mbarriers.end(), [&](const auto& b) { return b.first == barrier; })) {
+    fail(kLaunchFailed, "initialised an mbarrier again that was not invalidated");
   }
+  *barrier = pack({arrivals, arrivals, 0, false});
+  block.mbarriers.emplace_back(barrier, arrivals);
 }
 
 void tw_emulator_mbarrier_arrive(unsigned long long* barrier, unsigned expected_bytes) {

@@ -2,10 +2,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "driver.h"
 
@@ -29,11 +31,18 @@ std::map<DevicePointer, Allocation>& allocations() {
 }
 size_t allocated[kMostDevices];
 
+// Page-locked memory of the host, with its size.
+std::map<const char*, size_t>& locked() {
+  static std::map<const char*, size_t> map;
+  return map;
+}
+
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 char* pointer_of(DevicePointer p) { return reinterpret_cast<char*>(p); }
 
 int allocate(DevicePointer* out, size_t bytes) {
   const std::lock_guard lock(driver_lock());
+  if (!has_context()) return kInvalidContext;
   const int device = current_device();
   if (const int result = lost(device)) return result;
   if (bytes == 0) return kInvalidValue;
@@ -58,7 +67,7 @@ int release(DevicePointer p) {
   const std::lock_guard lock(driver_lock());
   if (p == 0) return kSuccess;
   const auto it = allocations().find(p);
-  if (it == allocations().end()) return kInvalidValue;
+  if (it == allocations().end() || !is_current(it->second.device, "memory to free")) return kInvalidValue;
   allocated[it->second.device] -= it->second.bytes;
   munmap(it->second.pages, it->second.page_bytes);
   allocations().erase(it);
@@ -68,25 +77,39 @@ int release(DevicePointer p) {
 // Host memory that was allocated here counts as valid for both sides; so does everything that is not device memory
 // where a host pointer is asked for.
 int copy(void* stream, void* to, const void* from, size_t bytes, bool to_device, bool from_device) {
-  if (to_device && !is_device_range(reinterpret_cast<DevicePointer>(to), bytes)) return kInvalidValue;
-  if (from_device && !is_device_range(reinterpret_cast<DevicePointer>(from), bytes)) return kInvalidValue;
-  return enqueue(stream, [=] {
+  const auto is_there = [=] {
+    return (!to_device || is_device_range(reinterpret_cast<DevicePointer>(to), bytes)) &&
+           (!from_device || is_device_range(reinterpret_cast<DevicePointer>(from), bytes));
+  };
+  if (!is_there()) return kInvalidValue;
+  const auto move = [=](const void* source) {
     trace(std::string("copy ") + (from_device ? "device" : "host") + " to " + (to_device ? "device" : "host") + " " +
           std::to_string(bytes));
-    return std::memmove(to, from, bytes), kSuccess;
-  });
+    if (!is_there()) return std::fprintf(stderr, "tensorwright emulator: copied memory that was freed\n"), kIllegalAddress;
+    return std::memmove(to, source, bytes), kSuccess;
+  };
+  // Ordinary memory of the host: it is read before the call returns, and written.
+  if (!from_device && !is_locked(from)) {
+    const auto* bytes_of = static_cast<const char*>(from);
+    return enqueue(stream, [=, staged = std::vector<char>(bytes_of, bytes_of + bytes)] { return move(staged.data()); });
+  }
+  const int result = enqueue(stream, [=] { return move(from); });
+  return result == kSuccess && !to_device && !is_locked(to) ? flush(stream) : result;
 }
 
 // Unified addressing: a pointer is the device's if it lies in an allocation.
 int copy_any(void* stream, DevicePointer to, DevicePointer from, size_t bytes) {
-  const auto overlaps = [&](DevicePointer p) { return is_device_range(p, 1); };
+  const auto overlaps = [&](DevicePointer p) { return device_of(p) >= 0; };
   return copy(stream, pointer_of(to), pointer_of(from), bytes, overlaps(to), overlaps(from));
 }
 
 template <typename T>
 int fill(void* stream, DevicePointer p, T value, size_t count) {
   if (p % sizeof(T) || !is_device_range(p, count * sizeof(T))) return kInvalidValue;
-  return enqueue(stream, [=] { return std::fill_n(reinterpret_cast<T*>(p), count, value), kSuccess; });
+  return enqueue(stream, [=] {
+    if (!is_device_range(p, count * sizeof(T))) return kIllegalAddress;
+    return std::fill_n(reinterpret_cast<T*>(p), count, value), kSuccess;
+  });
 }
 
 }  // namespace
@@ -98,7 +121,24 @@ bool is_device_range(DevicePointer begin, size_t bytes) {
   auto it = allocations().upper_bound(begin);
   if (it == allocations().begin()) return bytes == 0;
   --it;
-  return bytes == 0 || (begin - it->first <= it->second.bytes && bytes <= it->second.bytes - (begin - it->first));
+  if (bytes == 0) return true;
+  return begin - it->first <= it->second.bytes && bytes <= it->second.bytes - (begin - it->first) &&
+         is_current(it->second.device, "memory");
+}
+
+int device_of(DevicePointer p) {
+  const std::lock_guard lock(driver_lock());
+  auto it = allocations().upper_bound(p);
+  if (it == allocations().begin()) return -1;
+  --it;
+  return p - it->first < it->second.bytes ? it->second.device : -1;
+}
+
+bool is_locked(const void* host) {
+  const std::lock_guard lock(driver_lock());
+  const auto* p = static_cast<const char*>(host);
+  auto it = locked().upper_bound(p);
+  return it != locked().begin() && p < (--it)->first + it->second;
 }
 
 std::string damaged_allocation() {
@@ -136,7 +176,7 @@ TW_DRIVER cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
 }
 TW_DRIVER cuMemGetAddressRange_v2(DevicePointer* base, size_t* bytes, DevicePointer p) {
   const std::lock_guard lock(driver_lock());
-  if (!is_device_range(p, 1)) return kInvalidValue;
+  if (device_of(p) < 0) return kInvalidValue;
   const auto it = --allocations().upper_bound(p);
   if (base) *base = it->first;
   if (bytes) *bytes = it->second.bytes;
@@ -147,10 +187,17 @@ TW_DRIVER cuMemHostAlloc(void** p, size_t bytes, unsigned) {
   *p = std::aligned_alloc(kPage, round_up(std::max<size_t>(bytes, 1), kPage));
   if (!*p) return kOutOfMemory;
   std::memset(*p, 0xFF, bytes);
+  const std::lock_guard lock(driver_lock());
+  locked()[static_cast<char*>(*p)] = bytes;
   return kSuccess;
 }
 TW_DRIVER cuMemAllocHost_v2(void** p, size_t bytes) { return cuMemHostAlloc(p, bytes, 0); }
-TW_DRIVER cuMemFreeHost(void* p) { return std::free(p), kSuccess; }
+TW_DRIVER cuMemFreeHost(void* p) {
+  const std::lock_guard lock(driver_lock());
+  if (!has_context()) return kInvalidContext;
+  if (locked().erase(static_cast<char*>(p)) == 0) return kInvalidValue;
+  return std::free(p), kSuccess;
+}
 TW_DRIVER cuMemHostGetDevicePointer_v2(DevicePointer* out, void* p, unsigned) {
   return *out = reinterpret_cast<DevicePointer>(p), kSuccess;
 }

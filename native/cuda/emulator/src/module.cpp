@@ -19,6 +19,7 @@ struct Module {
   int file = -1;  // open as long as the module lives: its number is part of the object's name
   void* object = nullptr;
   const tw_emulator_module_info* info = nullptr;
+  int device = current_device();
   std::map<std::string, std::unique_ptr<Function>> functions;
 
   ~Module() {
@@ -54,6 +55,7 @@ void publish_symbols() {
 
 int load(Module** out, const void* image) {
   const std::lock_guard lock(driver_lock());
+  if (!has_context()) return kInvalidContext;
   if (const int result = lost(current_device())) return result;
   const size_t size = image ? image_size(image) : 0;
   if (!size) return kInvalidImage;
@@ -84,7 +86,7 @@ int find(Function** out, Module* module, const char* name) {
       module->functions.erase(name);
       return kNotFound;
     }
-    function = std::make_unique<Function>(Function{kernel, module->info, name});
+    function = std::make_unique<Function>(Function{kernel, module->info, name, module->device});
   }
   *out = function.get();
   return kSuccess;
@@ -121,7 +123,10 @@ int get_attribute(int* value, int attribute, const Function& function) {
 
 TW_DRIVER cuModuleLoadData(Module** module, const void* image) { return load(module, image); }
 TW_DRIVER cuModuleLoadDataEx(Module** module, const void* image, unsigned, int*, void**) { return load(module, image); }
-TW_DRIVER cuModuleUnload(Module* module) { return delete module, kSuccess; }
+TW_DRIVER cuModuleUnload(Module* module) {
+  if (!is_current(module->device, "a module to unload")) return kInvalidContext;
+  return delete module, kSuccess;
+}
 TW_DRIVER cuModuleGetFunction(Function** function, Module* module, const char* name) {
   return find(function, module, name);
 }

@@ -1,7 +1,10 @@
-// Streams, events and graphs. Work runs at once, so a stream only matters while it captures: its operations are then
-// recorded, those of all streams of a capture in the order they were issued in, which is one that their edges allow.
+// Streams, events and graphs. Work runs at once, unless the environment plays that it is late: then it runs when the host
+// waits for it. A capturing stream's operations are recorded, those of all streams of a capture in the order they were
+// issued in, which is one that their edges allow.
 #include <chrono>
+#include <deque>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "driver.h"
@@ -20,54 +23,111 @@ struct Stream {
   bool is_origin = false;
   int priority = 0;
   int device = current_device();
+  std::deque<Operation> late;
 };
 struct Event {
+  int device = current_device();
+  Stream* stream = nullptr;  // where it was recorded last
   std::shared_ptr<Graph> capture;  // where it was recorded, if that was one
   std::chrono::steady_clock::time_point time;
   bool recorded = false;
 };
 
 Stream default_stream;
+std::set<Stream*> streams;
 
 // 0, 1 and 2 are the default streams.
 Stream& stream_of(void* handle) {
   return reinterpret_cast<uintptr_t>(handle) <= 2 ? default_stream : *static_cast<Stream*>(handle);
 }
 
+// What waits for work of a stream. A failure is the last word of the device, as it is of a real one.
+int run_late(Stream& s) {
+  if (s.late.empty()) return kSuccess;
+  const DeviceScope scope(s.device);
+  int result = kSuccess;
+  while (!s.late.empty() && result == kSuccess) {
+    const Operation operation = std::move(s.late.front());
+    s.late.pop_front();
+    result = operation();
+  }
+  s.late.clear();
+  if (result != kSuccess) lose(s.device, result);
+  return result;
+}
+
 }  // namespace
+
+int tw_emulator::flush(void* stream) {
+  const std::lock_guard lock(driver_lock());
+  return run_late(stream_of(stream));
+}
+
+int tw_emulator::flush_all() {
+  const std::lock_guard lock(driver_lock());
+  for (Stream* s : streams)
+    if (s->device == current_device())
+      if (const int result = run_late(*s)) return result;
+  return kSuccess;
+}
 
 int tw_emulator::enqueue(void* stream, Operation operation) {
   const std::lock_guard lock(driver_lock());
   Stream& s = stream_of(stream);
+  if (!has_context()) return kInvalidContext;
   if (const int result = lost(current_device())) return result;
-  if (&s != &default_stream && s.device != current_device()) return kInvalidHandle;
-  if (!s.is_capturing()) return operation();
+  if (&s != &default_stream && !is_current(s.device, "a stream")) return kInvalidHandle;
+  if (!s.is_capturing()) {
+    if (&s == &default_stream || played("late", 0) == 0) {
+      if (const int result = run_late(s)) return result;
+      return operation();
+    }
+    s.late.push_back(std::move(operation));
+    return kSuccess;
+  }
   s.captured->operations.push_back(std::move(operation));
   return kSuccess;
 }
 
-TW_DRIVER cuStreamCreate(void** stream, unsigned) {
-  if (const int result = lost(current_device())) return result;
-  return *stream = new Stream, kSuccess;
-}
 TW_DRIVER cuStreamCreateWithPriority(void** stream, unsigned, int priority) {
+  const std::lock_guard lock(driver_lock());
+  if (!has_context()) return kInvalidContext;
+  if (const int result = lost(current_device())) return result;
   auto* s = new Stream;
   s->priority = priority;
+  streams.insert(s);
   return *stream = s, kSuccess;
 }
+TW_DRIVER cuStreamCreate(void** stream, unsigned flags) { return cuStreamCreateWithPriority(stream, flags, 0); }
 TW_DRIVER cuStreamDestroy_v2(void* stream) {
-  if (&stream_of(stream) == &default_stream) return kInvalidHandle;
-  return delete static_cast<Stream*>(stream), kSuccess;
+  const std::lock_guard lock(driver_lock());
+  Stream& s = stream_of(stream);
+  if (&s == &default_stream || !is_current(s.device, "a stream to destroy")) return kInvalidHandle;
+  run_late(s);
+  streams.erase(&s);
+  return delete &s, kSuccess;
 }
 TW_DRIVER cuStreamSynchronize(void* stream) {
-  return stream_of(stream).is_capturing() ? kStreamCaptureUnsupported : lost(current_device());
+  const std::lock_guard lock(driver_lock());
+  Stream& s = stream_of(stream);
+  if (!has_context()) return kInvalidContext;
+  if (s.is_capturing()) return kStreamCaptureUnsupported;
+  if (const int result = run_late(s)) return result;
+  return lost(&s == &default_stream ? current_device() : s.device);
 }
-TW_DRIVER cuStreamQuery(void* stream) { return stream_of(stream).is_capturing() ? kStreamCaptureUnsupported : kSuccess; }
+TW_DRIVER cuStreamQuery(void* stream) {
+  const std::lock_guard lock(driver_lock());
+  const Stream& s = stream_of(stream);
+  if (s.is_capturing()) return kStreamCaptureUnsupported;
+  return s.late.empty() ? kSuccess : kNotReady;
+}
 TW_DRIVER cuStreamGetPriority(void* stream, int* priority) { return *priority = stream_of(stream).priority, kSuccess; }
 TW_DRIVER cuStreamWaitEvent(void* stream, void* event, unsigned) {
   const std::lock_guard lock(driver_lock());
   Stream& s = stream_of(stream);
   const auto& capture = static_cast<Event*>(event)->capture;
+  if (Stream* other = static_cast<Event*>(event)->stream; other && streams.count(other))
+    if (const int result = run_late(*other)) return result;
   if (capture && capture->is_open && !s.is_capturing()) s.captured = capture;
   return kSuccess;
 }
@@ -98,12 +158,24 @@ TW_DRIVER cuStreamEndCapture(void* stream, void** graph) {
 TW_DRIVER cuStreamIsCapturing(void* stream, int* status) { return *status = stream_of(stream).is_capturing() ? 1 : 0, kSuccess; }
 TW_DRIVER cuThreadExchangeStreamCaptureMode(int*) { return kSuccess; }
 
-TW_DRIVER cuEventCreate(void** event, unsigned) { return *event = new Event, kSuccess; }
-TW_DRIVER cuEventDestroy_v2(void* event) { return delete static_cast<Event*>(event), kSuccess; }
+TW_DRIVER cuEventCreate(void** event, unsigned) {
+  if (!has_context()) return kInvalidContext;
+  return *event = new Event, kSuccess;
+}
+TW_DRIVER cuEventDestroy_v2(void* event) {
+  auto* e = static_cast<Event*>(event);
+  if (!is_current(e->device, "an event to destroy")) return kInvalidHandle;
+  return delete e, kSuccess;
+}
 TW_DRIVER cuEventRecord(void* event, void* stream) {
   const std::lock_guard lock(driver_lock());
   auto& e = *static_cast<Event*>(event);
-  e.capture = stream_of(stream).captured;
+  Stream& s = stream_of(stream);
+  if (!is_current(e.device, "an event") || (&s != &default_stream && e.device != s.device)) return kInvalidHandle;
+  // Nobody measures what is late.
+  if (const int result = run_late(s)) return result;
+  e.capture = s.captured;
+  e.stream = &s == &default_stream ? nullptr : &s;
   e.time = std::chrono::steady_clock::now();
   e.recorded = true;
   return kSuccess;

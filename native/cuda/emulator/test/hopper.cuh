@@ -212,6 +212,7 @@ extern "C" __global__ void __launch_bounds__(32) cluster_faults(const __grid_con
   cluster_meet();
   if (a.n0 == 0 && cluster_rank() == 0 && threadIdx.x == 0) barrier_arrive_remote(full, 1);
   if (a.n0 == 1) reinterpret_cast<f32*>(memory)[threadIdx.x] = 1.5f;
+  if (a.n0 == 3 && threadIdx.x == 0) barrier_init(full, 1);
 }
 
 // Two 8×8 matrices there and back.

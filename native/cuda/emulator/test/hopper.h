@@ -137,7 +137,7 @@ inline void test_cluster(Device& device) {
 }
 
 inline void test_cluster_faults(Device& device) {
-  std::fprintf(stderr, "-- three failures follow on purpose\n");
+  std::fprintf(stderr, "-- four failures follow on purpose\n");
   Buffer out(device, 256);
   const TensorMap none{};
   const auto result = [&](unsigned cluster, int64_t which) {
@@ -150,6 +150,7 @@ inline void test_cluster_faults(Device& device) {
   check(result(2, 1) == 719, "other use of a barrier's memory");
   check(result(16, 2) == 912, "a cluster of sixteen");
   check(result(3, 2) == 0, "a cluster of three");
+  check(result(1, 3) == 719, "a barrier that is initialised again");
 }
 
 inline void test_store_matrices(Device& device) {

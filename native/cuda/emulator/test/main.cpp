@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "cudnn.h"
+#include "devices.h"
 #include "hopper.h"
 #include "support.h"
 
@@ -292,7 +294,8 @@ int main(int argc, char** argv) {
       {"add", test_add},           {"reduce", test_reduce},   {"warp", test_warp},
       {"async_copy", test_async_copy}, {"tensor_cores", test_tensor_cores}, {"atomics", test_atomics},
       {"conversions", test_conversions}, {"named_barriers", test_named_barriers}, {"graph", test_graph},
-      {"memory", test_memory},     {"hopper", test_hopper},   {"faults", test_faults},   {"speed", test_speed},
+      {"memory", test_memory},     {"hopper", test_hopper},   {"devices", test_devices}, {"late", test_late},
+      {"faults", test_faults},   {"speed", test_speed},
   };
   for (const auto& [name, test] : tests) {
     if (test == test_hopper && device.major < 9) continue;
@@ -300,5 +303,8 @@ int main(int argc, char** argv) {
     test(device);
     std::printf("%-20s %s\n", name, failures() == before ? "ok" : "FAILED");
   }
+  const int before = failures();
+  test_cudnn(argv[1]);
+  std::printf("%-20s %s\n", "cudnn", failures() == before ? "ok" : "FAILED");
   return failures() ? 1 : 0;
 }

@@ -194,7 +194,11 @@ class Buffer {
   Buffer(Device& device, const std::vector<T>& values) : Buffer(device, values.size() * sizeof(T)) {
     device.call("cuMemcpyHtoD_v2", pointer_, static_cast<const void*>(values.data()), bytes_);
   }
-  ~Buffer() { device_.try_call("cuMemFree_v2", pointer_); }
+  ~Buffer() { free(); }
+  void free() {
+    device_.try_call("cuMemFree_v2", pointer_);
+    pointer_ = 0;
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   uint64_t pointer() const { return pointer_; }
