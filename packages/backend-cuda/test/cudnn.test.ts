@@ -12,9 +12,18 @@ import {
 } from '@tensorwright/core';
 import { loadNative } from '@tensorwright/native';
 import { Runtime } from '@tensorwright/runtime';
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { cudaBackend } from '../src/index.js';
 import { compare, type Comparison, hasDevice, type Input } from './compare.js';
+import { isEmulated, traced } from './support/emulator-play.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tensorwright-cudnn-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
 
 const status = loadNative().cuda.status();
 const hasLibrary = status.available && status.cudnn.version !== undefined;
@@ -168,6 +177,8 @@ describe.skipIf(!hasDevice || !hasLibrary)('convolutions by cuDNN', () => {
     ['integers', 'int8', (b: GraphBuilder, v: Value) => v],
     ['float64', 'float64', (b: GraphBuilder, v: Value) => v],
     ['maps that it does not have', 'float32', (b: GraphBuilder, v: Value) => b.op('asinh', [v])],
+    // The larger of infinity and of zero times it is anybody's guess.
+    ['a slope of zero', 'float32', (b: GraphBuilder, v: Value) => b.op('leakyRelu', [v], { alpha: 0 })],
   ] as [string, DType, (b: GraphBuilder, v: Value) => Value][])('leaves %s to our own kernels', (_, dtype, after) =>
     compare({
       inputs: images(dtype, [2, 6, 5, 6], [8, 6, 3, 3]),
@@ -218,6 +229,48 @@ describe.skipIf(!hasDevice || !hasLibrary)('plans that use cuDNN', () => {
     for (const { data } of results.slice(1)) expect(data).toEqual(results[0]!.data);
     await context.close();
     await engine.close();
+  });
+
+  it.skipIf(!isEmulated)('keep few of its plans, and none that nothing plays', async () => {
+    registerBackend({
+      ...cudaBackend,
+      candidates: (node, sources) => {
+        const all = cudaBackend.candidates(node, sources);
+        const library = all.filter(ofLibrary);
+        return library.length > 0 ? library : all;
+      },
+    });
+    const network = new NetworkDefinition();
+    const x = network.addInput('x', 'float32', ['n', 3, 4, 4]);
+    network.markOutput(network.addConvolution(x, network.addInput('w', 'float32', [4, 3, 1, 1])), 'y');
+    const profiles = [{ x: { min: [1, 3, 4, 4], opt: [2, 3, 4, 4], max: [64, 3, 4, 4] } }];
+    const plan = await new Builder().build(network.toNetwork(), { backends: ['cuda', 'cpu'], profiles });
+    const w = new Tensor('float32', new Float32Array(12).fill(1), [4, 3, 1, 1]);
+    const events = { made: 0, destroyed: 0, lost: 0 };
+    const count = async (work: () => Promise<unknown>): Promise<void> => {
+      for (const line of await traced(join(folder, 'plans'), work)) {
+        const [, event] = /^cudnn plan (\w+)$/.exec(line) ?? [];
+        if (event) events[event as keyof typeof events]++;
+      }
+    };
+    const engine = await Runtime.load(await plan.toBytes());
+    const contexts = [engine.createContext(), engine.createContext()];
+    // Two contexts at once, each size twice in a row: its run is recorded and played.
+    const sizes = Array.from({ length: 40 }, (_, i) => 1 + i);
+    await count(async () => {
+      for (const n of [...sizes, ...sizes].flatMap((size) => [size, size, size])) {
+        const image = new Tensor('float32', new Float32Array(n * 48).fill(n), [n, 3, 4, 4]);
+        for (const { y } of await Promise.all(contexts.map((c) => c.run({ x: image, w }))))
+          expect((y!.data as Float32Array).every((v) => v === 3 * n)).toBe(true);
+      }
+    });
+    // One for both contexts, made again where it has gone; recordings hold eight more of each.
+    expect(events.made).toBe(80);
+    expect(events.made - events.destroyed).toBeLessThanOrEqual(32 + 16);
+    await count(async () => {
+      await engine.close();
+    });
+    expect(events).toEqual({ made: 80, destroyed: 80, lost: 0 });
   });
 
   it.each(['8', '10'])('are refused where version %s is needed', async (major) => {

@@ -1,18 +1,88 @@
 /** Several devices in one process, by their index. */
 
-import { Tensor } from '@tensorwright/core';
+import { Builder } from '@tensorwright/builder';
+import { NetworkDefinition, registerBackend, Tensor } from '@tensorwright/core';
+import { loadNative } from '@tensorwright/native';
 import { DeviceBuffer, deviceMemory, Runtime } from '@tensorwright/runtime';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { cudaBackend } from '../src/index.js';
 import { hasDevice } from './compare.js';
 import { isEmulated, play } from './support/emulator-play.js';
 import { smallPlan } from './support/small-plans.js';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 play('devices:2');
 const elements = 5;
 const x = new Tensor('float32', Float32Array.of(0, 1, 2, 3, 4), [elements]);
 const expected = [2, 4, 6, 8, 10];
 
+/** A convolution of cuDNN, a product of cuBLASLt, a loop and weights: all that is the device's own. */
+async function everything(): Promise<Uint8Array> {
+  registerBackend({
+    ...cudaBackend,
+    candidates: (node, sources) => {
+      const all = cudaBackend.candidates(node, sources);
+      const ofLibraries = all.filter((c) => c.source !== undefined);
+      return ofLibraries.length > 0 ? ofLibraries : all;
+    },
+  });
+  const floats = (count: number, dims: readonly number[]): Tensor =>
+    new Tensor(
+      'float32',
+      Float32Array.from({ length: count }, (_, i) => Math.sin(i)),
+      dims,
+    );
+  const network = new NetworkDefinition('everything');
+  const image = network.addInput('x', 'float32', ['n', 8, 4, 4]);
+  const w = network.addConstant(floats(16 * 72, [16, 8, 3, 3]));
+  const pixels = network.addReduce(network.addConvolution(image, w), 'sum', [2, 3]);
+  const product = network.addMatrixMultiply(pixels, 'none', network.addConstant(floats(256, [16, 16])), 'none');
+  const tripCount = network.addConstant(new Tensor('int64', [3], []));
+  const { carried } = network.addLoop({ tripCount, carried: [product] }, (it) => ({
+    carried: [network.addElementWise(it.carried[0]!, it.carried[0]!, 'sum')],
+  }));
+  network.markOutput(carried[0]!, 'y');
+  const profiles = [{ x: { min: [1, 8, 4, 4], opt: [2, 8, 4, 4], max: [64, 8, 4, 4] } }];
+  const plan = await new Builder().build(network.toNetwork(), {
+    backends: ['cuda', 'cpu'],
+    optimizationLevel: 0,
+    profiles,
+  });
+  const kernels = new Set(plan.header.program.steps.map((s) => s.kernel));
+  for (const kernel of ['cudnn', 'cublaslt', 'launch', 'loop']) expect(kernels).toContain(kernel);
+  return plan.toBytes();
+}
+
 describe.skipIf(!hasDevice || !isEmulated)('two devices', () => {
+  const status = loadNative().cuda.status();
+  const hasLibraries = status.available && status.cublasLt.version !== undefined && status.cudnn.version !== undefined;
+
+  it.skipIf(!hasLibraries)('run what libraries compute, at once, on streams and in memory of their own', async () => {
+    const plan = await everything();
+    const before = [0, 1].map((device) => deviceMemory(device)!.ownBytes);
+    const engines = await Promise.all([0, 1].map((device) => Runtime.load(plan, { device })));
+    const contexts = engines.flatMap((e) => [e.createContext(), e.createContext()]);
+    // More sizes than plans of cuDNN are kept, each of them twice: they are made, recorded, dropped and made again.
+    const sizes = Array.from({ length: 72 }, (_, i) => 1 + (i % 36));
+    for (const n of sizes) {
+      const image = new Tensor(
+        'float32',
+        Float32Array.from({ length: n * 128 }, (_, i) => Math.cos(i)),
+        [n, 8, 4, 4],
+      );
+      const results = await Promise.all(contexts.map((c) => c.run({ x: image })));
+      const [first, ...others] = results.map(({ y }) => y!);
+      expect(first!.dims).toEqual([n, 16]);
+      for (const other of others) expect(other.data).toEqual(first!.data);
+    }
+    // One ends while the other goes on.
+    const image = new Tensor('float32', new Float32Array(128), [1, 8, 4, 4]);
+    await Promise.all([contexts[0]!.run({ x: image }), engines[1]!.close(), contexts[1]!.run({ x: image })]);
+    await engines[0]!.close();
+    expect([0, 1].map((device) => deviceMemory(device)!.ownBytes)).toEqual(before);
+  });
+
   it('run the same plan side by side, each in its own memory', async () => {
     const plan = await smallPlan({ elements, weightBytes: 4 * elements });
     const before = [deviceMemory(0)!.ownBytes, deviceMemory(1)!.ownBytes];
