@@ -85,6 +85,8 @@ export interface KernelVariant {
   /** Microseconds, as a guess that ranks variants. Default: the time to move the operands. */
   readonly estimate?: number;
   readonly kernels: () => CudaKernels;
+  /** Changes whenever the variant's kernels for the problem do, where `producer` does not tell. Default: it tells. */
+  readonly identity?: () => string;
 }
 
 export interface OperatorKernels {

@@ -2,10 +2,13 @@
 
 import {
   type CudaArgument,
+  type CudaKernels,
   type CudaLaunch,
   type Dim,
+  DimExpression,
   dimSymbols,
   dtypeInfo,
+  formatDim,
   type KernelOperand,
   type KernelProblem,
   type KernelVariant,
@@ -50,7 +53,7 @@ export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldS
   const dtypes = cuda.dtypes ?? ['float32'];
   return {
     plugin: title,
-    producer: `${title} ${identity(parts)}`,
+    producer: title,
     ...(cuda.epilogue === true && { epilogue: true }),
     ...(cuda.count && { counts: true }),
     ...(aliases && { aliases }),
@@ -64,18 +67,34 @@ export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldS
   };
 }
 
-/** Changes whenever the kernels do, so that times of old ones are not taken for theirs. */
-function identity<I extends Names, O extends Names, F extends FieldSchema>({ cuda, aliases }: Parts<I, O, F>): string {
-  const text = [
-    cuda.source,
-    cuda.uses?.join(' ') ?? '',
-    cuda.launches.toString(),
-    cuda.count?.toString() ?? '',
-    cuda.workspaceBytes?.toString() ?? '',
-    cuda.epilogue === true,
-    JSON.stringify(aliases ?? []),
-  ].join('\0');
-  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+/**
+ * What a variant launches for a problem, as a digest: functions with the same text may have other values around them. Times
+ * of what launched otherwise are not taken for its own.
+ */
+function identityOf(describe: () => CudaKernels, aliases: readonly unknown[] = [], epilogue = false): string {
+  let kernels: CudaKernels;
+  try {
+    kernels = describe();
+  } catch {
+    // Whoever compiles them says why.
+    return 'invalid';
+  }
+  const text = JSON.stringify([kernels, aliases, epilogue], (_, value: unknown) =>
+    value instanceof DimExpression
+      ? formatDim(value)
+      : value instanceof Tensor
+        ? tensorIdentity(value as Tensor)
+        : value,
+  );
+  return digest(text);
+}
+
+function tensorIdentity({ dtype, dims, data }: Tensor): unknown {
+  return [dtype, dims, ArrayBuffer.isView(data) ? digest(data) : data];
+}
+
+function digest(content: string | NodeJS.ArrayBufferView): string {
+  return createHash('sha256').update(content).digest('hex').slice(0, 16);
 }
 
 function variantsOf<I extends Names, O extends Names, F extends FieldSchema>(
@@ -88,11 +107,14 @@ function variantsOf<I extends Names, O extends Names, F extends FieldSchema>(
   return formats.flatMap((format, f) =>
     tactics.map((tactic) => {
       const layouts = (names: Names): Layout[] => names.map((n) => format[nameOf(n)] ?? 'rows');
+      let described: CudaKernels | undefined;
+      const kernels = (): CudaKernels => (described ??= describeKernels(parts, problem, tactic, format));
       return {
         name: [tactic, formats.length > 1 ? `format${String(f)}` : ''].filter((part) => part !== '').join('-'),
         inputs: layouts(parts.inputs),
         outputs: layouts(parts.outputs),
-        kernels: () => describeKernels(parts, problem, tactic, format),
+        kernels,
+        identity: () => identityOf(kernels, parts.aliases, cuda.epilogue),
       };
     }),
   );
@@ -103,7 +125,7 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
   problem: KernelProblem,
   tactic: string,
   format: Format,
-): ReturnType<KernelVariant['kernels']> {
+): CudaKernels {
   const { cuda, title } = parts;
   const { call, places } = callOf(parts, problem);
   const context: LaunchContext<I, O, F> = { ...call, tactic, format };

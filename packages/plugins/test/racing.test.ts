@@ -8,6 +8,7 @@ import {
   GraphBuilder,
   NetworkDefinition,
   readNumbers,
+  Tensor,
   tensorFromNumbers,
   tensorType,
 } from '@tensorwright/core';
@@ -74,6 +75,34 @@ describe('a plugin that implements a built-in operator', () => {
     expect(softmaxTactics(-1).filter((t) => t.includes('RowSoftmax'))).toEqual(own);
     other.unregister(rowSoftmax.key);
     expect(softmaxTactics(-1)).not.toEqual(expect.arrayContaining(own));
+  });
+
+  it.skipIf(!hasDevice)('is told apart by what it launches, not by how that is written', () => {
+    // Stands for what a function captures, which its text does not show.
+    let rows: number | Tensor = 0;
+    const plugin = definePlugin({
+      name: 'Captured',
+      implements: 'softmax',
+      inputs: ['x'],
+      outputs: ['y'],
+      cuda: { source: '', launches: () => [{ kernel: 'rows', grid: 1, block: 1, arguments: [rows] }] },
+    });
+    const producersOf = (captured: number | Tensor): string[] => {
+      rows = captured;
+      const b = new GraphBuilder();
+      const y = b.op('softmax', [b.input('x', tensorType('float32', [4, 6]))], { axis: 1 });
+      const candidates = cudaBackend.candidates(y.node);
+      return candidates.flatMap((c) => (c.tactic.includes('Captured') ? [c.producer] : []));
+    };
+    const registry = new PluginRegistry().register(plugin);
+    const table = (v: number): Tensor => new Tensor('int32', Int32Array.of(v), [1]);
+    const [four, five, again] = [4, 5, 4].map(producersOf);
+    expect(four).toHaveLength(1);
+    expect(four).not.toEqual(five);
+    expect(four).toEqual(again);
+    expect(producersOf(table(1))).not.toEqual(producersOf(table(2)));
+    expect(producersOf(table(1))).toEqual(producersOf(table(1)));
+    registry.unregister(plugin.key);
   });
 
   it.skipIf(!hasDevice).each(['float32', 'float16'] as const)('computes it in %s', async (dtype: DType) => {

@@ -48,7 +48,7 @@ export const provided: Tactic = {
       }),
       stridedOutput: false,
       estimate: variant.estimate ?? memoryMicroseconds(bytesOf(group)),
-      producer: kernels.producer,
+      producer: [kernels.producer, ...(variant.identity ? [variant.identity()] : [])].join(' '),
       plugin: kernels.plugin,
     }));
   },
