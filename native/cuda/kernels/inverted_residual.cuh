@@ -9,8 +9,8 @@
 //   2. the windows are summed in float32 and what they make is rounded into shared memory,
 //   3. that is multiplied with the chunk's share of the projection (tensor cores), whose sums stay in registers,
 // where the third step of a chunk runs beside the first of the next one. Blocks of a cluster may share a tile's chunks:
-// their sums meet in shared memory. Without an expansion, chunks of the input take its place; without a projection, what
-// the second step makes is the result, and may be summed over pixels. The generated text gives a type Block:
+// their sums meet in shared memory. Without an expansion, chunks of the input take its place; without a projection,
+// what the second step makes is the result, and is summed over pixels. The generated text gives a type Block:
 //   Element                         f16 or bf16
 //   inputs, outputs                 channels, multiples of eight
 //   expands, projects               whether there are an expansion and a projection
@@ -82,7 +82,6 @@ template <typename Block, int TileY, int TileX, int Warps, int WarpsDown, int Ro
           int Splits>
 struct InvertedResidual {
   using T = typename Block::Element;
-  using Pair = Vec<T, 2>;
   using Tile = ResidualTile<Block, TileY, TileX, Warps, WarpsDown, Rows, Stages>;
   static constexpr int threads = Warps * warp_size;
   static constexpr int chunk = Block::chunk;
@@ -90,10 +89,6 @@ struct InvertedResidual {
   using Sums = f32[down][across][4];
   static_assert(chunk % 16 == 0 && chunk / 8 % Columns == 0 && Columns % 2 == 0, "whole pairs of fragments");
   static_assert(Warps % WarpsDown == 0 && TileX % Run == 0, "even shares");
-
-  TW_DEVICE static u32 pack(f32 low, f32 high) {
-    return bit_cast<u32>(Pair{{convert<T>(low), convert<T>(high)}});
-  }
 
   TW_DEVICE static void copy_weights(const Arguments& a, u8* stage, int index) {
     const u8* const from = Block::weights(a) + static_cast<i64>(index) * Tile::weight_bytes;
@@ -203,7 +198,7 @@ struct InvertedResidual {
 #pragma unroll
         for (int j = 0; j < Columns; ++j) {
           const f32 low = sums[i / 2][j][i % 2 * 2], high = sums[i / 2][j][i % 2 * 2 + 1];
-          *reinterpret_cast<u32*>(to + j * 16) = pack(Block::expanded(low), Block::expanded(high));
+          *reinterpret_cast<u32*>(to + j * 16) = pack2<T>(Block::expanded(low), Block::expanded(high));
         }
       }
     }
@@ -233,8 +228,8 @@ struct InvertedResidual {
           tap[tx] = load_vec<2>(taps + (ty * Block::taps_x + tx) * chunk);
 #pragma unroll
         for (int p = 0; p < span; ++p) {
-          const Pair pixel = load_vec<2>(reinterpret_cast<const T*>(row + p * Tile::chunk_pitch));
-          const f32 low = pixel.v[0], high = pixel.v[1];
+          const u32 pixel = *reinterpret_cast<const u32*>(row + p * Tile::chunk_pitch);
+          const f32 low = unpack_low<T>(pixel), high = unpack_high<T>(pixel);
 #pragma unroll
           for (int tx = 0; tx < Block::taps_x; ++tx) {
             const int reach = p - tx * Block::dilation_x;
@@ -248,7 +243,7 @@ struct InvertedResidual {
 #pragma unroll
       for (int r = 0; r < Run; ++r)
         *reinterpret_cast<u32*>(to + r * Tile::chunk_pitch) =
-            pack(Block::filtered(sums[r][0]), Block::filtered(sums[r][1]));
+            pack2<T>(Block::filtered(sums[r][0]), Block::filtered(sums[r][1]));
     }
   }
 
@@ -319,14 +314,14 @@ struct InvertedResidual {
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
           const int pixel = k + i * 8 + lane % 4 * 2;
-          ones[i] = pack(has(pixel) ? 1.0f : 0.0f, has(pixel + 1) ? 1.0f : 0.0f);
+          ones[i] = pack2<T>(has(pixel) ? 1.0f : 0.0f, has(pixel + 1) ? 1.0f : 0.0f);
         }
         ldmatrix_x2_trans(values, filtered + (k + lane % 16) * Tile::chunk_pitch + vector * 16);
         mma_m16n8k16<T>(total, {ones[0], ones[0], ones[1], ones[1]}, values);
       }
       const int channel = index * chunk + vector * 8 + lane * 2;
-      if (lane < 4 && channel < Block::outputs)
-        store_vec(Block::sums(a) + static_cast<i64>(slot) * Block::outputs + channel, Vec<f32, 2>{{total[0], total[1]}});
+      f32* const to = Block::sums(a) + static_cast<i64>(slot) * Block::outputs + channel;
+      if (lane < 4 && channel < Block::outputs) store_vec(to, Vec<f32, 2>{{total[0], total[1]}});
     }
   }
 
