@@ -63,8 +63,13 @@ TW_DEVICE void rotate_token(const T* query, const T* key, const C* cos_row, cons
   for (int n = 0; n < S::count; ++n) {
     const int i = (n * Lanes + lane) * V;
     if (i >= S::extent) continue;
-    cos[n] = load_floats<Aligned, S::angles>(cos_row + (Interleaved ? i / 2 : i));
-    sin[n] = load_floats<Aligned, S::angles>(sin_row + (Interleaved ? i / 2 : i));
+    if (cos_row) {
+      cos[n] = load_floats<Aligned, S::angles>(cos_row + (Interleaved ? i / 2 : i));
+      sin[n] = load_floats<Aligned, S::angles>(sin_row + (Interleaved ? i / 2 : i));
+    } else {
+#pragma unroll
+      for (int v = 0; v < S::angles; ++v) cos[n][v] = 1.0f, sin[n][v] = 0.0f;
+    }
 #pragma unroll
     for (int t = 0; t < Turns; ++t)
 #pragma unroll
@@ -90,13 +95,13 @@ template <int V, int D, int R, bool Interleaved, bool HeadsFirst, int Lanes, int
 __global__ void rotate_heads(const T* query, const T* key, const P* position_ids, bool has_offset, const C* cos,
                              const C* sin, T* rotated_query, T* rotated_key, int query_heads, int key_heads, int length,
                              int positions) {
-  if (positions == 0) return;
   const u32 token = blockIdx.x;
   const u32 sample = token / static_cast<u32>(length);
   const int place = static_cast<int>(token - sample * length);
   i64 position = has_offset ? static_cast<i64>(position_ids[0]) + place : static_cast<i64>(position_ids[token]);
   position = position < 0 ? 0 : position < positions ? position : positions - 1;
-  const C *cos_row = cos + position * (R / 2), *sin_row = sin + position * (R / 2);
+  // Without any position nothing turns.
+  const C *const cos_row = positions > 0 ? cos + position * (R / 2) : nullptr, *const sin_row = sin + position * (R / 2);
   constexpr int A = Share<V, R, Interleaved, Lanes>::angles;
   const bool aligned = D % V == 0 && is_aligned<V>(query) && is_aligned<V>(key) && is_aligned<V>(rotated_query) &&
                        is_aligned<V>(rotated_key) && is_aligned<A>(cos) && is_aligned<A>(sin);

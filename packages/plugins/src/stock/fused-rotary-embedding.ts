@@ -38,7 +38,7 @@ interface Heads {
  * - `query`: [B, H, S, D], or [B, S, H · D] with `num_heads` H. `key`: likewise with H_kv heads (`kv_num_heads`, default
  *   H). float32, float16 or bfloat16; computed in float32.
  * - `position_ids`: [B, S], the position of each token, or [1], that of the first one; int32 or int64. A position that the
- *   caches do not have counts as the nearest that they have.
+ *   caches do not have counts as the nearest that they have; where they have none, nothing turns.
  * - `cos_cache`, `sin_cache`: [positions, R / 2], in the dtype of the query or float32.
  * - `rotated_query`, `rotated_key`: like `query` and `key`.
  * - `rotary_embedding_dim`: R; default: D, all elements. It must be twice the caches' width.
@@ -74,10 +74,10 @@ export const fusedRotaryEmbedding: FusedRotaryEmbedding = definePlugin({
     checkExtents('[batch, positions] of key', [k.samples, k.length], tokens, context);
     if (ids.dims.length !== 1 || ids.dims[0] !== 1) checkExtents('position_ids', ids.dims, tokens, context);
     const turning = fields.rotary_embedding_dim || q.size;
-    checkExtents('cos_cache', cos.dims, [cos.dims[0]!, turning / 2], context);
-    checkExtents('sin_cache', sin.dims, cos.dims, context);
     if (turning < 2 || turning > q.size || turning % 2 !== 0)
       fail(`${String(turning)} elements of heads of ${String(q.size)} cannot turn`);
+    checkExtents('cos_cache', cos.dims, [cos.dims[0]!, turning / 2], context);
+    checkExtents('sin_cache', sin.dims, cos.dims, context);
     return { rotated_query: query, rotated_key: key };
   },
   cuda: {
@@ -161,6 +161,7 @@ function rotate(
 ): Float32Array {
   const { ids, cos, sin, half, positions } = angles;
   const out = Float32Array.from(x);
+  if (positions === 0) return out;
   const [tokens, places] = [(samples as number) * (length as number), length as number];
   for (let token = 0; token < tokens; token++) {
     const [sample, place] = [Math.floor(token / places), token % places];

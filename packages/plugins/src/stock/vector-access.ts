@@ -9,7 +9,7 @@ import { type Dim, dtypeInfo, type DType } from '@tensorwright/core';
 export const vectorAccess = `
 template <int Width, typename T>
 TW_DEVICE bool is_aligned(const T* pointer) {
-  return reinterpret_cast<u64>(pointer) % sizeof(Vec<T, Width>) == 0;
+  return reinterpret_cast<u64>(pointer) % alignof(Vec<T, Width>) == 0;
 }
 
 template <bool Aligned, int Width, typename T>

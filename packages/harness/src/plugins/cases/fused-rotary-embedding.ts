@@ -64,6 +64,12 @@ function problem(name: string, random: Random, shape: Shape, more: More = {}): P
   };
 }
 
+function withoutPositions(given: Problem): Problem {
+  const empty = (o: Operand): Operand => ({ ...o, dims: [0, o.dims[1]!], values: new Float64Array(0) });
+  const { cos_cache: cos, sin_cache: sin } = given.inputs;
+  return { ...given, inputs: { ...given.inputs, cos_cache: empty(cos!), sin_cache: empty(sin!) } };
+}
+
 /** Heads as complex numbers, each times e^(i · angle). */
 function rotated(x: Operand, heads: number, problem: Problem): Float64Array {
   const { position_ids: ids, cos_cache: cos, sin_cache: sin } = problem.inputs;
@@ -77,7 +83,7 @@ function rotated(x: Operand, heads: number, problem: Problem): Float64Array {
     const row = Math.floor(at / size);
     const place = flat ? Math.floor(row / heads) % length : row % length;
     const sample = Math.floor(row / (length * heads));
-    if (i >= 2 * half) return value;
+    if (i >= 2 * half || positions === 0) return value;
     const isImaginary = step === 2 ? i % 2 === 1 : i >= half;
     const pair = step === 2 ? Math.floor(i / 2) : i % half;
     const id = ids!.dims.length === 1 ? ids!.values[0]! + place : ids!.values[sample * length + place]!;
@@ -104,6 +110,7 @@ export const fusedRotaryEmbeddingCase: PluginCase = {
     problem('positions from one', random, { batch: 2, length: 6, heads: 2, keyHeads: 2, size: 8 }, { offset: 3 }),
     problem('positions of no row', random, { batch: 2, length: 4, heads: 1, keyHeads: 1, size: 8 }, { strays: true }),
     problem('wide heads', random, { batch: 1, length: 2, heads: 9, keyHeads: 3, size: 1030 }),
+    withoutPositions(problem('no positions', random, { batch: 1, length: 2, heads: 3, keyHeads: 1, size: 24 })),
     problem(
       'caches of float32',
       random,
