@@ -56,23 +56,29 @@ TW_DEVICE DeformShift deform_shift(const Arguments& a, const DeformPixel& at, i3
 }
 
 // The four pixels that a displaced tap reads, negative outside of the image, and what they count.
+struct DeformPlace {
+  Vec<i32, 4> pixels;
+  Vec<f32, 4> weights;
+};
+
 template <typename Deform>
-TW_DEVICE void deform_place(const Arguments& a, const DeformPixel& at, i32 tap, const DeformShift& shift,
-                            Vec<i32, 4>& pixels, Vec<f32, 4>& weights) {
-  pixels = {{-1, -1, -1, -1}};
-  weights = {};
+TW_DEVICE DeformPlace deform_place(const Arguments& a, const DeformPixel& at, i32 tap, const DeformShift& shift) {
   const i32 height = Deform::in_y(a), width = Deform::in_x(a);
   const f32 v = at.y * Deform::stride_y - Deform::pad_y(a) + tap / Deform::taps_x * Deform::dilation_y + shift.down;
   const f32 u = at.x * Deform::stride_x - Deform::pad_x(a) + tap % Deform::taps_x * Deform::dilation_x + shift.right;
-  if (!(at.image >= 0 && v > -1.0f && u > -1.0f && v < height && u < width)) return;
-  const f32 low_v = floorf(v), low_u = floorf(u);
+  const bool inside = at.image >= 0 && v > -1.0f && u > -1.0f && v < height && u < width;
+  const f32 low_v = inside ? floorf(v) : 0.0f, low_u = inside ? floorf(u) : 0.0f;
   const f32 below = v - low_v, beside = u - low_u;
+  DeformPlace place;
 #pragma unroll
   for (int corner = 0; corner < 4; ++corner) {
     const i32 i = static_cast<i32>(low_v) + (corner >> 1), j = static_cast<i32>(low_u) + (corner & 1);
-    if (i >= 0 && i < height && j >= 0 && j < width) pixels[corner] = (at.image * height + i) * width + j;
-    weights[corner] = shift.scale * (corner >> 1 ? below : 1.0f - below) * (corner & 1 ? beside : 1.0f - beside);
+    const bool exists = inside && i >= 0 && i < height && j >= 0 && j < width;
+    place.pixels[corner] = exists ? (at.image * height + i) * width + j : -1;
+    place.weights[corner] =
+        exists ? shift.scale * (corner >> 1 ? below : 1.0f - below) * (corner & 1 ? beside : 1.0f - beside) : 0.0f;
   }
+  return place;
 }
 
 // What a load of some bytes is kept as, until it has arrived: nothing that takes instructions.
@@ -105,15 +111,16 @@ struct DeformGather {
     for (int s = 0; s < slots; ++s) {
       if (!has_slot(s)) continue;
       const Vec<i32, 4> place = places[row_of(s)];
+      const i32 k = chunk_of(s) * per_chunk;
+      const T* const chunk = Deform::image(a) + step.channel + k;
 #pragma unroll
       for (int corner = 0; corner < 4; ++corner) {
-        const T* const pixel = Deform::image(a) + static_cast<i64>(place[corner]) * Deform::channels + step.channel;
+        const T* const from = chunk + static_cast<i64>(place[corner]) * Deform::channels;
 #pragma unroll
         for (int p = 0; p < pieces; ++p) {
-          const int k = chunk_of(s) * per_chunk + p * width;
           gathered[s][corner][p] = {};
-          if (place[corner] >= 0 && k < step.count)
-            gathered[s][corner][p] = load_vec<words>(reinterpret_cast<const Word*>(pixel + k));
+          if (place[corner] >= 0 && k + p * width < step.count)
+            gathered[s][corner][p] = load_vec<words>(reinterpret_cast<const Word*>(from + p * width));
         }
       }
     }

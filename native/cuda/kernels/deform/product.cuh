@@ -23,7 +23,9 @@ struct DeformPlaces {
   TW_DEVICE void finish(const Arguments& a, const DeformStep& step, int buffer) {
     if (!works) return;
     const int at = buffer * Rows + static_cast<int>(threadIdx.x);
-    deform_place<Deform>(a, pixel, step.tap, shift, pixels[at], weights[at]);
+    const DeformPlace place = deform_place<Deform>(a, pixel, step.tap, shift);
+    pixels[at] = place.pixels;
+    weights[at] = place.weights;
   }
 };
 

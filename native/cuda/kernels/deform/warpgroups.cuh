@@ -91,7 +91,10 @@ struct DeformWarpgroups {
 #pragma unroll
       for (int s = 0; s < some; ++s) {
         const int at = first + s * producers;
-        if (at < places) deform_place<Deform>(a, pixel, at / rows, shift[s], pixels[at], weights[at]);
+        if (at >= places) continue;
+        const DeformPlace place = deform_place<Deform>(a, pixel, at / rows, shift[s]);
+        pixels[at] = place.pixels;
+        weights[at] = place.weights;
       }
     }
     named_barrier_sync(1, producers);
@@ -128,8 +131,8 @@ struct DeformWarpgroups {
       if (!pending) return;
       if (block == 0) barrier_wait(&empty[stored.stage], stored.parity ^ 1);
       store(what, stored.stage, block, last_tap);
-      fence_async_shared();
       if (block == Blocks - 1) {
+        fence_async_shared();
         __syncwarp();
         if (lane_index() == 0) barrier_arrive(&full[stored.stage]);
         stored.next();
