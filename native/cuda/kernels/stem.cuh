@@ -161,30 +161,38 @@ TW_DEVICE void stem_image(const Arguments& a, u32* shared, i32 n, i32 y, i32 x) 
   cp_async_wait<0>();
 }
 
-// Adds a warp's products: of outputs of `Rows` rows, the lane's first of which begins at `line` and the second of which
-// is `Second` words further, with `Columns` eights of channels.
-template <typename Lines, typename Stem, int Second, int Rows, int Columns>
-TW_DEVICE void stem_products(f32 (&sums)[Rows][Columns][4], const u32* line, const u8* fragments) {
-  const int lane = lane_index();
+// A warp's products, one after another.
+template <typename Stem, typename Lines>
+struct WarpProducts {
+  // The weights have come; a barrier of the block follows.
+  TW_DEVICE static void weights_came() {}
+
+  // Adds those of outputs of `Rows` rows, the lane's first of which begins at `line` and the second of which is `Second`
+  // words further, with the warp's `Columns` eights of channels.
+  template <int Second, int Rows, int Columns>
+  TW_DEVICE static void add(f32 (&sums)[Rows][Columns][4], const u32* line, const u8* weights, int warp_n) {
+    const int lane = lane_index();
+    const u8* const fragments = weights + warp_n * (Columns / 2) * warp_size * 16 + lane * 16;
 #pragma unroll
-  for (int step = 0; step < Lines::steps; ++step) {
-    const int low = Lines::word(step * 2, lane % 4), high = Lines::word(step * 2 + 1, lane % 4);
-    u32 b[Columns][2];
+    for (int step = 0; step < Lines::steps; ++step) {
+      const int low = Lines::word(step * 2, lane % 4), high = Lines::word(step * 2 + 1, lane % 4);
+      u32 b[Columns][2];
 #pragma unroll
-    for (int c = 0; c < Columns; c += 2) {
-      const auto two =
-          load_vec<4>(reinterpret_cast<const u32*>(fragments + (step * Lines::pairs + c / 2) * warp_size * 16));
-      b[c][0] = two.v[0], b[c][1] = two.v[1], b[c + 1][0] = two.v[2], b[c + 1][1] = two.v[3];
-    }
+      for (int c = 0; c < Columns; c += 2) {
+        const auto two =
+            load_vec<4>(reinterpret_cast<const u32*>(fragments + (step * Lines::pairs + c / 2) * warp_size * 16));
+        b[c][0] = two.v[0], b[c][1] = two.v[1], b[c + 1][0] = two.v[2], b[c + 1][1] = two.v[3];
+      }
 #pragma unroll
-    for (int r = 0; r < Rows; ++r) {
-      const u32* const from = line + r * Lines::row_words;
-      const u32 inputs[4] = {from[low], from[low + Second], from[high], from[high + Second]};
+      for (int r = 0; r < Rows; ++r) {
+        const u32* const from = line + r * Lines::row_words;
+        const u32 inputs[4] = {from[low], from[low + Second], from[high], from[high + Second]};
 #pragma unroll
-      for (int c = 0; c < Columns; ++c) mma_m16n8k16<typename Stem::Element>(sums[r][c], inputs, b[c]);
+        for (int c = 0; c < Columns; ++c) mma_m16n8k16<typename Stem::Element>(sums[r][c], inputs, b[c]);
+      }
     }
   }
-}
+};
 
 // A block makes WarpsY * Rows outputs along y, WarpsX * 16 along x, and WarpsN * Columns * 8 channels.
 template <typename Stem, int WarpsX, int WarpsY, int WarpsN, int Rows, int Columns>
@@ -207,9 +215,8 @@ TW_DEVICE void stem_block(const Arguments& a) {
   const int warp_x = warp % WarpsX, warp_n = warp / WarpsX % WarpsN, warp_y = warp / WarpsX / WarpsN;
   // The lane's output of the first eight; the second eight lie eight strides further.
   const u32* const line = image + Lines::begin(warp_x * 16 + lane / 4) + warp_y * Rows * Lines::row_words;
-  const u8* const fragments = weights + warp_n * (Columns / 2) * warp_size * 16 + lane * 16;
   f32 sums[Rows][Columns][4]{};
-  stem_products<Lines, Stem, Lines::further(8)>(sums, line, fragments);
+  WarpProducts<Stem, Lines>::template add<Lines::further(8)>(sums, line, weights, warp_n);
 
 #pragma unroll
   for (int r = 0; r < Rows; ++r) {

@@ -85,8 +85,8 @@ TW_DEVICE void row_maxima(const f32 (&sums)[Columns][4], const Sides (&sides)[Co
 }
 
 // A block makes WarpsY * Passes * Rows pooled rows, as many columns as WarpsX * 16 give, and WarpsN * Columns * 8
-// channels. A warp convolves the rows of Rows pooled ones at once.
-template <typename Stem, typename Pool, int WarpsX, int WarpsY, int WarpsN, int Rows, int Passes, int Columns>
+// channels. A warp convolves the rows of Rows pooled ones at once, its share of what Products adds: see WarpProducts.
+template <template <typename, typename> class Products, typename Stem, typename Pool, int WarpsX, int WarpsY, int WarpsN, int Rows, int Passes, int Columns>
 TW_DEVICE void stem_pool_block(const Arguments& a) {
   using T = typename Pool::Element;
   static_assert(Pool::taps_x == 2 || Pool::taps_x == 3, "columns of one lane and perhaps the next");
@@ -95,6 +95,7 @@ TW_DEVICE void stem_pool_block(const Arguments& a) {
   constexpr int wide = (16 - Pool::taps_x) / 2 + 1, high = Passes * Rows;
   constexpr int width = (WarpsX - 1) * wide * 2 + 16, height = WarpsY * high * Pool::stride_y + overlap;
   using Lines = StemLines<Stem, height, width, WarpsN * Columns, WarpsX * WarpsY * WarpsN * warp_size>;
+  using Added = Products<Stem, Lines>;
   TW_SHARED_BYTES(shared);
   u8* const weights = shared;
   u32* const image = reinterpret_cast<u32*>(shared + Lines::weight_bytes);
@@ -113,6 +114,7 @@ TW_DEVICE void stem_pool_block(const Arguments& a) {
     sides[i].load(a, column, Stem::outputs - column);
   }
   stem_image<Lines, Stem>(a, image, n, tile_y * Pool::stride_y - Pool::pad_y, tile_x * 2 - Pool::pad_x);
+  Added::weights_came();
   __syncthreads();
 
   const i32 pooled_x = tile_x + warp_x * wide + lane / 4, x = pooled_x * 2 - Pool::pad_x;
@@ -121,7 +123,6 @@ TW_DEVICE void stem_pool_block(const Arguments& a) {
   const bool has = lane / 4 < wide && pooled_x < Pool::out_x(a);
   const u32* line =
       image + Lines::begin((warp_x * wide + lane / 4) * 2) + warp_y * high * Pool::stride_y * Lines::row_words;
-  const u8* const fragments = weights + warp_n * (Columns / 2) * warp_size * 16 + lane * 16;
   i32 pooled_y = tile_y + warp_y * high, y = pooled_y * Pool::stride_y - Pool::pad_y;
   const i32 out_y = Stem::out_y(a);
   // The largest of the rows that the next windows begin with.
@@ -131,7 +132,7 @@ TW_DEVICE void stem_pool_block(const Arguments& a) {
   if constexpr (overlap > 0) {
     if (y + overlap > 0) {
       f32 sums[overlap][Columns][4]{};
-      stem_products<Lines, Stem, Lines::further(1)>(sums, line, fragments);
+      Added::template add<Lines::further(1)>(sums, line, weights, warp_n);
 #pragma unroll
       for (int r = 0; r < overlap; ++r) {
         u32 row[Columns];
@@ -148,7 +149,7 @@ TW_DEVICE void stem_pool_block(const Arguments& a) {
 #pragma unroll 1
   for (int pass = 0; pass < Passes && pooled_y < Pool::out_y(a); ++pass) {
     f32 sums[Rows * Pool::stride_y][Columns][4]{};
-    stem_products<Lines, Stem, Lines::further(1)>(sums, line, fragments);
+    Added::template add<Lines::further(1)>(sums, line, weights, warp_n);
 #pragma unroll
     for (int i = 0; i < Rows; ++i) {
       u32 largest[Columns];

@@ -61,7 +61,13 @@ function accessOf({ inputs, outputs }: Pick<Candidate, 'inputs' | 'outputs'>, i:
 
 const everywhere = ['80', '86', '89', '90a', '120'];
 const withClusters = ['90a', '120'];
-const ofHopper = new Set(['hopper', 'attentionHopper', 'normalizedProduct', 'deformProduct.warpgroups']);
+const ofHopper = new Set([
+  'hopper',
+  'attentionHopper',
+  'normalizedProduct',
+  'deformProduct.warpgroups',
+  'pooledStem.warpgroups',
+]);
 
 /** Those that can run a candidate. */
 function architecturesOf({ tactic, parameters }: Candidate): readonly string[] {
@@ -82,7 +88,8 @@ async function textsOf({ result, tactics: names }: Sample): Promise<ReadonlyMap<
     const [own, variant] = name.split('.');
     const tactic = tactics.find((t) => t.name === own)!;
     if (tactic.refuses(group) !== undefined) continue;
-    const first = tactic.candidates(group).find((c) => variant === undefined || c.variant === variant)!;
+    const offered = tactic.candidates(group);
+    const first = offered.find((c) => c.variant === variant) ?? offered[0]!;
     const candidate: Candidate = { ...first, tactic: name, producer: '' };
     const context: EmitContext = {
       view: (i) => denseView(group.node.inputs[i]!.type as TensorType, accessOf(first, i)),

@@ -1,9 +1,14 @@
 /** First convolutions that are pooled in the same step, against their operators one by one. */
 
 import { type Attributes, type DType, type GraphBuilder, type Value } from '@tensorwright/core';
-import { describe, it } from 'vitest';
+import { describe, it, vi } from 'vitest';
 import { compare, hasDevice } from './compare.js';
 import { smallWeights } from './support/small-weights.js';
+
+// Warpgroups; read when the emulator starts.
+vi.hoisted(() => {
+  process.env['TENSORWRIGHT_EMULATOR_CAPABILITY'] = '9.0';
+});
 
 interface Pooled {
   readonly dtype?: DType;
@@ -14,6 +19,8 @@ interface Pooled {
   readonly symbols?: readonly (string | undefined)[];
   /** Of the tile: warpsX, warpsY, warpsN, rows, passes, columns. */
   readonly tile?: readonly [number, number, number, number, number, number];
+  /** Default: no. */
+  readonly warpgroups?: boolean;
   readonly bias?: boolean;
   readonly activate?: (b: GraphBuilder, y: Value) => Value;
   /** Default: as it is convolved. */
@@ -27,6 +34,7 @@ const relu = (b: GraphBuilder, y: Value): Value => b.op('relu', [y]);
 function pooled(p: Pooled): Promise<void> {
   const { dtype = 'float16', x, w, conv = usualConv, pool = usualPool, symbols, bias = true, activate = relu } = p;
   const [warpsX, warpsY, warpsN, rows, passes, columns] = p.tile ?? [1, 2, Math.ceil(w[0]! / 32), 1, 2, 4];
+  const tactic = p.warpgroups === true ? 'cuda.pooledStem.warpgroups' : 'cuda.pooledStem';
   return compare({
     inputs: [{ dtype: p.pixels?.dtype ?? dtype, dims: x, ...(symbols && { symbols }) }],
     graph: (b, image) => {
@@ -39,8 +47,9 @@ function pooled(p: Pooled): Promise<void> {
       const y = activate(b, b.op('conv', operands, { group: 1, ...conv }));
       return b.op('pool', [y], { kind: 'max', ...pool });
     },
-    steps: ['cuda.pooledStem'],
-    force: { tactic: 'cuda.pooledStem', parameters: { warpsX, warpsY, warpsN, rows, passes, columns } },
+    steps: [tactic],
+    pick: (c) => c.tactic === tactic,
+    force: { tactic, parameters: { warpsX, warpsY, warpsN, rows, passes, columns } },
   });
 }
 
@@ -76,6 +85,29 @@ describe.skipIf(!hasDevice)('pooled stems', () => {
     'take tiles of %i by %i by %i warps, %i rows in %i passes, %i columns',
     (...tile) => pooled({ x: [2, 3, 52, 88], w: [64, 3, 7, 7], tile }),
   );
+
+  it.each([
+    ['one row at a time', { x: [2, 3, 61, 147], w: [64, 3, 7, 7], tile: [4, 1, 1, 1, 4, 8] }],
+    ['two rows at a time, of vectors', { x: [1, 3, 70, 128], w: [64, 3, 7, 7], tile: [4, 2, 1, 2, 2, 8] }],
+    ['eight warps beside each other', { x: [1, 3, 33, 232], w: [64, 3, 7, 7], tile: [8, 1, 1, 1, 7, 8] }],
+    ['bfloat16', { dtype: 'bfloat16', x: [3, 3, 40, 52], w: [64, 3, 7, 7], tile: [4, 1, 1, 1, 2, 8] }],
+    ['channels to fill up', { x: [1, 3, 35, 60], w: [21, 3, 7, 7], tile: [4, 1, 1, 2, 1, 4] }],
+    ['128 channels', { x: [1, 3, 35, 60], w: [128, 3, 7, 7], tile: [4, 1, 1, 1, 2, 16] }],
+    ['3x3', { x: [1, 4, 27, 66], w: [32, 4, 3, 3], conv: { pads: [1, 1, 1, 1] }, tile: [4, 1, 1, 1, 3, 4] }],
+    [
+      'windows that do not overlap',
+      {
+        x: [1, 3, 50, 130],
+        w: [64, 3, 7, 7],
+        pool: { kernelShape: [2, 2], strides: [2, 2] },
+        tile: [4, 2, 1, 2, 2, 8],
+      },
+    ],
+    [
+      'extents that only the run knows',
+      { x: [2, 3, 45, 38], w: [64, 3, 7, 7], symbols: ['n', undefined, 'h', 'w'], tile: [4, 1, 1, 1, 4, 8] },
+    ],
+  ] as [string, Pooled][])('multiply by warpgroups: %s', (_, p) => pooled({ ...p, warpgroups: true }));
 
   it('compute bfloat16', () => pooled({ dtype: 'bfloat16', x: [1, 3, 33, 40], w: [32, 3, 7, 7] }));
 

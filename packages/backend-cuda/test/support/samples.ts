@@ -147,7 +147,7 @@ export const samples: Readonly<Record<string, Sample>> = {
     ),
   ),
   'stem that is pooled': sample(
-    ['pooledStem'],
+    ['pooledStem', 'pooledStem.warpgroups'],
     group([input('float32', [8, 3, 224, 224]), weights(f16, [64, 3, 7, 7]), weights(f16, [64])], (r, x, w, bias) => {
       const half = group([x], (g, v) => g.op('cast', [v], { to: f16 }));
       const attributes = { ...conv, strides: [2, 2], pads: [3, 3, 3, 3] };

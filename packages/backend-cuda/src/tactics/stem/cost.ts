@@ -29,6 +29,11 @@ export function productsCycles(g: Geometry, rows: number, columns: number): numb
   return stepsOf(g) * Math.max(2 * columns + 4 * rows, productCycles * rows * columns);
 }
 
+/** Of a warp of a group: a quarter of what the group's instructions take, and some of the loads of the image. */
+export function groupCycles(g: Geometry, rows: number, columns: number): number {
+  return stepsOf(g) * rows * (columns + 2);
+}
+
 /** Cycles in which a block has its image and weights: instructions at the loads and the store for a word. */
 export function bringCycles({ lines, used, copies }: LinesShape, { vector }: Loads, g: Geometry): number {
   const copied = weightBytes(g) / 128;

@@ -20,7 +20,7 @@ import { dtypeOf } from '../operands.js';
 import { imageOf, plainGroup, printPixels } from './image.js';
 import { type Loads, loadsOf } from './lines.js';
 import { stemBegins, stemBytes, stemThreads, type StemTile } from './tiles.js';
-import { fragments } from './weights.js';
+import { type FragmentOrder, fragments } from './weights.js';
 
 export function emitStem(group: GroupView, tile: StemTile, context: EmitContext): Promise<EmittedStep> {
   const args = new Arguments();
@@ -32,7 +32,7 @@ export function emitStem(group: GroupView, tile: StemTile, context: EmitContext)
   const blocks = productOf([ceilDivDims(g.out[3]!, warpsX * 16), ceilDivDims(g.out[2]!, warpsY * rows), g.out[0]!]);
   return launchStep({
     uses: ['stem'],
-    holes: printStem(group, g, loads, printStored(group, context, args), context, args),
+    holes: printStem(group, g, { loads, order: 'lanes', result: printStored(group, context, args) }, context, args),
     text: `
 extern "C" __global__ void __launch_bounds__(${String(threads)}) stem(const __grid_constant__ Arguments a) {
   stem_block<Stem, ${list}>(a);
@@ -51,15 +51,18 @@ function printStored(group: GroupView, context: EmitContext, args: Arguments): s
   return printResult({ group: plain, problem: problemOf(plain), view, output, accumulator: 'f32' }, args).text;
 }
 
-/**
- * `struct Stem`.
- * @param result `struct Result`, which comes before it
- */
+export interface StemParts {
+  readonly loads: Loads;
+  readonly order: FragmentOrder;
+  /** `struct Result`. */
+  readonly result: string;
+}
+
+/** `struct Result` and `struct Stem`. */
 export function printStem(
   group: GroupView,
   g: Geometry,
-  loads: Loads,
-  result: string,
+  { loads, order, result }: StemParts,
   context: EmitContext,
   args: Arguments,
 ): string {
@@ -84,7 +87,7 @@ ${printNumbers(numbers)}
 ${printExtents(g, args)}
 ${printPixels(group, context, args)}
   TW_DEVICE static const u32* weights(const Arguments& a) {
-    return ${args.constant(fragments(weights, g, loads.ahead % 2), 'u32')};
+    return ${args.constant(fragments(weights, g, loads.ahead % 2, order), 'u32')};
   }
 };`;
 }

@@ -39,20 +39,27 @@ export function emitPooledStem(
 ): Promise<EmittedStep> {
   const args = new Arguments();
   const { stem, geometry: g, out } = p;
-  const { warpsX, warpsY, warpsN, rows, passes, columns } = tile;
+  const { warpsX, warpsY, warpsN, rows, passes, columns, warpgroups } = tile;
   const list = [warpsX, warpsY, warpsN, rows, passes, columns].map(String).join(', ');
   const loads = loadsOf(g, pooledBegins(tile, p), context.view(imageOf(stem)!.input));
   const { x, y } = pooledExtents(tile, p);
   const threads = pooledThreads(tile);
   const bounds = `${String(threads)}, ${String(pooledResident(tile, p, loads))}`;
   const blocks = productOf([ceilDivDims(out[3]!, x), ceilDivDims(out[2]!, y), out[0]!]);
+  const result = printComputed(p, context, args);
+  const products = warpgroups === 1 ? 'WarpgroupProducts' : 'WarpProducts';
   return launchStep({
-    uses: ['stem_pool'],
-    holes:
-      printStem(stem, g, loads, printComputed(p, context, args), context, args) + printPool(group, p, context, args),
+    uses: [warpgroups === 1 ? 'stem_pool_wgmma' : 'stem_pool'],
+    holes: [
+      ...(warpgroups === 1
+        ? [`TW_USE_WGMMA(${cxxType(dtypeOf(stem.anchor!.inputs[0])!)}, ${String(columns * 8)})`]
+        : []),
+      printStem(stem, g, { loads, order: warpgroups === 1 ? 'warpgroups' : 'lanes', result }, context, args),
+      printPool(group, p, context, args),
+    ].join('\n'),
     text: `
 extern "C" __global__ void __launch_bounds__(${bounds}) stem(const __grid_constant__ Arguments a) {
-  stem_pool_block<Stem, Pool, ${list}>(a);
+  stem_pool_block<${products}, Stem, Pool, ${list}>(a);
 }`,
     arguments: args,
     launches: [

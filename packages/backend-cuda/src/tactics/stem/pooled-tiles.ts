@@ -4,19 +4,29 @@ import type { GroupView } from '@tensorwright/core';
 import type { CandidateOutline } from '../../tactic.js';
 import { likelyExtent } from '../contraction/conv-problem.js';
 import { operandLayouts } from '../contraction/group.js';
-import { machineOf } from '../contraction/machine.js';
+import { isHopper, machineOf } from '../contraction/machine.js';
 import type { Machine } from '../contraction/tiles.js';
 import {
   blocksMicroseconds,
   bringCycles,
   imageBytes,
   likelyBytes,
+  groupCycles,
   productsCycles,
   registers,
   residentBlocks,
 } from './cost.js';
 import { imageOf, plainGroup } from './image.js';
-import { type Begins, linesShape, type LinesShape, type Loads, loadsOf, weightBytes } from './lines.js';
+import {
+  type Begins,
+  linesShape,
+  type LinesShape,
+  type Loads,
+  loadsOf,
+  runWords,
+  stepsOf,
+  weightBytes,
+} from './lines.js';
 import type { PooledStem } from './pooled.js';
 
 /**
@@ -32,6 +42,8 @@ export interface PooledTile {
   readonly passes: number;
   /** Of eight channels, of a warp. */
   readonly columns: number;
+  /** 1: four warps along x multiply together. */
+  readonly warpgroups: 0 | 1;
 }
 
 export function pooledThreads(t: PooledTile): number {
@@ -62,7 +74,6 @@ export function pooledBytes(t: PooledTile, p: PooledStem, loads: Loads): number 
 
 const mostThreads = 512;
 const mostSums = 128;
-const mostCandidates = 12;
 /** Of those that convolve as many rows of as many channels at once. */
 const mostAlike = 3;
 
@@ -78,36 +89,52 @@ export function pooledCandidates(p: PooledStem, group: GroupView): readonly Cand
       for (const wide of wides)
         for (const rows of [1, 2])
           for (const passes of [1, 2, 4, 7])
-            tiles.push({ warpsX, warpsY, warpsN: fours / wide, rows, passes, columns: 4 * wide });
+            tiles.push({ warpsX, warpsY, warpsN: fours / wide, rows, passes, columns: 4 * wide, warpgroups: 0 });
+  if (isHopper() && mayGroup(p))
+    for (const warpsX of [4, 8])
+      for (const warpsY of [1, 2])
+        for (const rows of [1, 2])
+          for (const passes of [1, 2, 4, 7, 14])
+            tiles.push({ warpsX, warpsY, warpsN: 1, rows, passes, columns: 4 * fours, warpgroups: 1 });
   const outlines = tiles
     .filter((t) => pooledThreads(t) <= mostThreads && pooledThreads(t) >= 64)
-    .filter((t) => sumsOf(t, p) <= mostSums && registersOf(t, p) * pooledThreads(t) <= registers)
+    .filter(
+      (t) => sumsOf(t, p) <= mostSums && registersOf(t, p) <= 255 && registersOf(t, p) * pooledThreads(t) <= registers,
+    )
     .filter((t) => pooledBytes(t, p, loadsOf(p.geometry, pooledBegins(t, p))) <= sharedBytes(machine))
     .map((t) => ({
       parameters: { ...t },
+      ...(t.warpgroups === 1 && { variant: 'warpgroups' }),
       ...layouts,
       inputs: layouts.inputs.map((access, i) => (i === image ? ('strided' as const) : access)),
       estimate: estimate(t, p, group, image, machine),
     }))
     .sort((a, b) => a.estimate - b.estimate);
   const alike = new Map<string, number>();
-  return outlines
-    .filter(({ parameters: { rows, columns } }) => {
-      const kind = `${String(rows)} ${String(columns)}`;
-      const before = alike.get(kind) ?? 0;
-      alike.set(kind, before + 1);
-      return before < mostAlike;
-    })
-    .slice(0, mostCandidates);
+  return outlines.filter(({ parameters: { rows, columns, warpgroups } }) => {
+    const kind = [rows, columns, warpgroups].join(' ');
+    const before = alike.get(kind) ?? 0;
+    alike.set(kind, before + 1);
+    return before < mostAlike;
+  });
 }
 
 function sharedBytes(machine: Machine): number {
   return Math.min(machine.sharedBytes / 2 - 1024, 99 * 1024);
 }
 
+/** Rows are whole steps of the depth apart: WarpgroupProducts of native/cuda/kernels/stem_pool_wgmma.cuh. */
+function mayGroup({ geometry: g }: PooledStem): boolean {
+  return g.dilations[0] === 1 && (g.strides[0]! * (g.x[1] as number) * runWords(g.kernel[1]!)) % 8 === 0;
+}
+
 /** What a thread may use: its sums, fragments, and those of the image that several rows read. */
 function registersOf(t: PooledTile, p: PooledStem): number {
-  return sumsOf(t, p) + (t.rows * p.strideY > 2 ? 104 : 64);
+  const rows = t.rows * p.strideY;
+  if (t.warpgroups === 0) return sumsOf(t, p) + (rows > 2 ? 104 : 64);
+  const { geometry: g } = p;
+  const shift = (g.strides[0]! * (g.x[1] as number) * runWords(g.kernel[1]!)) / 8;
+  return sumsOf(t, p) + 4 * ((rows - 1) * shift + stepsOf(g)) + 36;
 }
 
 function sumsOf(t: PooledTile, { strideY }: PooledStem): number {
@@ -129,9 +156,9 @@ function estimate(t: PooledTile, p: PooledStem, group: GroupView, image: number,
   const loads = loadsOf(g, pooledBegins(t, p));
   const overlap = p.kernel[0] - strideY;
   const convolved = t.passes * t.rows * strideY + overlap;
+  const cycles = t.warpgroups === 1 ? groupCycles : productsCycles;
   const products =
-    t.passes * productsCycles(g, t.rows * strideY, t.columns) +
-    (overlap > 0 ? productsCycles(g, overlap, t.columns) : 0);
+    t.passes * cycles(g, t.rows * strideY, t.columns) + (overlap > 0 ? cycles(g, overlap, t.columns) : 0);
   const blocks = {
     count: images * Math.ceil(outX / x) * Math.ceil(outY / y),
     warps: pooledThreads(t) / 32,
