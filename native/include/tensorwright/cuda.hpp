@@ -28,13 +28,40 @@ using Kernel = struct KernelTag*;  // CUfunction
 
 namespace detail TENSORWRIGHT_HIDDEN {
 
+// Texts are UTF-8 everywhere; Windows' own functions take UTF-16.
+#if defined(_WIN32)
+inline std::wstring wide(const std::string& text) {
+  const int length = static_cast<int>(text.size());
+  std::wstring out(static_cast<std::size_t>(MultiByteToWideChar(CP_UTF8, 0, text.data(), length, nullptr, 0)), L'\0');
+  MultiByteToWideChar(CP_UTF8, 0, text.data(), length, &out[0], static_cast<int>(out.size()));
+  return out;
+}
+#endif
+
+// Empty where the variable is not set.
+inline std::string environment(const char* variable) {
+#if defined(_WIN32)
+  std::wstring value(GetEnvironmentVariableW(wide(variable).c_str(), nullptr, 0), L'\0');
+  const DWORD size = GetEnvironmentVariableW(wide(variable).c_str(), &value[0], static_cast<DWORD>(value.size()));
+  value.resize(size < value.size() ? size : 0);
+  const int length = static_cast<int>(value.size());
+  const int bytes = WideCharToMultiByte(CP_UTF8, 0, value.data(), length, nullptr, 0, nullptr, nullptr);
+  std::string out(static_cast<std::size_t>(bytes), '\0');
+  WideCharToMultiByte(CP_UTF8, 0, value.data(), length, &out[0], bytes, nullptr, nullptr);
+  return out;
+#else
+  const char* value = std::getenv(variable);
+  return value ? value : std::string();
+#endif
+}
+
 // Opened for good: the engine uses these libraries too.
 class Library {
  public:
   // What the environment variable names, else the first of the names that opens.
   Library(const char* variable, const std::vector<std::string>& names) {
-    const char* named = std::getenv(variable);
-    for (const std::string& name : named && *named ? std::vector<std::string>{named} : names)
+    const std::string named = environment(variable);
+    for (const std::string& name : named.empty() ? names : std::vector<std::string>{named})
       if ((handle_ = open(name))) return;
     throw std::runtime_error("none of these libraries is here: " + list(names) + " (" + variable + " may name one)");
   }
@@ -51,7 +78,7 @@ class Library {
  private:
   static void* open(const std::string& name) {
 #if defined(_WIN32)
-    return LoadLibraryA(name.c_str());
+    return LoadLibraryW(wide(name).c_str());
 #else
     return dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
 #endif
@@ -125,7 +152,7 @@ inline const Compiler& compiler() {
 #else
     std::vector<std::string> names = {"libnvrtc.so.13", "libnvrtc.so.12"};
     for (const char* variable : {"CUDA_HOME", "CUDA_PATH"})
-      if (const char* home = std::getenv(variable)) names.push_back(std::string(home) + "/lib64/libnvrtc.so");
+      if (const std::string home = environment(variable); !home.empty()) names.push_back(home + "/lib64/libnvrtc.so");
     names.push_back("/usr/local/cuda/lib64/libnvrtc.so");
     const Library library("TENSORWRIGHT_NVRTC", names);
 #endif

@@ -17,7 +17,10 @@
 extern "C" {
 #endif
 
-/* Raised when a record changes its meaning. Hosts load libraries of their own number. */
+/*
+ * Raised when a record changes its meaning; hosts load libraries of their own number. 1 is that of the first release:
+ * nothing was published of what came before, whose `attach` took other arguments.
+ */
 #define TW_PLUGIN_INTERFACE 1
 #define TW_MAX_RANK 12
 

@@ -114,6 +114,10 @@ std::byte* CudaDevice::allocate(size_t bytes) {
   return reinterpret_cast<std::byte*>(pointer);
 }
 
+// At once, whatever is queued. Nothing that is can touch it: frames wait for their queue before they let go or move
+// (Frame::grow, ~Frame), rooms of loops likewise (Room), guards when they are done or have failed (StepGuards), constants
+// go after the frames that hold their program, and a user's buffer stays with each run until that has waited. Copies of
+// buffers are done when they return. (That cuMemFree waits for the device itself is nowhere promised.)
 void CudaDevice::release(std::byte* data, size_t bytes) noexcept {
   allocated_ -= bytes;
   if (const DeviceScope scope(*this); scope) driver().cuMemFree_v2(reinterpret_cast<DevicePointer>(data));

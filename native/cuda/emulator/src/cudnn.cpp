@@ -90,6 +90,7 @@ int check(const Object& o) {
           return fail(kNotFinalized, "operation");
       return computation_of(o) ? kOk : fail(kNotSupported, "graph");
     case kHeuristic:
+      if (const auto status = static_cast<int>(tw_emulator::played("cudnn", kOk))) return fail(status, "played");
       return is_finalized(o.part(201), kGraph) ? kOk : fail(kNotFinalized, "graph");
     case kEngine: {
       if (!is_finalized(o.part(1300), kGraph)) return fail(kNotFinalized, "graph");
@@ -180,6 +181,8 @@ TW_CUDNN const char* cudnnGetErrorString(int status) {
       return "CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE";
     case kNotSupported:
       return "CUDNN_STATUS_NOT_SUPPORTED";
+    case kHostAllocationFailed:
+      return "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED";
     case kExecutionFailed:
       return "CUDNN_STATUS_EXECUTION_FAILED";
     default:

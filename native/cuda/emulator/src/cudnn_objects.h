@@ -27,6 +27,7 @@ enum Status : int {
   kShapeMismatch = 2008,
   kAttributeType = 2010,
   kNotSupported = 3000,
+  kHostAllocationFailed = 4003,
   kExecutionFailed = 5000
 };
 enum Type : int {
