@@ -45,13 +45,17 @@ function* fuse(graph: Graph, context: PassContext): Steps<Graph> {
       // Backends know the operator itself, not a group of nothing else.
       if (cluster.nodes.size === 1) clustering.remove(cluster, node);
     }
-    if (kind === 'contraction' || node.op === 'reduce') absorbEpilogue(clustering, cluster, node, onDevice);
+    const isOpen = kind === 'contraction' || node.op === 'reduce' || (onDevice && channelNorms.has(node.op));
+    if (isOpen) absorbEpilogue(clustering, cluster, node, onDevice);
     else if (kind === 'reduce') absorbCast(clustering, cluster, node);
     yield;
   }
   yield* growMapClusters(clustering);
   return yield* outlineClusters(graph, clustering, context.builder, (region) => finish(fuse(region, context)));
 }
+
+/** Norms whose kernels on a device compute maps where they store; those of rows are parts of chains as they are. */
+const channelNorms: ReadonlySet<string> = new Set(['groupNorm', 'instanceNorm']);
 
 function seedKind(node: Node): string | undefined {
   const { kind } = operatorOf(node.op);

@@ -2,6 +2,7 @@
 
 import { constantDataOf, elementCount, type GraphBuilder, type Rule, Tensor, type Value } from '@tensorwright/core';
 import { uniformValue } from '../canonicalise/map-algebra.js';
+import { groupNormRules } from './group-norm.js';
 import { dimsOf, rulePass, type RulePass, sameDims, typeOf, unaryExample } from '../rules.js';
 
 /** mean over the last axis with the axis kept: reduce sum times 1 / n, or divided by n. */
@@ -165,4 +166,9 @@ function meanExample(b: GraphBuilder, x: Value, n: number): Value {
   return b.op('mul', [b.op('reduce', [x], { monoid: 'sum', axes: [1], keepdims: true }), b.scalar(1 / n, 'float32')]);
 }
 
-export const fuseNorms: RulePass = rulePass('fuse-norms', 'numbers', [rmsNorm, scaledRmsNorm, layerNorm]);
+export const fuseNorms: RulePass = rulePass('fuse-norms', 'numbers', [
+  rmsNorm,
+  scaledRmsNorm,
+  layerNorm,
+  ...groupNormRules,
+]);
