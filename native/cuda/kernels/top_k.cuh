@@ -2,14 +2,17 @@
 //
 // Short rows: a warp finds one after the other (pick_best) where few are wanted, else the row is sorted (sort_best). Of
 // longer ones, the last one that counts is found digit by digit, and the first ones are sorted: by a block a row
-// (select_best), or where rows are few by many blocks (count_leading, count_following, collect_best, finish_best).
+// (select_best), or where rows are few by many blocks. Those list the best of a tile each, which one merges (list_best,
+// merge_best), or where that would be too many, count digits together (count_leading, count_following, collect_best,
+// finish_best).
 
 // Elements of a row, `stride` apart: Width at a time where they are neighbours, of which whole vectors make up the row.
 template <int Threads, int Width, bool Largest, typename T>
 struct Row {
   using Rank = decltype(rising_key(T{}));
   using Key = decltype(ranked(Rank{}, 0u));
-  static constexpr int threads = Threads;
+  using Element = T;
+  static constexpr int threads = Threads, width = Width;
   const T* x;
   i64 stride;
   u32 size;
@@ -18,19 +21,23 @@ struct Row {
   TW_DEVICE static Key key_of(T element, u32 index) { return ranked(rank_of(element), index); }
   // After all others.
   TW_DEVICE static Key no_key() { return ranked(~Rank{0}, ~0u); }
+  // Width elements from `i`, a multiple of Width, on.
+  TW_DEVICE Vec<T, Width> load(u32 i, bool whole) const {
+    if constexpr (Width == 1) return {x[i * stride]};
+    else return whole ? load_vec<Width>(x + i) : load_strided<Width>(x + i, 1);
+  }
+  TW_DEVICE bool aligned() const { return reinterpret_cast<u64>(x) % sizeof(Vec<T, Width>) == 0; }
   // take(key) for this thread's share of the elements from `begin`, a multiple of Width, to `end`.
   template <typename Take>
   TW_DEVICE void each(u32 begin, u32 end, const Take& take) const {
     constexpr int batch = 4;
-    const bool aligned = reinterpret_cast<u64>(x) % sizeof(Vec<T, Width>) == 0;
+    const bool whole = aligned();
     for (u32 first = begin + threadIdx.x * Width; first < end; first += batch * Threads * Width) {
       Vec<T, Width> elements[batch];
 #pragma unroll
       for (int b = 0; b < batch; ++b) {
         const u32 i = first + b * Threads * Width;
-        if (i >= end) continue;
-        if constexpr (Width == 1) elements[b][0] = x[i * stride];
-        else elements[b] = aligned ? load_vec<Width>(x + i) : load_strided<Width>(x + i, 1);
+        if (i < end) elements[b] = load(i, whole);
       }
 #pragma unroll
       for (int b = 0; b < batch; ++b) {
@@ -161,6 +168,47 @@ TW_DEVICE void select_best(typename Row::Key* keys, const Row& row, const Result
   using Key = typename Row::Key;
   __shared__ u32 histogram[bins];
   const auto each = [&](const auto& take) { row.each(0, row.size, take); };
+  const u32 found = results.found(row.size);
+  if (found > 0) append_up_to(nth_key<Threads, Key>(histogram, found, each), keys, 0, each);
+  sort_and_store<Threads>(keys, row, results);
+}
+
+// Lists the k best of the `Tile` elements from `begin` on, in any order, and what comes after all others for those that
+// the row does not have.
+template <int Tile, typename Row>
+TW_DEVICE void list_best(typename Row::Key* list, const Row& row, u32 begin, u32 k) {
+  using Key = typename Row::Key;
+  constexpr int vectors = Tile / (Row::threads * Row::width);
+  __shared__ u32 histogram[bins];
+  const bool aligned = row.aligned();
+  Key keys[vectors * Row::width];
+#pragma unroll
+  for (int v = 0; v < vectors; ++v) {
+    const u32 i = begin + (v * Row::threads + threadIdx.x) * Row::width;
+    const bool inside = i < row.size;
+    Vec<typename Row::Element, Row::width> elements;
+    if (inside) elements = row.load(i, aligned);
+#pragma unroll
+    for (int w = 0; w < Row::width; ++w) keys[v * Row::width + w] = inside ? Row::key_of(elements[w], i + w) : Row::no_key();
+  }
+  const auto each = [&](const auto& take) {
+#pragma unroll
+    for (int i = 0; i < vectors * Row::width; ++i) take(keys[i]);
+  };
+  const u32 wanted = min(k, min(row.size - begin, u32{Tile}));
+  if (wanted > 0) append_up_to(nth_key<Row::threads, Key>(histogram, wanted, each), list, 0, each);
+  for (u32 i = wanted + threadIdx.x; i < k; i += Row::threads) list[i] = Row::no_key();
+}
+
+// Of the `count` keys that the tiles of a row listed. `keys` has room for the next power of two of k.
+template <int Threads, typename Row, typename Results>
+TW_DEVICE void merge_best(const typename Row::Key* list, u32 count, typename Row::Key* keys, const Row& row,
+                          const Results& results) {
+  using Key = typename Row::Key;
+  __shared__ u32 histogram[bins];
+  const auto each = [&](const auto& take) {
+    for (u32 i = threadIdx.x; i < count; i += Threads) take(list[i]);
+  };
   const u32 found = results.found(row.size);
   if (found > 0) append_up_to(nth_key<Threads, Key>(histogram, found, each), keys, 0, each);
   sort_and_store<Threads>(keys, row, results);

@@ -35,7 +35,7 @@ describe('the formula of TopkLastDim', () => {
   });
 });
 
-describe.skipIf(cudaBackend.device() === undefined)('TopkLastDim on many blocks', () => {
+describe.skipIf(cudaBackend.device() === undefined).each(['tiles', 'grid'])('TopkLastDim on many blocks: %s', (way) => {
   const problems = topkLastDimCase
     .problems(new Random(1))
     .filter(
@@ -58,7 +58,7 @@ describe.skipIf(cudaBackend.device() === undefined)('TopkLastDim on many blocks'
         const attributes = { ...fields, ...floatFields!.float32 };
         return b.node(topkLastDim.operator.name, [x], attributes as never);
       },
-      force: { tactic: 'cuda.provided.TopkLastDim@1.grid', parameters: {} },
+      force: { tactic: `cuda.provided.TopkLastDim@1.${way}`, parameters: {} },
       tolerance: 1e-7,
     });
   });

@@ -63,6 +63,26 @@ __global__ void select_rows(const T* input, T* values, i32* indices, void* scrat
                        problem.template elements<Threads, Width, Large>(row), problem.best(row));
 }
 
+template <int Threads, int Tile, int Width, bool Large, typename T>
+__global__ void list_tiles(const T* input, void* lists, u32 size, u32 k, i64 inner) {
+  const i64 row = blockIdx.x;
+  const Problem<T> problem{input, nullptr, nullptr, 0, size, k, inner};
+  u64* const list = static_cast<u64*>(lists) + (row * gridDim.y + blockIdx.y) * k;
+  let_successor_start();
+  list_best<Tile>(list, problem.template elements<Threads, Width, Large>(row), blockIdx.y * Tile, k);
+}
+
+template <int Threads, int Capacity, bool Large, typename T>
+__global__ void merge_tiles(const T* input, T* values, i32* indices, const void* lists, u32 listed, i64 rows, u32 size,
+                            u32 k, i64 inner) {
+  __shared__ u64 keys[Capacity];
+  const Problem<T> problem{input, values, indices, rows, size, k, inner};
+  const i64 row = blockIdx.x;
+  let_successor_start();
+  merge_best<Threads>(static_cast<const u64*>(lists) + row * listed, listed, keys,
+                      problem.template elements<Threads, 1, Large>(row), problem.best(row));
+}
+
 __global__ void reset_counters(void* counters, i64 rows) {
   const i64 i = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x;
   let_successor_start();

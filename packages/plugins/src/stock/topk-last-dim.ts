@@ -20,8 +20,9 @@ import { widthOf } from './vector-access.js';
 /** Rows up to this size are taken whole: a warp picks up to `mostPicked` one after the other, or a block sorts them. */
 const mostWhole = 1024;
 const mostPicked = 32;
-/** Elements that a block of the way for long rows looks at. */
+/** Elements that a block of the ways for long rows looks at; keys that the tiles of a row may list. */
 const tile = 4096;
+const mostListed = 16384;
 /** Rows of which each may have many blocks: each needs scratch memory. */
 const mostGridRows = 1024;
 /** Keys that a block sorts in shared memory. */
@@ -59,13 +60,23 @@ function keyBytes(rows: Rows, k: number): Dim {
   return mulDims(rows.count, 16 * k);
 }
 
-/** Whether many blocks share a row. Where rows are many, a block each keeps the device at work. */
-function isGrid(rows: Rows, tactic: string): boolean {
-  return tactic === 'grid' && dimBounds(rows.size).max > mostWhole && dimBounds(rows.count).max <= mostGridRows;
+/** Where rows are many, a block each keeps the device at work; else many blocks may share a row. */
+function wayOf(rows: Rows, k: number, tactic: string): 'whole' | 'block' | 'tiles' | 'grid' {
+  const { max } = dimBounds(rows.size);
+  if (max <= mostWhole) return 'whole';
+  if (tactic === 'block' || dimBounds(rows.count).max > mostGridRows) return 'block';
+  return tactic === 'tiles' && k <= mostShared && Math.ceil(max / tile) * k <= mostListed ? 'tiles' : 'grid';
+}
+
+function listed(rows: Rows, k: number): Dim {
+  return mulDims(ceilDivDims(rows.size, tile), k);
 }
 
 function scratchBytes(rows: Rows, k: number, tactic: string): Dim {
-  if (!isGrid(rows, tactic)) return k > mostShared && dimBounds(rows.size).max > mostWhole ? keyBytes(rows, k) : 0;
+  const way = wayOf(rows, k, tactic);
+  if (way === 'whole') return 0;
+  if (way === 'block') return k > mostShared ? keyBytes(rows, k) : 0;
+  if (way === 'tiles') return mulDims(mulDims(rows.count, listed(rows, k)), 8);
   return addDims(keyBytes(rows, k), mulDims(rows.count, edgeLimit * 8 + counterBytes));
 }
 
@@ -81,7 +92,8 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
   const isLargest = fields.is_largest === 1;
   const longest = dimBounds(rows.size).max;
   const all = [rows.count, rows.size, k, rows.inner];
-  if (longest <= mostWhole && k <= mostPicked) {
+  const way = wayOf(rows, k, tactic);
+  if (way === 'whole' && k <= mostPicked) {
     const block = 128;
     return [
       {
@@ -92,7 +104,7 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
       },
     ];
   }
-  if (longest <= mostWhole) {
+  if (way === 'whole') {
     const padded = powerOfTwoFrom(longest);
     const group = Math.max(32, padded / 2);
     const block = Math.max(128, group);
@@ -108,7 +120,7 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
   const width = rows.inner === 1 ? widthOf(input.dtype, rows.size) : 1;
   const inScratch = k > mostShared;
   const capacity = inScratch ? 1 : powerOfTwoFrom(k);
-  if (!isGrid(rows, tactic)) {
+  if (way === 'block') {
     const block = longest <= 8192 ? 256 : 1024;
     return [
       {
@@ -119,12 +131,31 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
       },
     ];
   }
+  const parts: Launch['grid'] = [rows.count, ceilDivDims(rows.size, tile)];
+  const partWay = `<${[256, tile, width, isLargest].join(', ')}>`;
+  if (way === 'tiles') {
+    const block = 1024;
+    return [
+      {
+        kernel: `list_tiles${partWay}`,
+        grid: parts,
+        block: 256,
+        arguments: [input, arg.workspace(), rows.size, k, rows.inner],
+      },
+      {
+        kernel: `merge_tiles<${[block, capacity, isLargest].join(', ')}>`,
+        grid: rows.count,
+        block,
+        arguments: [input, values, indices, arg.workspace(), listed(rows, k), ...all],
+      },
+    ];
+  }
   const chosen = arg.workspace();
   const edges = arg.workspace(keyBytes(rows, k));
   const counters = arg.workspace(addDims(keyBytes(rows, k), mulDims(rows.count, edgeLimit * 8)));
   const shared = (kernel: string, ...rest: LaunchArgument[]): Launch => ({
-    kernel: `${kernel}<${[256, tile, width, isLargest].join(', ')}>`,
-    grid: [rows.count, ceilDivDims(rows.size, tile)],
+    kernel: `${kernel}${partWay}`,
+    grid: parts,
     block: 256,
     arguments: [input, counters, ...rest, rows.size, k, rows.inner],
   });
@@ -158,7 +189,7 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
  * - `k`: at least 1; needed. `is_largest` (1): 0 for the smallest. `axis` (-1): also any other;
  *   the last one is the fastest. `type_id`: accepted for TensorRT's sake; the input's dtype says the same.
  *
- * Tactics: a block a row, or many. Source: TopK of ONNX; NVIDIA/TensorRT, plugin/topkLastDimPlugin.
+ * Tactics: a block a row; many blocks, of which each takes the best of a tile; many that count digits together. Source: TopK of ONNX; NVIDIA/TensorRT, plugin/topkLastDimPlugin.
  */
 export const topkLastDim: TopkLastDim = definePlugin({
   name: 'TopkLastDim',
@@ -182,7 +213,7 @@ export const topkLastDim: TopkLastDim = definePlugin({
     source,
     uses,
     dtypes: ['float32', 'float16', 'bfloat16', 'int32'],
-    tactics: ['block', 'grid'],
+    tactics: ['block', 'tiles', 'grid'],
     workspaceBytes: ({ inputs: { input }, fields: { k, axis }, tactic }) =>
       scratchBytes(rowsOf(input.dims, axis), k, tactic),
     launches: ({ inputs: { input }, outputs: { values, indices }, fields, tactic }) =>

@@ -20,7 +20,7 @@ export function reductionOf(group: GroupView): Reduction {
 }
 
 export class ScatterProblem {
-  readonly args = new Arguments();
+  readonly args: Arguments = new Arguments();
   readonly x: TextOperand;
   readonly indices: TextOperand;
   readonly updates: TextOperand;
