@@ -184,7 +184,7 @@ describe.skipIf(!isHopper())('deformable convolutions by warpgroups', () => {
     convolve({
       ...{ x: [2, 16, 8, 6], w: [16, 16, 3, 3], out: [8, 6], attributes: same, mask: false, bias: false },
       symbols: ['n', undefined, 'h', 'w'],
-      warpgroups: [64, 64, 4, 1, 1],
+      warpgroups: [64, 64, 4, 2, 1],
       after: (b, y) => b.op('relu', [b.op('mul', [y, smallWeights(b, 'float16', [1, 16, 1, 1])])]),
     }));
 });

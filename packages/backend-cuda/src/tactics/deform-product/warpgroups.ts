@@ -65,9 +65,12 @@ const productRate = 1800;
 const sampleCycles = 1.2;
 /** Bytes that a multiprocessor gets of the second-level cache in a cycle, while all read. */
 const cacheBytes = 35;
-/** Of a block: working out the places, filling the ring, storing. Of a step: barriers. */
-const blockCycles = 5000;
+/** Of a block: filling the ring, storing. Of a group of displacements: working out the places. Of a step: barriers. */
+const blockCycles = 3500;
+const groupCycles = 1500;
 const stepCycles = 60;
+/** What a step takes at least: pixels must come before they are interpolated. */
+const stepLatency = 400;
 
 function estimate(problem: DeformProblem, t: WarpgroupDeformTile, steps: number): number {
   const { multiprocessors } = machineOf();
@@ -77,7 +80,9 @@ function estimate(problem: DeformProblem, t: WarpgroupDeformTile, steps: number)
   const product = (t.rows * t.columns * depth) / productRate;
   const sampling = ((t.rows * depth) / 8) * sampleCycles;
   const weights = (t.columns * depth * 2) / t.shares / cacheBytes;
-  const perBlock = Math.ceil(steps / t.splits) * (Math.max(product, sampling, weights) + stepCycles) + blockCycles;
+  const step = Math.max(product, sampling, weights, stepLatency) + stepCycles;
+  const displaced = new Set(problem.chunks[0]!.map((c) => c.group)).size;
+  const perBlock = Math.ceil(steps / t.splits) * step + Math.ceil(displaced / t.splits) * groupCycles + blockCycles;
   const waves = Math.ceil(blocks / multiprocessors);
   return launchMicroseconds + (waves * perBlock) / cyclesPerMicrosecond + splitMicroseconds(problem, t.splits);
 }
