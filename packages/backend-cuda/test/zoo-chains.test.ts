@@ -114,3 +114,9 @@ describe.skipIf(!isReady)('chains of squeeze-excite networks', () => {
     });
   });
 });
+
+describe.skipIf(!isReady)('first convolutions that are pooled', () => {
+  it.each(['resnet50', 'densenet121', 'squeezenet1_1', 'shufflenet_v2_x1_0'])('%s', async (name) => {
+    expect((await stepsOf(name, 1)).after).toMatchObject({ 'pooledContraction of 3': 1 });
+  });
+});
