@@ -38,6 +38,7 @@ export { definerOf, freeSymbols, topologicalOrder } from './order.js';
 export * from './plan.js';
 export * from './plan-container.js';
 export * from './plan-operator.js';
+export * from './plugin-key.js';
 export * from './serialize.js';
 export * from './provenance.js';
 export * from './rewrite.js';

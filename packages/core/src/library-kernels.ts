@@ -8,6 +8,7 @@ import type { GroupView } from './group-view.js';
 import { kernelProblem, type KernelProblem } from './operator-kernels.js';
 import { operatorOf } from './operator.js';
 import type { PlanAttribute } from './plan.js';
+import type { PluginKey } from './plugin-key.js';
 
 export type LibraryBackend = 'cpu' | 'cuda';
 
@@ -18,14 +19,8 @@ export interface LibraryKernels {
   refuses(problem: KernelProblem): string | undefined;
   /** Of the step: the plugin's name, version and namespace, and its fields. */
   attributes(problem: KernelProblem): Readonly<Record<string, PlanAttribute>>;
-  readonly key: LibraryPluginKey;
+  readonly key: PluginKey;
   readonly library: LibraryFile;
-}
-
-export interface LibraryPluginKey {
-  readonly name: string;
-  readonly version: string;
-  readonly namespace: string;
 }
 
 /** The shared library that plugins come from. */
@@ -52,7 +47,7 @@ export function provideLibraryKernels(backend: LibraryBackend, operator: string,
 }
 
 /** The library of a plugin that a step calls, the one loaded last; undefined: none is loaded. */
-export function libraryOf({ name, version, namespace }: LibraryPluginKey): LibraryFile | undefined {
+export function libraryOf({ name, version, namespace }: PluginKey): LibraryFile | undefined {
   const has = ({ key }: LibraryKernels): boolean =>
     key.name === name && key.version === version && key.namespace === namespace;
   for (const kernels of provided.values()) {

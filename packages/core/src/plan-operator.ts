@@ -52,6 +52,24 @@ export function readOperator(step: PlanStep, context: ExecutorContext): PlanOper
   return { node, symbols };
 }
 
+/**
+ * Names of the operators that a step evaluates: its own and those of the bodies in it. None where it evaluates none.
+ * @throws ERR_INVALID_PLAN naming the layer
+ */
+export function operatorsIn(step: PlanStep): readonly string[] {
+  const text = step.attributes['node'];
+  if (typeof text !== 'string') return [];
+  try {
+    return namesIn(JSON.parse(text) as SerializedOperator);
+  } catch (cause) {
+    throw malformedStep(step, (cause as Error).message, cause);
+  }
+}
+
+function namesIn({ op, regions }: Pick<SerializedOperator, 'op' | 'regions'>): string[] {
+  return [op, ...regions.flatMap((region) => region.nodes.flatMap(namesIn))];
+}
+
 export function runOperator(
   { node, symbols }: PlanOperator,
   inputs: readonly (RuntimeValue | undefined)[],

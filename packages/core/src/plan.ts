@@ -4,6 +4,7 @@
  */
 
 import type { DType } from './dtype.js';
+import type { PluginKey } from './plugin-key.js';
 
 export const planFormatVersion = 1;
 
@@ -161,7 +162,7 @@ export interface PlanLibrary {
   /** 'sha256:…' of these bytes. */
   readonly digest: string;
   /** Plugins of it that the plan's steps call. */
-  readonly plugins: readonly { readonly name: string; readonly version: string; readonly namespace: string }[];
+  readonly plugins: readonly PluginKey[];
 }
 
 /** The plan's header: all but the bytes of the sections. */

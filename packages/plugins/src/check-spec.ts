@@ -1,11 +1,10 @@
 /** Whether a plugin's specification makes sense, before anything is made of it. */
 
-import { type Operator, operatorOf, TensorwrightError } from '@tensorwright/core';
+import { type Operator, operatorOf, type PluginKey, pluginOperatorName, TensorwrightError } from '@tensorwright/core';
 import { pluginOfOperator } from './defined.js';
 import { checkField, type FieldSchema } from './fields.js';
 import { nameOf } from './names.js';
 import { checkPattern } from './patterns.js';
-import { operatorNameOf, type PluginKey } from './plugin-key.js';
 import type { Names, PluginSpec } from './plugin.js';
 
 type AnySpec = PluginSpec<Names, Names, FieldSchema>;
@@ -19,7 +18,7 @@ function failing(title: string): (message: string) => never {
 /** @throws ERR_INVALID_ARGUMENT naming what is wrong */
 export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
   const fail = failing(title);
-  if (pluginOfOperator(operatorNameOf(key))) fail('it is defined already');
+  if (pluginOfOperator(pluginOperatorName(key))) fail('it is defined already');
   for (const part of ['inputs', 'outputs'] as const) {
     const names = spec[part] as unknown;
     if (!Array.isArray(names) || !names.every((n) => typeof n === 'string' && n !== ''))

@@ -4,6 +4,8 @@ import {
   type LoweredCall,
   type NetworkTensor,
   type OperatorKernels,
+  type PluginKey,
+  pluginTitle,
   provideCudaKernels,
   registerOperator,
 } from '@tensorwright/core';
@@ -16,7 +18,7 @@ import { lowerCall } from './lowering.js';
 import { aliasPositions } from './names.js';
 import { operatorOfPlugin } from './operator.js';
 import { patternsOf } from './patterns.js';
-import { checkKey, type PluginKey, titleOf } from './plugin-key.js';
+import { checkKey } from './plugin-key.js';
 import type { ByOutput, LayerArguments, Names, Plugin, PluginSpec } from './plugin.js';
 
 /**
@@ -29,7 +31,7 @@ export function definePlugin<const I extends Names, const O extends Names, F ext
 ): Plugin<I, O, F> {
   const key: PluginKey = { name: spec.name, version: spec.version ?? '1', namespace: spec.namespace ?? '' };
   checkKey(key);
-  const title = titleOf(key);
+  const title = pluginTitle(key);
   checkSpec(key, title, spec);
   const fields = spec.fields ?? ({} as F);
   const { inputs, outputs, cuda } = spec;

@@ -1,13 +1,13 @@
 /** All plugins of this process by their operators. */
 
-import { operatorNameOf } from './plugin-key.js';
+import { pluginOperatorName } from '@tensorwright/core';
 import type { AnyPlugin } from './plugin.js';
 
 const defined = new Map<string, AnyPlugin>();
 
 export function rememberPlugin(plugin: AnyPlugin): void {
   // One that implements a built-in operator is found by its own name alone.
-  defined.set(operatorNameOf(plugin.key), plugin);
+  defined.set(pluginOperatorName(plugin.key), plugin);
 }
 
 /** The plugin whose operator it is; undefined for operators that are built in. */

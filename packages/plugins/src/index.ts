@@ -38,6 +38,6 @@ export type {
   Shaped,
   SpecialArgument,
 } from './plugin.js';
-export type { PluginKey } from './plugin-key.js';
+export type { PluginKey } from '@tensorwright/core';
 export { PluginLibrary } from './plugin-library.js';
 export { PluginRegistry, type RegisterOptions } from './registry.js';

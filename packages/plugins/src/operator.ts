@@ -10,19 +10,20 @@ import {
   isDType,
   type LoweredCall,
   type Operator,
+  type PluginKey,
+  pluginOperatorName,
   provablyEqual,
   readNumbers,
   Tensor,
   tensorFromNumbers,
-  TensorwrightError,
   tensorType,
+  TensorwrightError,
   type Type,
 } from '@tensorwright/core';
 import { type FieldSchema, valuesOf } from './fields.js';
 import { evaluateLayers, lowerCall } from './lowering.js';
 import { byName, nameOf } from './names.js';
 import { pluginError } from './plugin-error.js';
-import { operatorNameOf, type PluginKey } from './plugin-key.js';
 import type { ByInput, ByOutput, CpuContext, CpuResult, Names, PluginSpec, Shaped } from './plugin.js';
 
 interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
@@ -37,7 +38,7 @@ export function operatorOfPlugin<I extends Names, O extends Names, F extends Fie
 ): Operator {
   const { key, fields, spec } = parts;
   return {
-    name: operatorNameOf(key),
+    name: pluginOperatorName(key),
     kind: 'opaque',
     custom: true,
     inputs: spec.inputs,

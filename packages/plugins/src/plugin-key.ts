@@ -1,26 +1,9 @@
-/** What tells plugins apart: name, version and namespace. */
+/** Which names, versions and namespaces plugins may have, and how they compare. */
 
-import { TensorwrightError } from '@tensorwright/core';
-
-export interface PluginKey {
-  readonly name: string;
-  readonly version: string;
-  /** '' for none. */
-  readonly namespace: string;
-}
+import { type PluginKey, TensorwrightError } from '@tensorwright/core';
 
 const word = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 const versionWord = /^[A-Za-z0-9][A-Za-z0-9_.+-]*$/;
-
-/** For messages: 'acme::LeakyScale 1'. */
-export function titleOf({ name, version, namespace }: PluginKey): string {
-  return `${namespace === '' ? '' : `${namespace}::`}${name} ${version}`;
-}
-
-/** The name of its operator: 'acme::LeakyScale@1'. */
-export function operatorNameOf({ name, version, namespace }: PluginKey): string {
-  return `${namespace}::${name}@${version}`;
-}
 
 export function sameKey(a: PluginKey, b: PluginKey): boolean {
   return a.name === b.name && a.version === b.version && a.namespace === b.namespace;

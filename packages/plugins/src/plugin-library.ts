@@ -14,11 +14,13 @@ import {
   mulDims,
   type Operator,
   type PlanAttribute,
+  pluginOperatorName,
+  pluginTitle,
   provideLibraryKernels,
   registerOperator,
   subDims,
-  TensorwrightError,
   tensorType,
+  TensorwrightError,
   type Type,
 } from '@tensorwright/core';
 import { loadNative, type PluginLibraryHandle, type PluginRecord, type PluginShape } from '@tensorwright/native';
@@ -29,7 +31,7 @@ import { dirname, join, resolve } from 'node:path';
 import { addLayer } from './add-layer.js';
 import { rememberPlugin } from './defined.js';
 import type { Field, FieldSchema } from './fields.js';
-import { checkKey, operatorNameOf, titleOf } from './plugin-key.js';
+import { checkKey } from './plugin-key.js';
 import type { Plugin } from './plugin.js';
 
 type Infer = (c: InferContext) => readonly Type[];
@@ -192,7 +194,7 @@ function inPackage(name: string, from: string | URL): string {
 
 function pluginOf(record: PluginRecord, operator: Operator): Plugin {
   const key = { name: record.name, version: record.version, namespace: record.namespace };
-  const title = titleOf(key);
+  const title = pluginTitle(key);
   const fields: FieldSchema = Object.fromEntries(
     record.fields.map(({ name, kind, default: fallback }): [string, Field<unknown>] => [
       name,
@@ -218,7 +220,7 @@ function pluginOf(record: PluginRecord, operator: Operator): Plugin {
 function operatorOf(record: PluginRecord): LibraryOperator {
   const { inputs, outputs, fields } = record;
   checkKey(record);
-  const [name, title] = [operatorNameOf(record), titleOf(record)];
+  const [name, title] = [pluginOperatorName(record), pluginTitle(record)];
   const signature = JSON.stringify([inputs, outputs, fields]);
   const known = operators.get(name);
   if (known && known.signature !== signature)

@@ -15,9 +15,8 @@ import type {
   SubgraphPattern,
   Value,
 } from '@tensorwright/core';
-import type { Tensor, TensorData } from '@tensorwright/core';
+import type { PluginKey, Tensor, TensorData } from '@tensorwright/core';
 import type { FieldArguments, FieldSchema, FieldValues, NoFields } from './fields.js';
-import type { PluginKey } from './plugin-key.js';
 
 /** Names in order; a trailing '?' marks an input that may be omitted. */
 export type Names = readonly string[];

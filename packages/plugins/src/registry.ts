@@ -5,12 +5,13 @@ import {
   type FieldKind,
   type OperatorCall,
   type OperatorSource,
+  type PluginKey,
   setStandardOperatorSource,
   type SubgraphPattern,
   TensorwrightError,
 } from '@tensorwright/core';
 import { closeNames } from './close-names.js';
-import { compareVersions, type PluginKey, sameKey } from './plugin-key.js';
+import { compareVersions, sameKey } from './plugin-key.js';
 import type { AnyPlugin } from './plugin.js';
 
 export interface RegisterOptions {

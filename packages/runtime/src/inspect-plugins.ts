@@ -1,6 +1,14 @@
 /** Plugins that a plan's steps call, and the libraries that it carries, as plain data. */
 
-import type { PlanHeader, PlanProgram, PlanStep } from '@tensorwright/core';
+import {
+  operatorsIn,
+  type PlanHeader,
+  type PlanProgram,
+  type PlanStep,
+  type PluginKey,
+  pluginOfOperatorName,
+  pluginTitle,
+} from '@tensorwright/core';
 
 /**
  * Who has the code: a plugin library, a function in TypeScript (both of the process that runs the plan), or the plan
@@ -30,12 +38,6 @@ export interface LibraryInspection {
   readonly plugins: readonly string[];
 }
 
-interface Key {
-  readonly name: string;
-  readonly version: string;
-  readonly namespace: string;
-}
-
 type Call = Pick<PluginInspection, 'plugin' | 'code' | 'backend'>;
 
 export function inspectLibraries({ libraries = [] }: PlanHeader): LibraryInspection[] {
@@ -43,7 +45,7 @@ export function inspectLibraries({ libraries = [] }: PlanHeader): LibraryInspect
     name,
     platform,
     bytes,
-    plugins: plugins.map(titleOf),
+    plugins: plugins.map(pluginTitle),
   }));
 }
 
@@ -71,19 +73,14 @@ function callsOf(program: PlanProgram): Call[] {
   );
 }
 
-function callsOfStep({ kernel, attributes }: PlanStep, backend: string): Call[] {
-  if (kernel === 'plugin') return [{ plugin: titleOf(attributes as unknown as Key), code: 'library', backend }];
-  const { plugin, node } = attributes;
+function callsOfStep(step: PlanStep, backend: string): Call[] {
+  const { kernel, attributes } = step;
+  if (kernel === 'plugin')
+    return [{ plugin: pluginTitle(attributes as unknown as PluginKey), code: 'library', backend }];
+  const { plugin } = attributes;
   if (typeof plugin === 'string') return [{ plugin, code: 'kernels', backend }];
-  if (typeof node !== 'string') return [];
-  // An operator that is evaluated, with those of the bodies of control flow in it: '"op":"acme::LeakyScale@1"'.
-  return [...node.matchAll(/"op":"([^":]*)::([^"@]+)@([^"]+)"/g)].map(([, namespace, name, version]) => ({
-    plugin: titleOf({ namespace: namespace!, name: name!, version: version! }),
-    code: 'function' as const,
-    backend,
-  }));
-}
-
-function titleOf({ name, version, namespace }: Key): string {
-  return `${namespace === '' ? '' : `${namespace}::`}${name} ${version}`;
+  return operatorsIn(step).flatMap((operator) => {
+    const key = pluginOfOperatorName(operator);
+    return key ? [{ plugin: pluginTitle(key), code: 'function' as const, backend }] : [];
+  });
 }

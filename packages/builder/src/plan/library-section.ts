@@ -6,6 +6,8 @@ import {
   type PlanLibrary,
   type PlanProgram,
   type PlanStep,
+  type PluginKey,
+  pluginTitle,
   TensorwrightError,
 } from '@tensorwright/core';
 import { createHash } from 'node:crypto';
@@ -15,8 +17,6 @@ export interface LibrarySection {
   readonly libraries: readonly PlanLibrary[];
   readonly bytes: Uint8Array;
 }
-
-type PluginKey = PlanLibrary['plugins'][number];
 
 const alignment = 64;
 
@@ -28,7 +28,7 @@ export function librarySection(program: PlanProgram): LibrarySection | undefined
     if (!file)
       throw new TensorwrightError(
         'ERR_PLUGIN',
-        `the library of plugin ${[key.namespace, key.name].filter(Boolean).join('::')} ${key.version} is closed: the plan cannot carry it`,
+        `the library of plugin ${pluginTitle(key)} is closed: the plan cannot carry it`,
       );
     const entry = byPath.get(file.path) ?? { bytes: file.read(), plugins: [] };
     entry.plugins.push(key);

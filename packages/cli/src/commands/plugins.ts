@@ -1,7 +1,7 @@
 /** `tensorwright plugins`: what is registered, and how it is called. */
 
 import type { Command } from 'commander';
-import { Tensor } from '@tensorwright/core';
+import { pluginTitle, Tensor } from '@tensorwright/core';
 import type { AnyPlugin, Implementation } from '@tensorwright/plugins';
 import { CommandError, exitCodes } from '../exit-codes.js';
 import { addPluginOptions, type PluginFlags } from '../options/plugin-options.js';
@@ -137,7 +137,7 @@ function table(plugins: readonly Description[]): string {
 
 function page(d: Description): string {
   return formatFields([
-    ['plugin', `${d.namespace === '' ? '' : `${d.namespace}::`}${d.name} ${d.version}`],
+    ['plugin', pluginTitle(d)],
     ['from', d.from === 'stock' ? 'Tensorwright' : d.from],
     ...(d.implements === undefined ? [] : [['implements', d.implements] as const]),
     ['backends', backendText(d)],

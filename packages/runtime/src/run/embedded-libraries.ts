@@ -1,6 +1,6 @@
 /** Plugin libraries that a plan carries: code, which is loaded only where the host allows it. */
 
-import { TensorwrightError } from '@tensorwright/core';
+import { pluginTitle, TensorwrightError } from '@tensorwright/core';
 import { loadNative, type PluginLibraryHandle } from '@tensorwright/native';
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -26,10 +26,8 @@ export class EmbeddedLibraries {
       const missing = library.plugins.filter((key) => !loadNative().hasPlugin(key));
       if (missing.length === 0) continue;
       const refuse = (why: string): never => {
-        const titles = missing.map(
-          ({ name, version, namespace }) => `${namespace && `${namespace}::`}${name} ${version}`,
-        );
-        const place = `${source.place}: the plan carries plugin ${titles.join(', ')} in '${library.name}'`;
+        const titles = missing.map(pluginTitle).join(', ');
+        const place = `${source.place}: the plan carries plugin ${titles} in '${library.name}'`;
         const details = { file: source.place, library: library.name, plugins: library.plugins };
         throw new TensorwrightError('ERR_PLUGIN', `${place}, ${why}`, details);
       };
