@@ -63,8 +63,9 @@ TW_DEVICE Sum roi_bin(const RoiAxis& vertical, const RoiAxis& horizontal, i32 ro
 }
 
 // Pixels and weights for each bin along an axis, in shared memory. The weights of the samples of a mean, which are
-// `share` of it each, add up where they meet; of the largest, each counts by itself.
+// `share` of it each, add up where they meet, and none is 0; of the largest, each counts by itself.
 struct RoiListed {
+  static constexpr bool weighs_nothing = false;
   const RoiTap* list;
   const i32* counts;
   i32 stride;
@@ -75,6 +76,7 @@ struct RoiListed {
 
 // The same, two for each sample, where they do not fit.
 struct RoiUnlisted {
+  static constexpr bool weighs_nothing = true;
   RoiAxis axis;
   f32 share;
 
@@ -170,17 +172,20 @@ TW_DEVICE void sample_roi(const Taps& rows, const Taps& columns, const T* image,
     for (i32 y = 0; y < down; ++y) {
       const RoiTap vertical = rows(row, y);
       const T* const pixels = from + static_cast<Index>(vertical.at) * width * pitch;
-#pragma unroll 4
+#pragma unroll(Taps::weighs_nothing ? 1 : 4)
       for (i32 x = 0; x < across; ++x) {
         const RoiTap horizontal = columns(column, x);
         const f32 weight = vertical.weight * horizontal.weight;
+        // Not 0 * infinity.
+        if constexpr (!Max && Taps::weighs_nothing) {
+          if (weight == 0.0f) continue;
+        }
         const Vec<f32, Width> value =
             convert_vec<f32>(load_vec<Width>(pixels + static_cast<Index>(horizontal.at) * pitch));
 #pragma unroll
         for (int v = 0; v < Width; ++v) {
-          const f32 term = weight == 0.0f ? 0.0f : weight * value[v];  // not 0 * infinity
-          if constexpr (Max) sum[v] = maximum(sum[v], term);
-          else sum[v] += term;
+          if constexpr (Max) sum[v] = maximum(sum[v], weight == 0.0f ? 0.0f : weight * value[v]);
+          else sum[v] += weight * value[v];
         }
       }
     }

@@ -16,6 +16,7 @@ import { edgeCapacity, mostCandidates, tallyBytes } from './efficient-nms-kernel
 import type { NmsNumbers } from './efficient-nms-processor.js';
 import { chunkBytes, keptBytes } from './efficient-nms-suppression-kernel.js';
 import { widthOf } from './vector-access.js';
+import { powerOfTwoFrom } from './power-of-two.js';
 
 /** Threads of a block that filters, and scores that each of them looks at. */
 const [filterThreads, scoresOfThread] = [256, 8];
@@ -83,7 +84,7 @@ export interface NmsPlan {
 /** Everything up to the block that suppresses. */
 export function planOf(p: NmsProblem): NmsPlan {
   const size = mulDims(p.boxes, p.classes);
-  const capacity = Math.min(mostCandidates, 2 ** Math.ceil(Math.log2(Math.max(dimBounds(size).max, 2))));
+  const capacity = Math.min(mostCandidates, powerOfTwoFrom(Math.max(dimBounds(size).max, 2)));
   const mostKept = Math.min(p.most, capacity);
   const isKeptShared = mostKept <= mostSharedKept;
   const bytes = [tallyBytes, capacity * 8, edgeCapacity * 8, isKeptShared ? 0 : mostKept * keptBytes];

@@ -2,6 +2,7 @@
 
 import { type Dim, type DType, type Tensor, tensorFromNumbers, readNumbers } from '@tensorwright/core';
 import { floatAccess } from './float-access.js';
+import { powerOfTwoFrom } from './power-of-two.js';
 import { widthOf } from './vector-access.js';
 
 /**
@@ -149,10 +150,6 @@ export function rowShape(size: number, dtype: DType, rows: Dim, tactic: string):
   const threads = Math.min(512, Math.ceil(vectors / 32) * 32);
   const held = Math.ceil(vectors / threads);
   return { vector, held: held * vector <= mostHeld ? held : 0, threads, rows: 1 };
-}
-
-function powerOfTwoFrom(n: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 }
 
 const rounded = new WeakMap<Tensor, Map<DType, Tensor>>();

@@ -121,9 +121,10 @@ function emitChannels(group: GroupView, context: EmitContext, layout: Layout): P
   const scratch = isLast ? undefined : args.workspace(0, x.type);
   const across = ceilDivDims(pixels, 32);
   const blocks = mulDims(mulDims(images, across), Math.ceil(channels / 32));
+  const number = indexType(denseView(x.view.dims), x.view);
   const template = [
     ...[threads, width, vectors, cells, height, columns, attributes['mode'] === 'max', layout === 'channelsLast'],
-    indexType(denseView(x.view.dims)),
+    number,
   ];
   const text = `${
     scratch === undefined
@@ -132,8 +133,8 @@ function emitChannels(group: GroupView, context: EmitContext, layout: Layout): P
 extern "C" __global__ void __launch_bounds__(${String(threads)}) roi_channels(const __grid_constant__ Arguments a) {
   wait_for_predecessor();
   let_successor_start();
-  const auto element = [&](i64 image, i64 channel, i64 pixel) {
-    const i64 row = pixel / ${args.dim(imageWidth)}, column = pixel % ${args.dim(imageWidth)};
+  const auto element = [&](i64 image, ${number} channel, ${number} pixel) {
+    const ${number} row = pixel / ${args.dim(imageWidth)}, column = pixel % ${args.dim(imageWidth)};
     return ${x.pointer}[${index(x.view, ['image', 'channel', 'row', 'column'], args)}];
   };
   roi_channels_innermost(element, ${scratch}, i64(${args.dim(pixels)}), ${String(channels)});
