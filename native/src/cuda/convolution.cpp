@@ -8,7 +8,7 @@
 namespace tw::cuda {
 namespace {
 
-using cudnn::Place;
+using cudnn::Contexts, cudnn::Place;
 
 constexpr size_t kPads = 0, kImage = 1, kFilters = 2, kFirstSide = 3;
 // Of other configurations, where that of the plan does not take the extents.
@@ -42,7 +42,7 @@ void spread(Place& bias, size_t rank) {
 }  // namespace
 
 ConvolutionKernel::ConvolutionKernel(const StepInfo& step)
-    : device_(std::static_pointer_cast<CudaDevice>(step.device)) {
+    : device_(std::static_pointer_cast<CudaDevice>(step.device)), contexts_(Contexts::of(*device_)) {
   const auto& [attributes, inputs, outputs, device] = step;
   if (inputs.size() < kFirstSide || outputs.size() != 1) invalid("it has pads, an image, filters, and one result");
   const Tensor& pads = inputs[kPads];
@@ -69,7 +69,6 @@ ConvolutionKernel::ConvolutionKernel(const StepInfo& step)
   // Another version of the library has other engines: its first choice is the best guess then.
   if (attributes.string("version") == cudnn::library().version)
     configuration_ = cudnn::Configuration{attributes.integer("engine", 0), attributes.integers("knobs")};
-  cudnn::Contexts::of(*device_);
 }
 
 cudnn::Convolution ConvolutionKernel::convolution(std::span<const Tensor> inputs,
@@ -166,7 +165,9 @@ void ConvolutionKernel::run(KernelContext& context, std::span<const Tensor> inpu
   auto& queue = static_cast<Queue&>(*context.queue);
   const PlanPointer known = plan(convolution(inputs, outputs));
   queue.keep(known);
-  known->run(data, context.workspace, queue.lend());
+  auto& lease = queue.attachment(&contexts_);
+  if (!lease) lease = std::make_shared<Contexts::Lease>(contexts_);
+  known->run(data, context.workspace, std::static_pointer_cast<Contexts::Lease>(lease)->handle(), queue.lend());
 }
 
 }  // namespace tw::cuda

@@ -30,6 +30,7 @@ class ConvolutionKernel : public Kernel {
   PlanPointer make(const cudnn::Convolution& convolution) const;
 
   std::shared_ptr<CudaDevice> device_;
+  cudnn::Contexts& contexts_;
   cudnn::Convolution template_;      // without what only the run knows
   std::vector<int64_t> alignments_;  // of image, filters, result and sides
   bool taps_first_;                  // the filters' axes are K, taps, C

@@ -286,14 +286,14 @@ std::vector<Configuration> configurations(CudaDevice& device, const Convolution&
 ConvolutionPlan::ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convolution& convolution,
                                  const Configuration& configuration)
     : device_(std::move(device)),
-      contexts_(Contexts::of(*device_)),
       scalars_(convolution.scalars),
       plan_(DescriptorType::kExecutionPlan) {
   convolution.check();
   if (configuration.knobs.size() % 2 != 0 || configuration.knobs.size() > 2 * kMostKnobs)
     invalid("knobs without values");
-  std::lock_guard lock(contexts_.making);
-  Graph graph = GraphBuilder(convolution, contexts_.maker()).take();
+  Contexts& contexts = Contexts::of(*device_);
+  std::lock_guard lock(contexts.making);
+  Graph graph = GraphBuilder(convolution, contexts.maker()).take();
   Descriptor engine(DescriptorType::kEngine);
   engine.set(Attribute::kEngineGraph, graph.graph);
   engine.set(Attribute::kEngineIndex, configuration.engine);
@@ -311,7 +311,7 @@ ConvolutionPlan::ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convo
   chosen.set(Attribute::kConfigurationEngine, engine);
   if (!knobs.empty()) chosen.set(Attribute::kConfigurationKnobs, std::span<const Descriptor>(knobs));
   chosen.finalize();
-  plan_.set(Attribute::kPlanHandle, contexts_.maker());
+  plan_.set(Attribute::kPlanHandle, contexts.maker());
   plan_.set(Attribute::kPlanConfiguration, chosen);
   plan_.finalize();
   workspace_bytes_ = static_cast<size_t>(std::max<int64_t>(0, plan_.get<int64_t>(Attribute::kPlanWorkspaceBytes)));
@@ -328,7 +328,8 @@ ConvolutionPlan::~ConvolutionPlan() {
   const Descriptor plan = std::move(plan_);
 }
 
-void ConvolutionPlan::run(const std::vector<void*>& data, void* workspace, StreamHandle stream) const {
+void ConvolutionPlan::run(const std::vector<void*>& data, void* workspace, HandlePointer handle,
+                          StreamHandle stream) const {
   std::vector<void*> pointers = data;
   // The library reads scalars on the host, during the call.
   for (const float& scalar : scalars_) pointers.push_back(const_cast<float*>(&scalar));
@@ -340,9 +341,8 @@ void ConvolutionPlan::run(const std::vector<void*>& data, void* workspace, Strea
   pack.finalize();
   const Library& l = library();
   std::lock_guard lock(running_);
-  const Contexts::Lease lease = contexts_.lend();
-  l.check(l.cudnnSetStream(lease.handle(), stream), "cudnnSetStream");
-  l.check(l.cudnnBackendExecute(lease.handle(), plan_.pointer(), pack.pointer()), "cudnnBackendExecute");
+  l.check(l.cudnnSetStream(handle, stream), "cudnnSetStream");
+  l.check(l.cudnnBackendExecute(handle, plan_.pointer(), pack.pointer()), "cudnnBackendExecute");
 }
 
 }  // namespace tw::cuda::cudnn

@@ -69,11 +69,10 @@ class ConvolutionPlan {
 
   size_t workspace_bytes() const { return workspace_bytes_; }
   // Of x, w, y and the sides. The device is current.
-  void run(const std::vector<void*>& data, void* workspace, StreamHandle stream) const;
+  void run(const std::vector<void*>& data, void* workspace, HandlePointer handle, StreamHandle stream) const;
 
  private:
   std::shared_ptr<CudaDevice> device_;
-  Contexts& contexts_;
   std::vector<float> scalars_;
   std::vector<int64_t> ids_;
   std::vector<Descriptor> parts_;

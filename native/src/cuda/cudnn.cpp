@@ -139,6 +139,8 @@ HandlePointer Contexts::take() {
 }
 
 void Contexts::give(HandlePointer handle) {
+  // Its stream may go.
+  library().cudnnSetStream(handle, nullptr);
   std::lock_guard lock(mutex_);
   free_.push_back(handle);
 }

@@ -177,14 +177,13 @@ struct Library {
 const Library& library();
 
 // The library's contexts on a device, each for one thread at a time: one that plans are made with, which may take
-// seconds, and as many others as threads run plans at once. Kept for as long as the process lives, as the device's
-// context is.
+// seconds, and one for each queue that plans run on. Kept for as long as the process lives, as the device's context is.
 class Contexts {
  public:
   // Makes the device current.
   static Contexts& of(CudaDevice& device);
 
-  // A context and the right to use it.
+  // The right to use a context that runs plans. The device is current.
   class Lease {
    public:
     explicit Lease(Contexts& from) : from_(from), handle_(from.take()) {}
@@ -197,8 +196,6 @@ class Contexts {
     Contexts& from_;
     const HandlePointer handle_;
   };
-  // To run plans with.
-  Lease lend() { return Lease(*this); }
 
   // To make plans with, by who has locked `making`.
   HandlePointer maker() const { return maker_; }

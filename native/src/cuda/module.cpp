@@ -40,6 +40,7 @@ Module::~Module() {
 
 FunctionHandle Module::function(const std::string& name, size_t shared_bytes) const {
   FunctionHandle function = nullptr;
+  device_->make_current();
   device_->check(driver().cuModuleGetFunction(&function, handle_, name.c_str()), "cuModuleGetFunction", name);
   if (shared_bytes > device_->properties().shared_bytes)
     throw Error(Code::kInvalidPlan, name + " wants " + std::to_string(shared_bytes) + " bytes of shared memory, " +

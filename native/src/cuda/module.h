@@ -15,7 +15,7 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  // With as much dynamic shared memory allowed as asked for.
+  // With as much dynamic shared memory allowed as asked for. Makes the device current.
   FunctionHandle function(const std::string& name, size_t shared_bytes) const;
 
  private:

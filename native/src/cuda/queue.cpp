@@ -53,10 +53,17 @@ Queue::~Queue() {
   // Copies that a failed run has left may still read what is about to go.
   driver().cuStreamSynchronize(stream_);
   needed_.clear();
+  attachments_.clear();
   for (EventHandle mark : marks_)
     if (mark) driver().cuEventDestroy_v2(mark);
   driver().cuStreamDestroy_v2(stream_);
   staging_.free();
+}
+
+std::shared_ptr<void>& Queue::attachment(const void* library) {
+  const auto known = std::find_if(attachments_.begin(), attachments_.end(),
+                                  [&](const auto& attached) { return attached.first == library; });
+  return known == attachments_.end() ? attachments_.emplace_back(library, nullptr).second : known->second;
 }
 
 void Queue::keep(std::shared_ptr<const void> needed) { add(recorded_ ? *recorded_ : needed_, std::move(needed)); }

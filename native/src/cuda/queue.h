@@ -1,5 +1,6 @@
 // A stream with its recordings (CUDA graphs) and marks (events).
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "cuda/device.h"
@@ -30,6 +31,9 @@ class Queue : public DeviceQueue {
   void download(void* to, const void* from, size_t bytes);
   size_t staging_bytes() const override { return staging_.bytes(); }
   void launch(FunctionHandle function, LaunchConfig& config, void* arguments);
+  // What a library has for this queue alone, like the right to one of its contexts: null until it is set, and gone
+  // before the stream is. A recording cannot make it, but the run before it has.
+  std::shared_ptr<void>& attachment(const void* library);
   // The stream, for what libraries queue on it.
   StreamHandle lend() {
     after_kernel_ = false;
@@ -40,6 +44,7 @@ class Queue : public DeviceQueue {
   std::shared_ptr<CudaDevice> device_;
   StreamHandle stream_ = nullptr;
   std::vector<EventHandle> marks_;
+  std::vector<std::pair<const void*, std::shared_ptr<void>>> attachments_;
   Staging staging_;
   struct Arriving {
     void* to;

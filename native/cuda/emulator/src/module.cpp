@@ -78,6 +78,7 @@ int load(Module** out, const void* image) {
 
 int find(Function** out, Module* module, const char* name) {
   const std::lock_guard lock(driver_lock());
+  if (!is_current(module->device, "a module")) return kInvalidContext;
   auto& function = module->functions[name];
   if (!function) {
     const auto* kernel = static_cast<const tw_emulator_kernel*>(
@@ -95,6 +96,7 @@ int find(Function** out, Module* module, const char* name) {
 constexpr int kSharedBytes = 1, kMaxDynamicShared = 8;
 
 int set_attribute(Function& function, int attribute, int value) {
+  if (!is_current(function.device, "a kernel")) return kInvalidContext;
   if (attribute != kMaxDynamicShared) return kSuccess;
   const size_t fixed = static_cast<size_t>(function.module->static_shared_end - function.module->static_shared_begin);
   if (value < 0 || static_cast<size_t>(value) + fixed > max_dynamic_shared()) return kInvalidValue;

@@ -29,8 +29,8 @@ inline void test_devices(Device& device) {
         "a copy from other memory");
   check(device.try_call("cuMemsetD8Async", in0.pointer(), uint8_t{0}, n, stream) == kInvalidValue, "a fill of other memory");
   check(device.try_call("cuMemFree_v2", in0.pointer()) == kInvalidValue, "a free of other memory");
-  check(device.try_launch_on(stream, "add", {1}, {256}, 0, far, far, far, int64_t(n)) == kInvalidHandle,
-        "a kernel of another device");
+  check(device.try_launch_on(stream, "add", {1}, {256}, 0, far, far, far, int64_t(n)) == kInvalidContext,
+        "a module of another device");
   device.call("cuCtxPopCurrent_v2", static_cast<void**>(nullptr));
   check(device.try_launch("add", {1}, {256}, 0, in0, far, out, int64_t(n)) == kInvalidValue, "an argument of another device");
   check(device.try_launch_on(stream, "add", {1}, {256}, 0, in0, in1, out, int64_t(n)) == kInvalidHandle,

@@ -106,7 +106,7 @@ class Device {
     (put(buffer, size, arguments), ...);
     void* parameters[] = {buffer};
     void* function;
-    call("cuModuleGetFunction", &function, module_, kernel);
+    if (const int result = try_call("cuModuleGetFunction", &function, module_, kernel)) return result;
     const auto u = [](size_t n) { return static_cast<unsigned>(n); };
     if (cluster == 1) {
       return try_call("cuLaunchKernel", function, u(grid.x), u(grid.y), u(grid.z), u(block.x), u(block.y), u(block.z), shared,
