@@ -95,8 +95,8 @@ const mostSharedBytes = 96 * 1024;
 /** Of a block's boxes, where its threads look up what to read. */
 const tableBytes = 12 * 1024;
 const sideBytes = 16;
-const planesThreads = 512;
-/** Blocks that a large device runs at once: 132 multiprocessors with up to 4 of 512 threads. */
+const planesThreads = 384;
+/** Of a large device, each of which runs up to so many blocks at once: their registers allow no more. */
 const multiprocessors = 132;
 const mostBlocksEach = 4;
 const mostGridZ = 65535;

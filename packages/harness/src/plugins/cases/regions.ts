@@ -244,6 +244,14 @@ export const cropAndResizeCase: PluginCase = {
       cropProblem(random, 'the middle', some, { crop_height: 1, crop_width: 1 }),
       cropProblem(random, 'one pixel', { ...some, height: 1, width: 1 }, crop),
       cropProblem(random, 'many results', { ...some, channels: 40 }, { crop_height: 11, crop_width: 7 }),
+      cropProblem(
+        ...([
+          random,
+          'more boxes than a block looks up at once',
+          { ...some, images: 1, channels: 1062, regions: 37 },
+        ] as const),
+        { crop_height: 2, crop_width: 1 },
+      ),
       withInput(cropProblem(random, 'no boxes', { ...some, regions: 0 }, crop), 'rois', { dtype: 'float32' }),
       withInput(cropProblem(random, 'extents of the run', some, crop), 'feature_maps', {
         declared: [2, 'C', 'H', 'W'],
