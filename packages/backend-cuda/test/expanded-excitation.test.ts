@@ -26,6 +26,7 @@ interface Block {
 
 function run({ dtype = 'float16', x, expanded, taps, stride = 1, symbols, shape = {} }: Block): Promise<void> {
   const pad = (taps - 1) / 2;
+  const tactic = `cuda.expandedExcitation.${shape['planes'] === 1 ? 'tensor' : 'rows'}`;
   const pixels = x.slice(2).reduce((p, d) => p * (Math.floor((d - 1) / stride) + 1), 1);
   return compare({
     inputs: [{ dtype, dims: x, fill: (i) => ((i * 7919) % 1000) / 700, ...(symbols && { symbols }) }],
@@ -51,14 +52,26 @@ function run({ dtype = 'float16', x, expanded, taps, stride = 1, symbols, shape 
       return b.op('conv', [b.op('mul', [up, y]), constant(b, dtype, [24, expanded, 1, 1])], { group: 1 });
     },
     tolerance: dtype === 'float16' ? 5e-3 : 4e-2,
-    steps: ['cuda.expandedExcitation', 'cuda.contraction.tensor'],
+    steps: [tactic, 'cuda.contraction.tensor'],
     pick: ({ tactic }) => !tactic.startsWith('cuda.hopper'),
-    force: { tactic: 'cuda.expandedExcitation', parameters: shape },
+    force: { tactic, parameters: shape },
   });
 }
 
 const plain = {
-  ...{ tileY: 8, tileX: 8, warps: 4, warpsDown: 1, rows: 1, columns: 2, run: 8, chunk: 32, stages: 2, splits: 1 },
+  ...{
+    tileY: 8,
+    tileX: 8,
+    warps: 4,
+    warpsDown: 1,
+    rows: 1,
+    columns: 2,
+    run: 8,
+    chunk: 32,
+    stages: 2,
+    splits: 1,
+    planes: 0,
+  },
   parts: 1,
 };
 
@@ -67,6 +80,7 @@ describe.skipIf(!hasDevice)('an expanded image that excites', () => {
     plain,
     { ...plain, tileY: 7, tileX: 7, run: 7, warps: 8, chunk: 48, splits: 2, stages: 1, parts: 4 },
     { ...plain, tileY: 2, tileX: 7, run: 7, splits: 3, stages: 1 },
+    { ...plain, tileY: 7, tileX: 14, run: 7, planes: 1 },
     { ...plain, tileX: 16, chunk: 16, stages: 3, parts: 2 },
   ])('cut as %j', (shape) => run({ x: [2, 16, 11, 13], expanded: 96, taps: 3, shape }));
 

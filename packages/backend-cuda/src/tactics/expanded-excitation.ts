@@ -22,12 +22,12 @@ import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
 import { residualCandidates } from './inverted-residual/candidates.js';
 import { printResidual, tilesOf } from './inverted-residual/emit.js';
 import { expandedOf, type ResidualProblem } from './inverted-residual/problem.js';
-import type { ResidualShape } from './inverted-residual/shape.js';
+import { type ResidualShape, variantOf } from './inverted-residual/shape.js';
 import { launchMicroseconds } from './operands.js';
 
 const threads = 512;
-/** Shapes that are tried with every size of the clusters that excite. */
-const mostShapes = 8;
+/** Shapes of each variant that are tried with every size of the clusters that excite. */
+const mostShapes = 4;
 
 export const expandedExcitation: Tactic = {
   name: 'expandedExcitation',
@@ -48,11 +48,13 @@ export const expandedExcitation: Tactic = {
     const excitation = excitationOf(group) as ExcitationProblem;
     const image = problem.expand!.group.anchorInputs[0];
     const sizes = machineOf().clusters ? clusterSizes : [1];
-    return residualCandidates(problem)
-      .slice(0, mostShapes)
+    const ranked = residualCandidates(problem);
+    return [0, 1]
+      .flatMap((planes) => ranked.filter(({ shape }) => shape.planes === planes).slice(0, mostShapes))
       .flatMap(({ shape, estimate }) => {
         const sums = likely(mulDims(tilesOf(problem, shape), excitation.channels * 4));
         return sizes.map((parts) => ({
+          variant: variantOf(shape),
           parameters: { ...shape, parts },
           inputs: group.node.inputs.map((_, i) => (i === image ? ('channelsLast' as const) : ('strided' as const))),
           outputs: ['channelsLast', 'channelsLast'] as const,

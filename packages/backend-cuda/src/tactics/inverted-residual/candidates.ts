@@ -34,6 +34,8 @@ const expansions: readonly (readonly [number, number])[] = [
   [1, 4],
   [2, 2],
   [2, 4],
+  [1, 6],
+  [2, 6],
 ];
 const splitCounts: readonly number[] = [1, 2, 3, 4, 6, 8];
 const mostStages = 4;
@@ -43,7 +45,8 @@ const mostWaste = 0.34;
 const mostSums = 96;
 /** Of the multiprocessor's memory, what its blocks cannot have. */
 const reservedBytes = 1024;
-const mostCandidates = 24;
+/** With and without planes. */
+const mostCandidates = 16;
 
 const rankings = new WeakMap<ResidualProblem, readonly Ranked[]>();
 
@@ -61,11 +64,13 @@ function rank(problem: ResidualProblem, machine: Machine): readonly Ranked[] {
     const { sharedBytes, down, across } = layout;
     if (sharedBytes > machine.sharedBytes - reservedBytes || down * across * 4 > mostSums) continue;
     const estimate = estimateResidual(problem, shape, layout, machine);
-    const key = [shape.tileY, shape.tileX, shape.chunk, shape.splits].join(' ');
+    const key = [shape.tileY, shape.tileX, shape.chunk, shape.splits, shape.planes].join(' ');
     const known = best.get(key);
     if (!known || estimate < known.estimate) best.set(key, { shape, estimate });
   }
-  return [...best.values()].sort((a, b) => a.estimate - b.estimate).slice(0, mostCandidates);
+  const ranked = [...best.values()].sort((a, b) => a.estimate - b.estimate);
+  const first = (planes: number): Ranked[] => ranked.filter((r) => r.shape.planes === planes).slice(0, mostCandidates);
+  return [...first(0), ...first(1)].sort((a, b) => a.estimate - b.estimate);
 }
 
 function* shapesOf(problem: ResidualProblem, clusters: boolean): Generator<ResidualShape> {
@@ -83,10 +88,19 @@ function* shapesOf(problem: ResidualProblem, clusters: boolean): Generator<Resid
             const warpsDown = project ? downOf(tileY * tileX, outputs, warps) : 1;
             for (const [rows, columns] of expand ? expansions : expansions.slice(0, 1))
               if ((chunk / 8) % columns === 0)
-                yield { tileY, tileX, warps, warpsDown, rows, columns, run, chunk, stages, splits };
+                for (const planes of mayLieInPlanes(problem) ? [0, 1] : [0])
+                  yield { tileY, tileX, warps, warpsDown, rows, columns, run, chunk, stages, splits, planes };
           }
     }
   }
+}
+
+/** Inputs that eight outputs read along x, at most. */
+const widestWindow = 16;
+
+function mayLieInPlanes({ expand, filter }: ResidualProblem): boolean {
+  const { kernel, strides, dilations } = filter.geometry;
+  return expand !== undefined && strides.every((s) => s === 1) && 8 + (kernel[1]! - 1) * dilations[1]! <= widestWindow;
 }
 
 /** Warps that share the rows of a projection, so that they load as few fragments as there may be. */

@@ -27,12 +27,17 @@ const exchangeWait = 1300;
 /** Bytes in a clock that a multiprocessor gets from the cache, and in a microsecond that all of them get. */
 const loadBytes = 40;
 const cacheBytesPerMicrosecond = 4.5e6;
+/** Steps do not overlap as well as they might. */
+const unevenness = 1.25;
 /** What the model may be wrong by before a block is taken for faster than its parts. */
 const doubt = 1.1;
 
-interface Clocks {
-  /** Of the multiprocessor's units. */
-  readonly busy: number;
+/** What a step of a block of threads takes of a multiprocessor, in clocks but for the instructions of its warps. */
+interface Load {
+  readonly instructions: number;
+  /** Of shared memory: accesses of 128 bytes. */
+  readonly shared: number;
+  readonly tensor: number;
   /** From the first instruction to the last, where nothing else runs. */
   readonly wait: number;
 }
@@ -50,10 +55,11 @@ export function estimateResidual(
   const blocks = tiles * shape.splits;
   const chunks = Math.ceil(layout.chunks / shape.splits);
   const { project } = problem;
-  const last = project ? projectClocks(shape, layout) : storeClocks(shape);
-  const steps = [expandClocks(problem, shape, layout), filterClocks(problem, shape), last];
-  const busy = chunks * steps.reduce((sum, s) => sum + s.busy, 0);
-  const wait = chunks * (steps.reduce((sum, s) => sum + Math.max(s.wait, s.busy), 0) + 2 * barrierWait);
+  const last = project ? projectLoad(shape, layout) : storeLoad(shape);
+  const steps = [expandLoad(problem, shape, layout), filterLoad(problem, shape), last];
+  const sum = (of: keyof Load): number => steps.reduce((total, step) => total + step[of], 0);
+  const busy = chunks * unevenness * Math.max(sum('instructions') / issued, sum('shared'), sum('tensor'));
+  const wait = Math.max(busy, chunks * (sum('wait') + 2 * barrierWait));
   const inputBytes = layout.pixels * problem.inputs * 2;
   const exchanged = project ? shape.tileY * shape.tileX * problem.outputs * 4 : 0;
   const fixed =
@@ -78,39 +84,68 @@ export function estimateResidual(
   return doubt * Math.max(memory, launchMicroseconds + Math.max(clocks / cyclesPerMicrosecond, cached));
 }
 
-function expandClocks({ expand }: ResidualProblem, shape: ResidualShape, { depth, pixels }: Layout): Clocks {
-  if (!expand) return { busy: 0, wait: 0 };
-  const { rows, columns, chunk, warps } = shape;
+function expandLoad({ expand }: ResidualProblem, shape: ResidualShape, { depth, pixels }: Layout): Load {
+  if (!expand) return { instructions: 0, shared: 0, tensor: 0, wait: 0 };
+  const { rows, columns, chunk, warps, planes } = shape;
   const units = Math.ceil(pixels / (16 * rows)) * (chunk / 8 / columns);
   const steps = depth / 16;
-  const products = units * rows * columns * steps * productClocks;
-  const loads = units * steps * (rows + columns / 2) * fragmentClocks;
-  const results = (units * rows * columns * 2 * 10) / issued;
-  const turns = Math.ceil(units / warps);
-  const wait = turns * (steps * Math.max(stepWait, rows * columns * 8) + unitWait + rows * columns * 20);
-  return { busy: Math.max(products, loads) + results, wait };
-}
-
-function filterClocks({ filter }: ResidualProblem, { tileY, tileX, run, chunk, warps }: ResidualShape): Clocks {
-  const { kernel, strides, dilations } = filter.geometry;
-  const span = (run - 1) * strides[1]! + (kernel[1]! - 1) * dilations[1]! + 1;
-  const items = ((chunk / 2) * tileY * tileX) / run;
-  const instructions = kernel[0]! * (span * 3 + kernel[1]! * (1 + 2 * run)) + run * 8 + 30;
-  const turns = Math.ceil(items / (warps * 32));
+  const products = rows * columns * steps;
+  const loads = steps * (rows + columns / 2);
+  // Of four results: two activations of each, one conversion of two, and two stores, or one of each.
+  const [perResult, stores] = planes ? [20, 4] : [14, 2];
+  const alone = steps * Math.max(stepWait, rows * columns * 8) + unitWait + rows * columns * perResult;
   return {
-    busy: (Math.ceil(items / 32) * instructions) / issued,
-    wait: turns * (filterWait + instructions * 1.5),
+    instructions: units * (products + loads + rows * columns * perResult + 40),
+    shared: units * (loads * fragmentClocks + rows * columns * stores),
+    tensor: units * products * productClocks,
+    wait: Math.ceil(units / warps) * alone,
   };
 }
 
-function projectClocks({ chunk, warps }: ResidualShape, { down, across }: Layout): Clocks {
-  const steps = chunk / 16;
-  const products = warps * down * across * steps * productClocks;
-  const loads = warps * steps * (down + Math.ceil(across / 2)) * fragmentClocks;
-  return { busy: Math.max(products, loads), wait: steps * Math.max(stepWait, down * across * 8) };
+function filterLoad({ filter }: ResidualProblem, shape: ResidualShape): Load {
+  const { strides, dilations } = filter.geometry;
+  const kernel = filter.geometry.kernel as readonly [number, number];
+  const { tileY, tileX, run, chunk, warps, planes } = shape;
+  if (planes) {
+    // Of eight channels and sixteen rows of windows.
+    const units = (chunk / 8) * Math.ceil((tileY * Math.ceil(tileX / 8)) / 16);
+    const products = kernel[0] * 8;
+    return {
+      instructions: units * (products * 4 + 130),
+      shared: units * (products * (fragmentClocks + 2) + 32),
+      tensor: units * products * productClocks,
+      wait: Math.ceil(units / warps) * (products * 10 + filterWait),
+    };
+  }
+  const span = (run - 1) * strides[1]! + (kernel[1] - 1) * dilations[1]! + 1;
+  const items = ((chunk / 2) * tileY * tileX) / run / 32;
+  const instructions = kernel[0] * (span * 3 + kernel[1] * (1 + 2 * run)) + run * 7 + 30;
+  return {
+    instructions: Math.ceil(items) * instructions,
+    shared: Math.ceil(items) * (kernel[0] * (span + 2 * kernel[1]) + run),
+    tensor: 0,
+    wait: Math.ceil(items / warps) * (filterWait + instructions * 1.5),
+  };
 }
 
-function storeClocks({ tileY, tileX, chunk, warps }: ResidualShape): Clocks {
-  const items = (tileY * tileX * chunk) / 8;
-  return { busy: (items / 32) * 25, wait: Math.ceil(items / (warps * 32)) * 60 + 200 };
+function projectLoad({ chunk, warps }: ResidualShape, { down, across }: Layout): Load {
+  const steps = chunk / 16;
+  const products = down * across * steps;
+  const loads = steps * (down + Math.ceil(across / 2));
+  return {
+    instructions: warps * (products + loads + 20),
+    shared: warps * loads * fragmentClocks,
+    tensor: warps * products * productClocks,
+    wait: steps * Math.max(stepWait, down * across * 8),
+  };
+}
+
+function storeLoad({ tileY, tileX, chunk, warps }: ResidualShape): Load {
+  const items = (tileY * tileX * chunk) / 8 / 32;
+  return {
+    instructions: Math.ceil(items) * 40 + warps * 60,
+    shared: items * 8,
+    tensor: 0,
+    wait: Math.ceil(items / warps) * 60 + 200,
+  };
 }

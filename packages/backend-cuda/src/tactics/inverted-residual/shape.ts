@@ -21,6 +21,13 @@ export interface ResidualShape {
   readonly stages: number;
   /** Blocks of a cluster that share a tile's chunks. */
   readonly splits: number;
+  /** 1: windows are summed on tensor cores, too, and the expanded image lies channel by channel. */
+  readonly planes: number;
+}
+
+/** How the windows are summed. */
+export function variantOf({ planes }: ResidualShape): string {
+  return planes ? 'tensor' : 'rows';
 }
 
 /** In bytes but for counts: ResidualTile of native/cuda/kernels/inverted_residual.cuh. */
@@ -34,6 +41,8 @@ export interface Layout {
   readonly projectAt: number;
   readonly tapsAt: number;
   readonly biasesAt: number;
+  /** Words of a filter row's band. */
+  readonly bandWords: number;
   readonly weightBytes: number;
   readonly sharedBytes: number;
   /** Fragments of the projection's sums that a warp holds. */
@@ -51,19 +60,20 @@ const ceilTo = (n: number, multiple: number): number => Math.ceil(n / multiple) 
 const oddPitch = (elements: number): number => ((elements / vector) | 1) * copyBytes;
 
 /** The part of an image that a tile's windows cover: all of it, and what of it can exist. */
-function haloOf({ filter }: ResidualProblem, shape: ResidualShape): { all: number; pixels: number } {
+function haloOf({ filter }: ResidualProblem, shape: ResidualShape): { extents: number[]; pixels: number } {
   const { kernel, strides, dilations, x } = filter.geometry;
   const extents = [shape.tileY, shape.tileX].map(
     (tile, i) => (tile - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1,
   );
   const met = extents.map((n, i) => Math.min(n, Math.max(1, dimBounds(x[2 + i]!).max)));
-  return { all: extents[0]! * extents[1]!, pixels: met[0]! * met[1]! };
+  return { extents, pixels: met[0]! * met[1]! };
 }
 
 export function layoutOf(problem: ResidualProblem, shape: ResidualShape): Layout {
   const { expand, filter, project, inputs, expanded, outputs } = problem;
-  const { tileY, tileX, warps, warpsDown, rows, chunk, stages } = shape;
-  const { all, pixels } = haloOf(problem, shape);
+  const { tileY, tileX, warps, warpsDown, rows, chunk, stages, planes } = shape;
+  const { extents, pixels } = haloOf(problem, shape);
+  const { kernel, dilations } = filter.geometry;
   const depth = ceilTo(inputs, fragment);
   const down = Math.ceil(Math.ceil((tileY * tileX) / fragment) / warpsDown);
   const across = project ? Math.ceil(Math.ceil(outputs / vector) / (warps / warpsDown)) : 0;
@@ -72,9 +82,13 @@ export function layoutOf(problem: ResidualProblem, shape: ResidualShape): Layout
   const chunkPitch = oddPitch(chunk);
   const projectAt = expand ? chunk * depthPitch : 0;
   const tapsAt = projectAt + columns * chunkPitch;
-  const biasesAt = tapsAt + filter.geometry.kernel[0]! * filter.geometry.kernel[1]! * chunk * floatBytes;
+  const bandWords = (kernel[1]! - 1) * dilations[1]! + 3;
+  const biasesAt = tapsAt + kernel[0]! * (planes ? bandWords : kernel[1]!) * chunk * floatBytes;
   const weightBytes = biasesAt + 2 * chunk * floatBytes;
-  const imageBytes = all * chunkPitch;
+  const planePitch = oddPitch((Math.ceil(tileX / vector) + 1) * vector);
+  const imageBytes = planes
+    ? chunk * oddPitch((extents[0]! * planePitch) / halfBytes)
+    : extents[0]! * extents[1]! * chunkPitch;
   const inputRows = expand ? ceilTo(pixels, fragment * rows) : 0;
   const working =
     ceilTo(inputRows * halfBytes, copyBytes) +
@@ -84,7 +98,17 @@ export function layoutOf(problem: ResidualProblem, shape: ResidualShape): Layout
     stages * (weightBytes + (expand ? 0 : imageBytes));
   const sums = project ? tileY * tileX * (ceilTo(columns, 32) + vector) * floatBytes : 0;
   return {
-    ...{ chunks: Math.ceil(expanded / chunk), pixels, depth, depthPitch, chunkPitch, projectAt, tapsAt, biasesAt },
+    ...{
+      chunks: Math.ceil(expanded / chunk),
+      pixels,
+      depth,
+      depthPitch,
+      chunkPitch,
+      projectAt,
+      tapsAt,
+      biasesAt,
+      bandWords,
+    },
     ...{ weightBytes, sharedBytes: Math.max(working, sums), down, across },
   };
 }
