@@ -26,7 +26,7 @@ export interface TimedProblem {
   readonly measured: number;
 }
 
-export interface Accuracy {
+interface Accuracy {
   readonly plugin: string;
   readonly runs: number;
   readonly failed: number;
