@@ -248,7 +248,7 @@ describe('a plan', () => {
     expect(twice).toHaveLength(1);
   });
 
-  it('carries none of strings, whose extents the native executor does not see', async () => {
+  it('carries those of strings, of which native steps see the extents alone', async () => {
     const strings: Example = {
       inputs: { a: [dim('n'), 2], b: [dim('m'), 2] },
       dtype: 'string',
@@ -258,8 +258,60 @@ describe('a plan', () => {
     };
     const plan = await new Builder().build(network(strings), { backends: ['cpu', 'reference'], optimizationLevel: 0 });
     expect(plan.header.program.segments.map((segment) => segment.backend)).toEqual(['reference', 'cpu']);
-    expect(plan.header.program.agreements).toBeUndefined();
-    await (await Runtime.load(plan)).close();
+    await using engine = await Runtime.load(plan);
+    await using context = engine.createContext();
+    const text = (...rows: string[]): Tensor =>
+      new Tensor(
+        'string',
+        rows.flatMap((r) => [...r]),
+        [rows.length, 2],
+      );
+    for (let i = 0; i < 2; i++) {
+      const { y } = await context.run({ a: text('ab', 'ba', 'bb'), b: text('bb', 'aa', 'ab') });
+      expect(y!.dims).toEqual([3, 4]);
+      expect([...(y!.data as Uint8Array)]).toEqual([0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 0, 1]);
+      await expect(context.run({ a: text('ab'), b: text('aa', 'bb') })).rejects.toMatchObject({
+        code: 'ERR_SHAPE_MISMATCH',
+        message: expect.stringContaining('Layer_3: extents of axis 0 are 1 (a) and 2 (b)') as string,
+      });
+    }
+  });
+
+  it('knows extents that strings alone tell, also where nothing reads them', async () => {
+    const n = dim('n');
+    const strings: Example = {
+      inputs: { a: [n] },
+      dtype: 'string',
+      graph: (b) => b.op('expand', [b.scalar(2, 'float32')], { dims: [n] }),
+    };
+    const plan = await new Builder().build(network(strings), { backends: ['cpu'], optimizationLevel: 0 });
+    await using engine = await Runtime.load(plan);
+    await using context = engine.createContext();
+    for (const count of [3, 0, 5]) {
+      const a = new Tensor('string', new Array<string>(count).fill('text'), [count]);
+      expect([...((await context.run({ a })).y!.data as Float32Array)]).toEqual(new Array<number>(count).fill(2));
+    }
+  });
+
+  it('gives strings back as they came, beside what runs natively', async () => {
+    const n = dim('n');
+    const strings: Example = {
+      inputs: { a: [n] },
+      dtype: 'string',
+      graph: (b, x) => b.op('not', [b.op('regexFullMatch', [x], { pattern: 'a' })]),
+    };
+    const net = network(strings);
+    const whole: Network = {
+      ...net,
+      graph: { ...net.graph, outputs: [...net.graph.outputs, ...net.graph.inputs] },
+      outputs: [...net.outputs, { name: 'again', value: net.graph.inputs[0]! }],
+    };
+    const plan = await new Builder().build(whole, { backends: ['cpu', 'reference'], optimizationLevel: 0 });
+    await using engine = await Runtime.load(plan);
+    await using context = engine.createContext();
+    const { y, again } = await context.run({ a: new Tensor('string', ['a', 'b'], [2]) });
+    expect([...(y!.data as Uint8Array)]).toEqual([0, 1]);
+    expect(again!.data).toEqual(['a', 'b']);
   });
 
   it('carries none where inference knows', async () => {

@@ -58,8 +58,7 @@ export function planAgreements(
 ): PlanAgreement[] {
   const bound = new Set<DimSymbol>();
   for (const { type } of inputs) {
-    // The native executor does not see those of strings.
-    if (type.kind !== 'tensor' || type.dtype === 'string') continue;
+    if (type.kind !== 'tensor') continue;
     for (const d of type.dims ?? []) {
       const symbol = asSymbol(d);
       if (symbol) bound.add(symbol);

@@ -16,6 +16,7 @@ import { DeviceBuffer } from '../device-buffer.js';
 import type { ContextOptions } from '../execution-context.js';
 import type { ContextMemory, DeviceTimes, Driver, RunRequest, RunValue, StepTime } from './driver.js';
 import type { NativeSegments } from './step-driver.js';
+import { extentsOfStrings, withStringExtents } from './string-extents.js';
 
 /** Backends whose segments the native executor runs. */
 export const nativeBackends: ReadonlySet<string> = new Set(['cpu', 'cuda']);
@@ -48,7 +49,7 @@ export function openNativePlan(
     );
   let program: Program;
   try {
-    program = native.createProgram(nativeProgram(header.program), mapped ?? null, {
+    program = native.createProgram(withStringExtents(nativeProgram(header.program)), mapped ?? null, {
       ...(threads !== undefined && { threads }),
       ...(device !== undefined && { device }),
     });
@@ -72,7 +73,8 @@ export function openNativePlan(
   });
   return {
     createDriver: (options) => new NativeDriver(native, program.createContext(contextOptions(options))),
-    createSegments: (options) => new SegmentRunner(native, program.createContext(contextOptions(options))),
+    createSegments: (options) =>
+      new SegmentRunner(native, program.createContext(contextOptions(options)), header.program),
     deviceBytes: program.deviceConstantBytes,
     close: () => {
       program.close();
@@ -201,11 +203,14 @@ class SegmentRunner implements NativeSegments {
   readonly #native: Native;
   readonly #context: Context;
   readonly #profile: ProfileSinceStart;
+  /** For each output, whether it is one of strings, which stay here. */
+  readonly #isString: readonly boolean[];
   #request: RunRequest | undefined;
 
-  constructor(native: Native, context: Context) {
+  constructor(native: Native, context: Context, { outputs, values }: PlanProgram) {
     this.#native = native;
     this.#context = context;
+    this.#isString = outputs.map((v) => values[v]!.dtype === 'string');
     this.#profile = new ProfileSinceStart(context);
   }
 
@@ -241,7 +246,7 @@ class SegmentRunner implements NativeSegments {
   }
 
   finish(): (Tensor | undefined)[] {
-    return this.#context.finish().map((t) => (t ? fromNative(t) : undefined));
+    return this.#context.finish().map((t, i) => (t && !this.#isString[i] ? fromNative(t) : undefined));
   }
 
   cancel(): void {
@@ -317,10 +322,11 @@ async function cancellable<T>(
   }
 }
 
-/** Values that are no native memory stay here. */
+/** Values that are no native memory stay here, but for the extents of strings. */
 function nativeInput(value: RunValue): NativeTensor | null {
   if (value instanceof DeviceBuffer) return value.nativeTensor;
-  return value instanceof Tensor && value.dtype !== 'string' ? (value as NativeTensor) : null;
+  if (!(value instanceof Tensor)) return null;
+  return value.dtype === 'string' ? extentsOfStrings(value) : (value as NativeTensor);
 }
 
 function givenMemory({ outputs }: RunRequest): NativeTensor[] | undefined {

@@ -205,7 +205,9 @@ export class StepDriver implements Driver {
     for (const { backend, begin, end } of this.#program.segments) {
       for (let i = begin; i < end; i++) {
         times.push(
-          this.#executors.has(backend) ? { calls: this.#calls[i]!, nanoseconds: this.#nanoseconds[i]!, waits: 0 } : native![i]!,
+          this.#executors.has(backend)
+            ? { calls: this.#calls[i]!, nanoseconds: this.#nanoseconds[i]!, waits: 0 }
+            : native![i]!,
         );
       }
     }
