@@ -1,7 +1,7 @@
 /**
- * node scripts/from-source.mjs packages/harness/src/convolutions/main.ts [--count 200] [--first 0] [--json FILE]
- * Random convolutions by every engine that cuDNN offers the CUDA backend, compared with the processor's float32. A line
- * before and after each run: one that hangs shows.
+ * node scripts/from-source.mjs packages/harness/src/convolutions/main.ts [--count 200] [--first 0] [--sizes 40] [--json FILE]
+ * One convolution of cuDNN at many sizes, by contexts at once; then random convolutions by every engine that cuDNN offers
+ * the CUDA backend, compared with the processor's float32. A line before and after each run: one that hangs shows.
  */
 
 import { Builder } from '@tensorwright/builder';
@@ -11,6 +11,7 @@ import { writeFile } from 'node:fs/promises';
 import process, { argv, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { convert, networkOf, type Operands, operandsOf } from './network.js';
+import { checkPlans } from './plans.js';
 import { type Problem, problem } from './problems.js';
 
 interface Result {
@@ -109,9 +110,11 @@ async function main(): Promise<void> {
     options: {
       count: { type: 'string', default: '200' },
       first: { type: 'string', default: '0' },
+      sizes: { type: 'string', default: '40' },
       json: { type: 'string' },
     },
   });
+  stdout.write(`${await checkPlans(Number(values.sizes))}\n`);
   await watch();
   const results: Result[] = [];
   const first = Number(values.first);
