@@ -1,6 +1,6 @@
 /** Maps of what is picked, in the kernel that picks it. */
 
-import { type GraphBuilder, Tensor, type Value } from '@tensorwright/core';
+import { type DType, type GraphBuilder, Tensor, type Value } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { compare, hasDevice, type Input } from './compare.js';
 
@@ -54,6 +54,62 @@ describe.skipIf(!hasDevice)('maps of what is picked', () => {
       graph: (b, x, y) => b.op('mul', [y, b.op('gather', [x, indices(b, [23, 0, 4, 4, -2], [5])], { axis: 2 })]),
       steps,
     }));
+
+  it.each([
+    ['float16', 'int32', 20],
+    ['float32', 'int64', 8],
+    ['float16', 'int64', 6],
+    ['float16', 'int32', 7],
+  ] as [DType, DType, number][])('%s by %s, several of %i at once', (dtype, by, count) =>
+    compare({
+      inputs: [
+        { dtype, dims: [3, 4, 9] },
+        { dtype: by, dims: [count], fill: (i) => ((i * 37) % 18) - 9 },
+        { dtype, dims: [3, 4, count] },
+        { dtype, dims: [4, 1] },
+      ],
+      graph: (b, x, at, y, scale) => b.op('mul', [b.op('add', [b.op('gather', [x, at], { axis: 2 }), y]), scale]),
+      tolerance: 2e-3,
+      steps,
+    }),
+  );
+
+  it.each([
+    ['float16', 'int32', 20],
+    ['float32', 'int64', 8],
+    ['uint8', 'int64', 6],
+  ] as [DType, DType, number][])('elements of %s by %s, several of %i at once', (dtype, by, count) =>
+    compare({
+      inputs: [
+        { dtype, dims: [3, 4, 9], fill: (i) => i },
+        { dtype: by, dims: [3, 4, count], fill: (i) => ((i * 37) % 18) - 9 },
+      ],
+      graph: (b, x, at) => b.op('gatherElements', [x, at], { axis: 2 }),
+      steps,
+    }),
+  );
+
+  it('elements along the first axis, and tuples that pick elements', async () => {
+    const tuples = (b: GraphBuilder): Value =>
+      indices(
+        b,
+        [...new Array(48).keys()].map((i) => i % 2),
+        [8, 3, 2],
+      );
+    await compare({
+      inputs: [
+        { dtype: 'float32', dims: [5, 12] },
+        { dtype: 'int32', dims: [7, 12], fill: (i) => (i * 37) % 5 },
+      ],
+      graph: (b, x, at) => b.op('gatherElements', [x, at], { axis: 0 }),
+      steps,
+    });
+    await compare({
+      inputs: [{ dtype: 'float32', dims: [5, 12] }],
+      graph: (b, x) => b.op('gatherND', [x, tuples(b)], {}),
+      steps,
+    });
+  });
 
   it('leaves what others read as well', () =>
     compare({

@@ -4,6 +4,8 @@ import {
   anchorArg,
   ceilDivDims,
   type Dim,
+  type DType,
+  dtypeInfo,
   type EmitContext,
   type EmittedStep,
   type GroupView,
@@ -14,6 +16,7 @@ import {
 import { Arguments } from '../../launch/arguments.js';
 import { launchStep } from '../../launch/launch-step.js';
 import {
+  type Axis,
   broadcastView,
   elementsOf,
   mergeAxes,
@@ -95,6 +98,34 @@ function walkOf(group: GroupView, x: MemoryView, indices: MemoryView, dims: read
   };
 }
 
+/** Elements that a thread finds one by one, so that it waits for all of them at once, and stores as a vector. */
+const mostPicked = 4;
+
+/** Elements that those of the operands, given by their positions, allow to move at once. */
+function denseWidth(
+  axes: readonly Axis[],
+  views: readonly MemoryView[],
+  positions: readonly number[],
+  operands: readonly { readonly dtype: DType }[],
+): number {
+  const dense = axes.map((a) => ({ ...a, strides: positions.map((k) => a.strides[k]!) }));
+  const dtypes = operands.map((o) => o.dtype);
+  return Math.min(
+    vectorWidth(
+      dense,
+      positions.map((k) => views[k]!),
+      dtypes,
+    ),
+    mostPicked,
+  );
+}
+
+/** With what is picked, as the second operand, in a vector. */
+function withPicked(axes: readonly Axis[]): readonly Axis[] {
+  const inner = axes.at(-1)!;
+  return axes.with(-1, { ...inner, strides: inner.strides.with(1, 1) });
+}
+
 function emitGather(group: GroupView, context: EmitContext): Promise<EmittedStep> {
   const args = new Arguments();
   const operands = new AnchorOperands(group, context, args);
@@ -119,23 +150,57 @@ function emitGather(group: GroupView, context: EmitContext): Promise<EmittedStep
   let width = along ? vectorWidth(axes, views, [y.dtype, ...inputs.map((o) => o.dtype), x.dtype]) : 1;
   while (!walk.picks.every((p) => provablyDivisible(p.stride, width))) width /= 2;
   const number = indexType(x.view, ...views);
-  const picked = walk.picks.map(({ offset, stride, extent }) => {
-    const at = `${indices.pointer}[${printOffset(axes, last, args)}${offset === 0 ? '' : ` + ${args.dim(offset)}`}]`;
-    return ` + ${number}(pick_index(${at}, ${args.dim(extent)})) * ${args.dim(stride)}`;
-  });
+  // All but data and indices, which are read element by element.
+  const stored = [0, ...others.map((_, k) => k + 2)];
+  const found = along ? 1 : denseWidth(axes, views, stored, [y, ...others]);
+  // Indices of 64 bits come two at a time.
+  const aligned = Math.min(found, 128 / dtypeInfo(indices.dtype).bits);
+  const together = found > 1 && denseWidth(axes, views, [0, last], [y, indices]) >= aligned;
+  const place = (v: string): string =>
+    walk.picks
+      .map(({ offset, stride, extent }) => {
+        const terms = [printOffset(axes, last, args), ...(offset === 0 ? [] : [args.dim(offset)])];
+        if (v !== '0') terms.push(`${v} * ${args.dim(inner.strides[last]!)}`);
+        const at = together ? `places.v[${v}]` : `${indices.pointer}[${terms.join(' + ')}]`;
+        return ` + ${number}(pick_index(${at}, ${args.dim(extent)})) * ${args.dim(stride)}`;
+      })
+      .join('');
+  const start = `${x.pointer} + ${printOffset(axes, 1, args)}`;
   // Alone, elements move as they are, whatever their bits say.
   const alone = expressions.every((e) => e.op === 'arg' && e.index === picks);
-  const body = alone
-    ? `  store_vec(${y.pointer} + ${printOffset(axes, 0, args)}, load_vec<${String(width)}>(from));`
-    : printBody(expressions, inputs, [y], args, width, axes);
+  const print = (from: string, w: number, of: readonly Axis[]): string =>
+    alone
+      ? `  store_vec(${y.pointer} + ${printOffset(axes, 0, args)}, ${from === 'from' ? `load_vec<${String(w)}>(from)` : 'picked'});`
+      : printBody(
+          expressions,
+          inputs.map((o) => (o.index === picks ? { ...o, pointer: from } : o)),
+          [y],
+          args,
+          w,
+          of,
+        );
+  const body =
+    found > 1
+      ? `  const auto* const start = ${start};
+${
+  together
+    ? `  const auto places = load_vec<${String(found)}>(${indices.pointer} + ${printOffset(axes, last, args)});
+`
+    : ''
+}  Vec<${x.type}, ${String(found)}> picked;
+#pragma unroll
+  for (int v = 0; v < ${String(found)}; ++v) picked.v[v] = start[v * ${args.dim(inner.strides[1]!)}${place('v')}];
+${print('picked.v', found, withPicked(axes))}`
+      : `  const auto* from = ${start}${place('0')};
+${print('from', width, axes)}`;
+  const each = Math.max(width, found);
   const kernel = elementKernel(
     {
       name: 'gather',
-      count: ceilDivDims(elementsOf(axes), width),
+      count: ceilDivDims(elementsOf(axes), each),
       number,
       body: `
-  ${printCoordinates(axes, width, number, args)}
-  const auto* from = ${x.pointer} + ${printOffset(axes, 1, args)}${picked.join('')};
+  ${printCoordinates(axes, each, number, args)}
 ${body}`,
     },
     args,
