@@ -24,6 +24,8 @@ interface Convolution {
   readonly bias?: boolean;
   readonly mask?: boolean;
   readonly after?: (b: GraphBuilder, y: Value) => Value;
+  /** Whether weights and bias are known at build time. Default: yes. */
+  readonly known?: boolean;
   /** What the builder chooses by itself. Default: a product of `tile`. */
   readonly chosen?: string;
 }
@@ -55,7 +57,7 @@ function forced(c: Convolution): NonNullable<Comparison['force']> {
 }
 
 function convolve(c: Convolution): Promise<void> {
-  const { dtype = 'float16', x, w, out, attributes = {}, symbols, bias = true, mask = true, after } = c;
+  const { dtype = 'float16', x, w, out, attributes = {}, symbols, bias = true, mask = true, after, known = true } = c;
   const taps = w[2]! * w[3]!;
   const offsets = ((attributes['offsetGroup'] as number | undefined) ?? 1) * taps;
   const spatial = symbols && [symbols[0], undefined, symbols[2], symbols[3]];
@@ -71,9 +73,14 @@ function convolve(c: Convolution): Promise<void> {
       // Places between pixels and on them, some of them outside of the image.
       input([x[0]!, 2 * offsets, ...out], (i) => ((i * 37) % 41) / 8 - 2.5),
       ...(mask ? [input([x[0]!, offsets, ...out], (i) => ((i * 13) % 16) / 16)] : []),
+      ...(known ? [] : [{ dtype, dims: w }]),
     ],
-    graph: (b, image, offset, scale) => {
-      const weights = [smallWeights(b, dtype, w), bias ? smallWeights(b, dtype, [w[0]!]) : undefined] as const;
+    graph: (b, image, offset, ...more) => {
+      const scale = mask ? more[0] : undefined;
+      const weights = [
+        known ? smallWeights(b, dtype, w) : more.at(-1),
+        bias ? smallWeights(b, dtype, [w[0]!]) : undefined,
+      ] as const;
       const y = b.op('deformConv', [image, weights[0], offset, weights[1], scale], {
         ...{ group: 1, offsetGroup: 1 },
         ...attributes,
@@ -86,6 +93,31 @@ function convolve(c: Convolution): Promise<void> {
 }
 
 const same = { pads: [1, 1, 1, 1] };
+
+/** Of all that a deformable convolution may be, something. */
+function someConvolution(seed: number): Convolution {
+  let state = seed;
+  const below = (n: number): number => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    return Math.floor((state / 0x80000000) * n);
+  };
+  const pair = (from: number, count: number): [number, number] => [from + below(count), from + below(count)];
+  const [group, offsetGroup] = pair(1, 3);
+  const channels = group * offsetGroup * (1 + below(24));
+  const [kernel, strides, dilations] = [pair(1, 3), pair(1, 2), pair(1, 2)];
+  const pads = [...pair(0, 3), ...pair(0, 3)];
+  const image = pair(6, 6);
+  const out = image.map(
+    (n, i) => Math.floor((n + pads[i]! + pads[i + 2]! - dilations[i]! * (kernel[i]! - 1) - 1) / strides[i]!) + 1,
+  );
+  return {
+    x: [1 + below(2), channels, ...image],
+    w: [group * (1 + below(40)), channels / group, ...kernel],
+    out: out as [number, number],
+    attributes: { strides, dilations, pads, group, offsetGroup },
+    ...{ bias: below(2) === 1, mask: below(2) === 1 },
+  };
+}
 
 const problems: readonly (readonly [string, number[], number[], [number, number], Attributes])[] = [
   ['odd channels', [1, 7, 6, 9], [5, 7, 3, 3], [6, 9], same],
@@ -116,6 +148,13 @@ describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
 
   it.each(problems)('convolves %s', async (_, x, w, out, attributes) => {
     for (const dtype of ['float16', 'float32'] as const) await convolve({ dtype, x, w, out, attributes });
+  });
+
+  it.each([1, 2, 3, 4, 5, 6])('convolves something, number %i', async (seed) => {
+    const problem = someConvolution(seed);
+    await convolve({ ...problem, dtype: 'float32' });
+    await convolve({ ...problem, tile: tensorTiles[seed % tensorTiles.length]! });
+    if (isHopper()) await convolve({ ...problem, warpgroups: [64, 64, 4, 1 + (seed % 2), 1] });
   });
 
   it('computes bfloat16', () =>
@@ -154,6 +193,13 @@ describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
       attributes: same,
       symbols: ['n', undefined, 'h', 'w'],
     }));
+});
+
+describe.skipIf(!hasDevice)('deformable convolutions of weights that only the run knows', () => {
+  it.each(problems)('convolves %s', async (_, x, w, out, attributes) => {
+    await convolve({ x, w, out, attributes, known: false });
+    await convolve({ dtype: 'float32', x, w, out, attributes, known: false, mask: false, tile: [64, 128, 8, 4, 2] });
+  });
 });
 
 describe.skipIf(!isHopper())('deformable convolutions by warpgroups', () => {

@@ -17,6 +17,12 @@
 //   table(a)                                    of each group and chunk: first channel, count, displacements' group, 0
 //   weights(a)                                  [group][step][column][Depth]; of float32 [group][step][Depth][pitch]
 //   pitch                                       columns rounded up to vectors
+//   constant                                    whether the weights are there before the preceding kernel has ended; else
+//                                               product.cuh's deform_pack makes them of those of the run:
+//   filters                                     columns, as a constant
+//   own_filters, own_channels                   of a group as the network has it
+//   weight(a, output, channel, y, x)            a weight of the run
+//   packed(a)                                   where they go
 //   shift(a, n, at, y, x), scale(a, n, at, y, x)
 //                                               displacement and weight of tap `at` of a group at an output pixel
 

@@ -36,9 +36,10 @@ TW_DEVICE void deform_steps(const Arguments& a, u8* shared, const BlockTile& til
                             Multiply multiply) {
   const DepthRange range = depth_range<Deform::splits>(Deform::taps * Deform::chunks, 1);
   auto step_at = [&](i32 i) { return deform_step<Deform>(a, tile.batch, range.begin + i); };
+  if constexpr (!Deform::constant) wait_for_predecessor();
   if (range.count > 0) copy(range.begin, 0);
   cp_async_commit();
-  wait_for_predecessor();
+  if constexpr (Deform::constant) wait_for_predecessor();
   DeformPlaces<Deform, Rows> places(a, shared, tile.row);
   DeformGather<Deform, Rows, Depth, Threads> gather;
   DeformStep next{}, later{};
@@ -210,4 +211,26 @@ TW_DEVICE void deform_conv_simt(const Arguments& a) {
   };
   deform_steps<Deform, Rows, Depth, threads>(a, shared, tile, copy, put, multiply);
   sums.template store<typename ResultOf<Deform, Deform::splits>::Type>(a, tile, rows, columns);
+}
+
+// Weights that only the run knows, in the order of the steps. One thread to an element.
+template <typename Deform, int Depth, int Threads>
+TW_DEVICE void deform_pack(const Arguments& a) {
+  using T = typename Deform::Element;
+  constexpr int pitch = sizeof(T) == 2 ? Deform::filters : Deform::pitch, steps = Deform::taps * Deform::chunks;
+  wait_for_predecessor();
+  let_successor_start();
+  const i64 i = static_cast<i64>(blockIdx.x) * Threads + threadIdx.x;
+  const i64 line = i / (pitch * Depth);
+  if (line >= static_cast<i64>(Deform::batches(a)) * steps) return;
+  const int within = static_cast<int>(i - line * (pitch * Depth));
+  const int column = sizeof(T) == 2 ? within / Depth : within % pitch;
+  const int k = sizeof(T) == 2 ? within % Depth : within / pitch;
+  const i32 batch = static_cast<i32>(line / steps);
+  const DeformStep step = deform_step<Deform>(a, batch, static_cast<i32>(line % steps));
+  const i32 output = batch * Deform::filters + column;
+  const i32 own = step.channel + k - output / Deform::own_filters * Deform::own_channels;
+  const bool exists = column < Deform::filters && k < step.count && own >= 0 && own < Deform::own_channels;
+  Deform::packed(a)[i] =
+      convert<T>(exists ? Deform::weight(a, output, own, step.tap / Deform::taps_x, step.tap % Deform::taps_x) : 0.0f);
 }

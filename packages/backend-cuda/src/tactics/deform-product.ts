@@ -7,6 +7,7 @@ import { emitDeform, emitDeformWarpgroups } from './deform-product/emit.js';
 import { deformProblem, refuseDeform } from './deform-product/problem.js';
 import { type DeformTile, deformTiles, isHalf, type RankedTile } from './deform-product/tiles.js';
 import { type WarpgroupDeformTile, warpgroupTiles } from './deform-product/warpgroups.js';
+import { isKnown } from './deform-product/weights.js';
 
 export const deformProduct: Tactic = {
   name: 'deformProduct',
@@ -24,7 +25,7 @@ export const deformProduct: Tactic = {
       stridedOutput: true,
       estimate,
     });
-    const warpgroups = isHopper() && isHalf(problem) ? warpgroupTiles(problem) : [];
+    const warpgroups = isHopper() && isHalf(problem) && isKnown(problem) ? warpgroupTiles(problem) : [];
     return [
       ...deformTiles(problem).map((t) => outline(t)),
       ...warpgroups.map((t) => ({ variant: 'warpgroups', ...outline(t) })),

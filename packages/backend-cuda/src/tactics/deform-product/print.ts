@@ -23,15 +23,20 @@ export interface PrintedDeform {
   readonly width: number;
 }
 
-/**
- * The types Result and Deform.
- * @param weights the members of Deform that bring the weights
- */
+export interface DeformParts {
+  /** Blocks that share the steps of a tile. */
+  readonly splits: number;
+  /** The members of Deform that bring the weights. */
+  readonly weights: string;
+  /** Where the sums of splits begin in the scratch memory, in bytes. */
+  readonly sums: number;
+}
+
+/** The types Result and Deform. */
 export function printDeform(
   group: GroupView,
   problem: DeformProblem,
-  splits: number,
-  weights: string,
+  { splits, weights, sums }: DeformParts,
   context: EmitContext,
   args: Arguments,
 ): PrintedDeform {
@@ -49,7 +54,7 @@ export function printDeform(
     ...{ taps: g.kernel[0]! * g.kernel[1]!, taps_x: g.kernel[1]!, pitch: pitchOf(problem), splits },
     ...{ stride_y: g.strides[0]!, stride_x: g.strides[1]!, dilation_y: g.dilations[0]!, dilation_x: g.dilations[1]! },
   };
-  const partial = `  TW_DEVICE static f32* partial(const Arguments& a) { return ${splits > 1 ? args.workspace(0, 'f32') : 'nullptr'}; }`;
+  const partial = `  TW_DEVICE static f32* partial(const Arguments& a) { return ${splits > 1 ? args.workspace(sums, 'f32') : 'nullptr'}; }`;
   const text = `
 struct Arguments;
 ${result.text}
@@ -73,7 +78,13 @@ ${maskInput === undefined ? '  TW_DEVICE static f32 scale(const Arguments&, i32,
 }
 
 /** `f32 NAME(a, n, at, y, x)`: an element of an operand. */
-function printElement(name: string, input: number, group: GroupView, context: EmitContext, args: Arguments): string {
+export function printElement(
+  name: string,
+  input: number,
+  group: GroupView,
+  context: EmitContext,
+  args: Arguments,
+): string {
   const view = context.view(input)!;
   const type = cxxType(dtypeOf(group.node.inputs[input])!);
   const number = indexType(view);

@@ -27,7 +27,8 @@ export interface Chunk {
 export interface DeformProblem {
   readonly geometry: Geometry;
   readonly dtype: DType;
-  readonly weights: Tensor;
+  /** Where they are known at build time. */
+  readonly weights: Tensor | undefined;
   /** After narrow groups were merged. */
   readonly groups: number;
   /** Output channels of such a group. */
@@ -60,12 +61,7 @@ export function refuseDeform(group: GroupView): string | undefined {
   if (kernel.length !== 2) return 'no image of two axes';
   if (typeof x[1] !== 'number' || x[1] === 0 || w.some((d) => typeof d !== 'number' || d === 0))
     return 'its channels are only known at run time';
-  if (!constantOf(weightsOf(group))) return 'its weights are only known at run time';
   return refuseScalars(group.expressions());
-}
-
-function weightsOf(group: GroupView): GroupView['node']['inputs'][number] {
-  return group.node.inputs[group.anchorInputs[1]!];
 }
 
 /** Of a group that is not refused. */
@@ -85,7 +81,7 @@ export function deformProblem(group: GroupView): DeformProblem {
   const bias = group.anchorInputs[3];
   return {
     ...{ geometry, dtype, groups, columns, depth },
-    weights: constantOf(weightsOf(group))!,
+    weights: constantOf(group.node.inputs[group.anchorInputs[1]!]),
     chunks: chunksOf(groups, channels / groups, perOffset, depth),
     width: powerDividing(run, half ? 8 : 4),
     result: {

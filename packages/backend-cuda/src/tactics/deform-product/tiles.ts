@@ -3,9 +3,9 @@
 import { dtypeInfo } from '@tensorwright/core';
 import { likelyExtent } from '../contraction/conv-problem.js';
 import { machineOf } from '../contraction/machine.js';
-import { cyclesPerMicrosecond, launchMicroseconds } from '../operands.js';
+import { cyclesPerMicrosecond, launchMicroseconds, memoryMicroseconds } from '../operands.js';
 import type { DeformProblem } from './problem.js';
-import { stepCount } from './weights.js';
+import { isKnown, packedElements, stepCount } from './weights.js';
 
 /** A block makes `rows` output pixels of `columns` channels; a thread group of the two numbers does so on its own. */
 export interface DeformTile {
@@ -124,7 +124,8 @@ function estimate(
   const busy = Math.ceil(blocks / machine.multiprocessors) * perBlock * step;
   const waiting = waves * perBlock * Math.max(stepLatency, step);
   const cycles = Math.max(busy, waiting) + waves * blockCycles;
-  return launchMicroseconds + cycles / cyclesPerMicrosecond + splitMicroseconds(problem, t.splits);
+  const packing = isKnown(problem) ? 0 : memoryMicroseconds(packedElements(problem) * (half ? 4 : 8));
+  return launchMicroseconds + packing + cycles / cyclesPerMicrosecond + splitMicroseconds(problem, t.splits);
 }
 
 /** Output pixels to plan for. */

@@ -12,11 +12,24 @@ export function pitchOf({ columns }: DeformProblem): number {
   return Math.ceil(columns / 4) * 4;
 }
 
+/** A problem whose weights are known at build time. */
+export type KnownDeform = DeformProblem & { readonly weights: Tensor };
+
+export function isKnown(problem: DeformProblem): problem is KnownDeform {
+  return problem.weights !== undefined;
+}
+
+/** Elements that the weights of a problem take in the order of its steps. */
+export function packedElements(problem: DeformProblem): number {
+  const { groups, columns, depth, dtype } = problem;
+  return groups * stepCount(problem) * depth * (dtypeInfo(dtype).bits === 16 ? columns : pitchOf(problem));
+}
+
 /**
  * Weights [M, C / group, taps y, taps x] as [group][chunk][tap][column][depth], or, of float32, as
  * [group][chunk][tap][depth][pitch], with zeros where a chunk has fewer channels and where groups were merged.
  */
-export function stepWeights(problem: DeformProblem): Tensor {
+export function stepWeights(problem: KnownDeform): Tensor {
   const { weights, groups, depth, width } = problem;
   let tables = cache.get(weights);
   if (!tables) cache.set(weights, (tables = new Map<string, Tensor>()));
@@ -26,14 +39,14 @@ export function stepWeights(problem: DeformProblem): Tensor {
   return table;
 }
 
-function pack(problem: DeformProblem): Tensor {
+function pack(problem: KnownDeform): Tensor {
   const { weights, groups, columns, depth, chunks, geometry } = problem;
   const [, perGroup, tapsY, tapsX] = weights.dims as [number, number, number, number];
   const taps = tapsY * tapsX;
   const bytes = dtypeInfo(weights.dtype).bits / 8;
   const alongDepth = bytes === 2;
   const rowSize = alongDepth ? columns * depth : depth * pitchOf(problem);
-  const out = new Uint8Array(groups * taps * chunks[0]!.length * rowSize * bytes);
+  const out = new Uint8Array(packedElements(problem) * bytes);
   const ownOutputs = weights.dims[0]! / geometry.group;
   let step = 0;
   for (let g = 0; g < groups; g++)
@@ -61,7 +74,7 @@ export function stepCount({ geometry, chunks }: DeformProblem): number {
 }
 
 /** The same of 16 bits, columns in the order in which a thread's sums are neighbours, and zeros up to a whole period. */
-export function packedStepWeights(problem: DeformProblem): { readonly tensor: Tensor; readonly columns: number } {
+export function packedStepWeights(problem: KnownDeform): { readonly tensor: Tensor; readonly columns: number } {
   const { groups, columns, depth } = problem;
   const batch = batchesOf(groups * stepCount(problem), columns * depth);
   const packed = permuteColumns(stepWeights(problem), { depth, rows: columns, rowStride: depth, batch }, 2);
