@@ -83,8 +83,9 @@ describe.skipIf(!hasDevice)('maps of what is picked', () => {
       inputs: [
         { dtype, dims: [3, 4, 9], fill: (i) => i },
         { dtype: by, dims: [3, 4, count], fill: (i) => ((i * 37) % 18) - 9 },
+        { dtype, dims: [3, 4, count], fill: (i) => i },
       ],
-      graph: (b, x, at) => b.op('gatherElements', [x, at], { axis: 2 }),
+      graph: (b, x, at, y) => b.op('add', [y, b.op('gatherElements', [x, at], { axis: 2 })]),
       steps,
     }),
   );

@@ -149,10 +149,12 @@ function imageOf(node: Node): Value | undefined {
   return anchor?.op === 'conv' && input !== undefined && input >= 0 ? node.inputs[input] : undefined;
 }
 
+const picks: ReadonlySet<string> = new Set(['gather', 'gatherElements', 'gatherND']);
+
 /** Maps of what is picked: embeddings and what is added to them, windows put together again and their residual. */
 function picked(clustering: Clustering): Chain[] {
   return clustering.order.flatMap((node) => {
-    const user = node.op === 'gather' ? onlyUser(node.outputs[0]!, clustering) : undefined;
+    const user = picks.has(node.op) ? onlyUser(node.outputs[0]!, clustering) : undefined;
     const isMap = user?.op === 'group' && user.attributes['kind'] === 'map' && user.outputs.length === 1;
     return isMap && sameDims(dimsOf(node.outputs[0]), dimsOf(user.outputs[0]))
       ? [{ kind: 'gather', members: [node, user] }]
