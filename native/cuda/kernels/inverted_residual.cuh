@@ -64,8 +64,8 @@ struct ResidualTile {
                 "windows of sixteen inputs");
 
   // A stage of the ring: the weights of a chunk, [chunk][depth] and [columns][chunk], the taps [taps][chunk] in float32
-  // or the bands [chunk][taps_y][band_words], and the biases [2][chunk] in float32; without an expansion, then the chunk
-  // of the input.
+  // or the bands [chunk][taps_y][band_words], and the biases [2][chunk] in float32; without an expansion, then the
+  // chunk of the input.
   static constexpr int project_at = Block::expands ? Block::chunk * depth_pitch : 0;
   static constexpr int taps_at = project_at + columns * chunk_pitch;
   static constexpr int biases_at = taps_at + (Block::planes ? Block::taps_y * band_words : taps) * Block::chunk * 4;

@@ -26,8 +26,8 @@ import { type ResidualShape, variantOf } from './inverted-residual/shape.js';
 import { launchMicroseconds } from './operands.js';
 
 const threads = 512;
-/** Shapes of each variant that are tried with every size of the clusters that excite. */
-const mostShapes = 4;
+/** Sizes of the clusters that excite which are tried with each shape. */
+const mostSizes = 2;
 
 export const expandedExcitation: Tactic = {
   name: 'expandedExcitation',
@@ -48,18 +48,18 @@ export const expandedExcitation: Tactic = {
     const excitation = excitationOf(group) as ExcitationProblem;
     const image = problem.expand!.group.anchorInputs[0];
     const sizes = machineOf().clusters ? clusterSizes : [1];
-    const ranked = residualCandidates(problem);
-    return [0, 1]
-      .flatMap((planes) => ranked.filter(({ shape }) => shape.planes === planes).slice(0, mostShapes))
+    return residualCandidates(problem)
       .flatMap(({ shape, estimate }) => {
         const sums = likely(mulDims(tilesOf(problem, shape), excitation.channels * 4));
-        return sizes.map((parts) => ({
+        const microseconds = (parts: number): number => exciteMicroseconds(excitation, sums, parts);
+        const fastest = [...sizes].sort((a, b) => microseconds(a) - microseconds(b)).slice(0, mostSizes);
+        return fastest.map((parts) => ({
           variant: variantOf(shape),
           parameters: { ...shape, parts },
           inputs: group.node.inputs.map((_, i) => (i === image ? ('channelsLast' as const) : ('strided' as const))),
           outputs: ['channelsLast', 'channelsLast'] as const,
           stridedOutput: false,
-          estimate: estimate + launchMicroseconds + exciteMicroseconds(excitation, sums, parts),
+          estimate: estimate + launchMicroseconds + microseconds(parts),
         }));
       })
       .sort((a, b) => a.estimate - b.estimate);

@@ -45,12 +45,12 @@ const mostWaste = 0.34;
 const mostSums = 96;
 /** Of the multiprocessor's memory, what its blocks cannot have. */
 const reservedBytes = 1024;
-/** With and without planes. */
-const mostCandidates = 16;
+const mostCandidates = 12;
+const mostWithPlanes = 3;
 
 const rankings = new WeakMap<ResidualProblem, readonly Ranked[]>();
 
-/** The fastest first; the best of each tile, chunk and number of splits. */
+/** The fastest first; of tiles and splits of unlike sizes, as the model knows little of what sets them apart. */
 export function residualCandidates(problem: ResidualProblem): readonly Ranked[] {
   let ranked = rankings.get(problem);
   if (!ranked) rankings.set(problem, (ranked = rank(problem, machineOf())));
@@ -58,19 +58,33 @@ export function residualCandidates(problem: ResidualProblem): readonly Ranked[] 
 }
 
 function rank(problem: ResidualProblem, machine: Machine): readonly Ranked[] {
-  const best = new Map<string, Ranked>();
+  const all: Ranked[] = [];
   for (const shape of shapesOf(problem, machine.clusters)) {
     const layout = layoutOf(problem, shape);
     const { sharedBytes, down, across } = layout;
     if (sharedBytes > machine.sharedBytes - reservedBytes || down * across * 4 > mostSums) continue;
-    const estimate = estimateResidual(problem, shape, layout, machine);
-    const key = [shape.tileY, shape.tileX, shape.chunk, shape.splits, shape.planes].join(' ');
-    const known = best.get(key);
-    if (!known || estimate < known.estimate) best.set(key, { shape, estimate });
+    all.push({ shape, estimate: estimateResidual(problem, shape, layout, machine) });
   }
-  const ranked = [...best.values()].sort((a, b) => a.estimate - b.estimate);
-  const first = (planes: number): Ranked[] => ranked.filter((r) => r.shape.planes === planes).slice(0, mostCandidates);
-  return [...first(0), ...first(1)].sort((a, b) => a.estimate - b.estimate);
+  all.sort((a, b) => a.estimate - b.estimate);
+  const planes = distinct(all.filter((r) => r.shape.planes === 1)).slice(0, mostWithPlanes);
+  const rows = distinct(all.filter((r) => r.shape.planes === 0)).slice(0, mostCandidates - planes.length);
+  return [...rows, ...planes].sort((a, b) => a.estimate - b.estimate);
+}
+
+/** The first of every kind, then the first of every tile, chunk and number of splits. */
+function distinct(ranked: readonly Ranked[]): readonly Ranked[] {
+  const kindOf = ({ shape: { tileY, tileX, splits } }: Ranked): string =>
+    `${String(Math.ceil(Math.log2(tileY * tileX)))} ${String(Math.floor(Math.log2(splits)))}`;
+  const placeOf = ({ shape }: Ranked): string => [shape.tileY, shape.tileX, shape.chunk, shape.splits].join(' ');
+  const kinds = firstOf(ranked, kindOf);
+  const known = new Set(kinds.map(placeOf));
+  return [...kinds, ...firstOf(ranked, placeOf).filter((r) => !known.has(placeOf(r)))];
+}
+
+function firstOf(ranked: readonly Ranked[], keyOf: (r: Ranked) => string): readonly Ranked[] {
+  const first = new Map<string, Ranked>();
+  for (const r of ranked) if (!first.has(keyOf(r))) first.set(keyOf(r), r);
+  return [...first.values()];
 }
 
 function* shapesOf(problem: ResidualProblem, clusters: boolean): Generator<ResidualShape> {
