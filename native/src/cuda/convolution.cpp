@@ -99,11 +99,14 @@ ConvolutionKernel::PlanPointer ConvolutionKernel::make(const cudnn::Convolution&
   // It may be asked for while a run is recorded.
   const Unrecorded unrecorded;
   const auto attempt = [&](const cudnn::Configuration& with) -> PlanPointer {
-    try {
-      return std::make_shared<cudnn::ConvolutionPlan>(device_, convolution, with);
-    } catch (const Error& e) {
-      if (e.code != tw::Code::kUnsupported) throw;
-      return nullptr;
+    for (bool again = true;; again = false) {
+      try {
+        return std::make_shared<cudnn::ConvolutionPlan>(device_, convolution, with);
+      } catch (const Error& e) {
+        if (e.code == tw::Code::kUnsupported) return nullptr;
+        // Once more, where memory that is only kept to save time can go.
+        if (e.code != tw::Code::kOutOfMemory || !again || !reclaim(*device_)) throw;
+      }
     }
   };
   auto made = configuration_ ? attempt(*configuration_) : nullptr;
