@@ -16,6 +16,8 @@ export interface Blocks {
   readonly warps: number;
   /** Cycles of a block, until it has its image. */
   readonly bring: number;
+  /** Bytes of the image that a block reads. */
+  readonly loaded: number;
   /** Cycles of a warp, where all of a multiprocessor's schedulers have one. */
   readonly work: number;
   /** On a multiprocessor at once. */
@@ -23,6 +25,8 @@ export interface Blocks {
 }
 
 const schedulers = 4;
+/** That a multiprocessor loads when all do. */
+const bytesPerCycle = 24;
 
 /** Cycles in which a warp convolves sixteen outputs of so many rows with so many eights of channels. */
 export function productsCycles(g: Geometry, rows: number, columns: number): number {
@@ -42,9 +46,19 @@ export function bringCycles({ lines, used, copies }: LinesShape, { vector }: Loa
 }
 
 /** Of a multiprocessor. */
-export const registers = 65536;
+const registers = 65536;
 const mostThreads = 2048;
 const mostBlocks = 16;
+
+/** Whether a block fits: each of a multiprocessor's schedulers has a quarter of the registers, and of the warps. */
+export function hasRegisters(threads: number, perThread: number): boolean {
+  return Math.ceil(threads / 128) * 128 * perThread <= registers;
+}
+
+/** Bytes of an image of such pixels. */
+export function linesBytes({ lines, used }: LinesShape, pixels: Value | undefined): number {
+  return (lines * used * 2 * dtypeInfo(dtypeOf(pixels)!).bits) / 8;
+}
 
 /** How many blocks a multiprocessor has room for. */
 export function residentBlocks(threads: number, perThread: number, sharedBytes: number, machine: Machine): number {
@@ -57,7 +71,9 @@ export function blocksMicroseconds(b: Blocks, bytes: number, machine: Machine): 
   const each = Math.ceil(b.count / machine.multiprocessors);
   const busy = Math.min(schedulers, b.warps * Math.min(each, b.resident));
   const cycles = b.bring + (b.work * b.warps * schedulers) / busy;
-  const time = Math.max(each * (cycles + latency / b.resident), latency + cycles);
+  // Those that a multiprocessor begins with wait for their image together.
+  const first = latency + (Math.min(each, b.resident) * b.loaded) / bytesPerCycle;
+  const time = first + each * cycles + (Math.max(0, each - b.resident) * latency) / b.resident;
   return Math.max(memoryMicroseconds(bytes), launchMicroseconds + time / cyclesPerMicrosecond);
 }
 

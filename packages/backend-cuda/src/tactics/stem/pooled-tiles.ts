@@ -11,9 +11,10 @@ import {
   bringCycles,
   imageBytes,
   likelyBytes,
+  linesBytes,
   groupCycles,
+  hasRegisters,
   productsCycles,
-  registers,
   residentBlocks,
 } from './cost.js';
 import { imageOf, plainGroup } from './image.js';
@@ -74,7 +75,7 @@ export function pooledBytes(t: PooledTile, p: PooledStem, loads: Loads): number 
 
 const mostThreads = 512;
 const mostSums = 128;
-/** Of those that convolve as many rows of as many channels at once. */
+/** Heights of tiles that convolve as many rows of as many channels at once: how they share a device is hard to tell. */
 const mostAlike = 3;
 
 export function pooledCandidates(p: PooledStem, group: GroupView): readonly CandidateOutline[] {
@@ -99,7 +100,7 @@ export function pooledCandidates(p: PooledStem, group: GroupView): readonly Cand
   const outlines = tiles
     .filter((t) => pooledThreads(t) <= mostThreads && pooledThreads(t) >= 64)
     .filter(
-      (t) => sumsOf(t, p) <= mostSums && registersOf(t, p) <= 255 && registersOf(t, p) * pooledThreads(t) <= registers,
+      (t) => sumsOf(t, p) <= mostSums && registersOf(t, p) <= 255 && hasRegisters(pooledThreads(t), registersOf(t, p)),
     )
     .filter((t) => pooledBytes(t, p, loadsOf(p.geometry, pooledBegins(t, p))) <= sharedBytes(machine))
     .map((t) => ({
@@ -110,12 +111,14 @@ export function pooledCandidates(p: PooledStem, group: GroupView): readonly Cand
       estimate: estimate(t, p, group, image, machine),
     }))
     .sort((a, b) => a.estimate - b.estimate);
-  const alike = new Map<string, number>();
-  return outlines.filter(({ parameters: { rows, columns, warpgroups } }) => {
-    const kind = [rows, columns, warpgroups].join(' ');
-    const before = alike.get(kind) ?? 0;
-    alike.set(kind, before + 1);
-    return before < mostAlike;
+  const heights = new Map<string, Set<number>>();
+  return outlines.filter(({ parameters: t }) => {
+    const kind = [t.rows, t.columns, t.warpgroups].join(' ');
+    const seen = heights.get(kind) ?? new Set();
+    const height = pooledExtents(t, p).y;
+    if (seen.has(height) || seen.size === mostAlike) return false;
+    heights.set(kind, seen.add(height));
+    return true;
   });
 }
 
@@ -159,10 +162,12 @@ function estimate(t: PooledTile, p: PooledStem, group: GroupView, image: number,
   const cycles = t.warpgroups === 1 ? groupCycles : productsCycles;
   const products =
     t.passes * cycles(g, t.rows * strideY, t.columns) + (overlap > 0 ? cycles(g, overlap, t.columns) : 0);
+  const lines = tileLines(t, p, loads);
   const blocks = {
     count: images * Math.ceil(outX / x) * Math.ceil(outY / y),
     warps: pooledThreads(t) / 32,
-    bring: bringCycles(tileLines(t, p, loads), loads, g),
+    bring: bringCycles(lines, loads, g),
+    loaded: linesBytes(lines, group.node.inputs[image]),
     work: products + convolved * t.columns * pairCycles,
     resident: pooledResident(t, p, loads),
   };

@@ -9,10 +9,11 @@ import type { Machine } from '../contraction/tiles.js';
 import {
   blocksMicroseconds,
   bringCycles,
+  hasRegisters,
   imageBytes,
   likelyBytes,
+  linesBytes,
   productsCycles,
-  registers,
   residentBlocks,
 } from './cost.js';
 import { imageOf, plainGroup } from './image.js';
@@ -65,7 +66,7 @@ export function stemCandidates(group: GroupView): readonly CandidateOutline[] {
   );
   return tiles
     .filter((t) => stemThreads(t) <= mostThreads && stemThreads(t) >= 64)
-    .filter((t) => registersOf(t) * stemThreads(t) <= registers)
+    .filter((t) => hasRegisters(stemThreads(t), registersOf(t)))
     .filter((t) => stemBytes(t, g, loadsOf(g, stemBegins(t, g))) <= Math.min(machine.sharedBytes / 2 - 1024, 99 * 1024))
     .map((t) => ({
       parameters: { ...t },
@@ -89,10 +90,12 @@ function estimate(t: StemTile, group: GroupView, g: Geometry, image: number, mac
   const [images, outY, outX] = [g.out[0]!, g.out[2]!, g.out[3]!].map(likelyExtent) as [number, number, number];
   const threads = stemThreads(t);
   const loads = loadsOf(g, stemBegins(t, g));
+  const lines = tileLines(t, g, loads);
   const blocks = {
     count: images * Math.ceil(outX / (t.warpsX * 16)) * Math.ceil(outY / (t.warpsY * t.rows)),
     warps: threads / 32,
-    bring: bringCycles(tileLines(t, g, loads), loads, g),
+    bring: bringCycles(lines, loads, g),
+    loaded: linesBytes(lines, group.node.inputs[image]),
     work: productsCycles(g, t.rows, t.columns) + t.rows * t.columns * storeCycles,
     resident: residentBlocks(threads, registersOf(t), stemBytes(t, g, loads), machine),
   };
