@@ -202,10 +202,21 @@ describe.skipIf(!hasCompiler || cpuBackend.device() === undefined)(
       expect(json(benched.stdout)).toMatchObject({ backends: ['cpu'] });
     });
 
-    it('is not compared with what does not know it', async () => {
-      const { code, stderr } = await tensorwright(['run', oneNode('MySoftSign'), '--plugins', library, ...quick]);
+    it('is compared with its function for the processor', async () => {
+      const ran = await tensorwright(['run', oneNode('MySoftSign'), '--plugins', library, '--json', ...quick]);
+      expect(ran).toMatchObject({ code: 0 });
+      expect(json(ran.stdout)).toMatchObject({
+        passed: true,
+        against: 'the reference evaluation, and plugins of libraries on the processor',
+      });
+    });
+
+    it('is not compared where it has none', async () => {
+      const source = join(import.meta.dirname, '../../plugins/test/support/device.cpp');
+      const device = libraries.compile('device.so', source);
+      const { code, stderr } = await tensorwright(['run', oneNode('Recorded'), '--plugins', device, ...quick]);
       expect(code).toBe(4);
-      expect(stderr).toContain("nothing else can compute plugin 'mine::MySoftSign@1'");
+      expect(stderr).toMatch(/nothing else can compute plugin 'test::Recorded@1'.*does not run on cpu/);
     });
 
     it('finds it by the name of a package, from the working folder', async () => {

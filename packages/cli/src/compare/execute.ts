@@ -1,11 +1,12 @@
 /** One network, built and run by us and by the peer, on the same inputs. */
 
 import type { BuildOptions } from '@tensorwright/builder';
-import { type Network, operatorOf, type RuntimeValue, type Tensor, topologicalOrder } from '@tensorwright/core';
+import { type Network, type RuntimeValue, type Tensor, topologicalOrder } from '@tensorwright/core';
 import type { EngineInspection } from '@tensorwright/runtime';
 import { CommandError, exitCodes } from '../exit-codes.js';
 import { buildPlan } from '../models/build-plan.js';
 import type { Reporter } from '../output/reporter.js';
+import { isLibraryCall, refuseLibraryCall } from './library-calls.js';
 import { type PeerJob, type PeerName, withPeer } from './open-peer.js';
 
 export interface Execution {
@@ -24,7 +25,7 @@ export interface ExecutionJob extends PeerJob {
 
 /** @throws CommandError where nobody else can compute a node */
 export async function execute(job: ExecutionJob, reporter: Reporter, signal: AbortSignal): Promise<Execution> {
-  checkComparable(job.network);
+  await checkComparable(job.network);
   const own = await runOwn(job.network, job, reporter, signal);
   const theirs = await withPeer(job.against, job, reporter, signal, async (peer) => ({
     peer: peer.name,
@@ -33,14 +34,14 @@ export async function execute(job: ExecutionJob, reporter: Reporter, signal: Abo
   return { ...own, ...theirs };
 }
 
-/** A plugin of a library runs on its backends alone: neither ONNX Runtime nor the reference knows it. */
-function checkComparable({ graph }: Network): void {
-  for (const { op } of topologicalOrder(graph)) {
-    const { custom, evaluate } = operatorOf(op);
-    if (custom === true && !evaluate)
+/** A plugin of a library is compared with its function for the processor: nobody else knows it. */
+async function checkComparable({ graph }: Network): Promise<void> {
+  for (const node of topologicalOrder(graph).filter(isLibraryCall)) {
+    const reason = await refuseLibraryCall(node);
+    if (reason !== undefined)
       throw new CommandError(
         exitCodes.unavailable,
-        `nothing else can compute plugin '${op}', so there is nothing to compare with: it has no function for the processor and no layers`,
+        `nothing else can compute plugin '${node.op}', so there is nothing to compare with: ${reason}`,
       );
   }
 }

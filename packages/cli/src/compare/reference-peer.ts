@@ -12,11 +12,13 @@ import {
   type Value,
 } from '@tensorwright/core';
 import type { Reporter } from '../output/reporter.js';
+import { isLibraryCall, runLibraryCall } from './library-calls.js';
 import type { Peer } from './peer.js';
 
 export function referencePeer(network: Network, reporter: Reporter, signal: AbortSignal): Peer {
+  const libraries = topologicalOrder(network.graph).some(isLibraryCall);
   return {
-    name: 'the reference evaluation',
+    name: `the reference evaluation${libraries ? ', and plugins of libraries on the processor' : ''}`,
     run: (inputs) =>
       reporter.progress('reference', async (update) => {
         const values = new Map<Value, RuntimeValue | undefined>();
@@ -34,11 +36,10 @@ export function referencePeer(network: Network, reporter: Reporter, signal: Abor
           // Between nodes, interrupts are heard.
           await setImmediate();
           signal.throwIfAborted();
-          const results = evaluateNode(
-            node,
-            node.inputs.map((v) => v && values.get(v)),
-            { symbols, signal },
-          );
+          const operands = node.inputs.map((v) => v && values.get(v));
+          const results = isLibraryCall(node)
+            ? await runLibraryCall(node, operands, signal)
+            : evaluateNode(node, operands, { symbols, signal });
           node.outputs.forEach((value, i) => define(value, results[i]));
           release(done);
         }
