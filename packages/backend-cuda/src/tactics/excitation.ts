@@ -30,6 +30,8 @@ import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
 import { launchMicroseconds } from './operands.js';
 
 const threads = 512;
+/** Of sizes of clusters, with sums beforehand and without: those that look best. */
+const mostCandidates = 4;
 
 export const excitation: Tactic = {
   name: 'excitation',
@@ -50,7 +52,8 @@ export const excitation: Tactic = {
         stridedOutput: false,
         estimate: estimate(problem, parts, sums),
       }))
-      .sort((a, b) => a.estimate - b.estimate);
+      .sort((a, b) => a.estimate - b.estimate)
+      .slice(0, mostCandidates);
   },
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const { parts, sums } = candidate.parameters as { parts: number; sums: number };

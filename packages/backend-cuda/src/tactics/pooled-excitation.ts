@@ -25,7 +25,8 @@ import {
 } from './depthwise/rows.js';
 import { pooledRows, printTiles } from './depthwise/tensor.js';
 import { refuseTiles, tileCandidates, type TileShape, vectorChannels } from './depthwise/tiles.js';
-import { clusterSizes, exciteMicroseconds, likely } from './excitation/cost.js';
+import { exciteMicroseconds, likely } from './excitation/cost.js';
+import { pairings } from './excitation/pairings.js';
 import {
   exciteLaunch,
   planOf,
@@ -39,8 +40,8 @@ import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
 import { launchMicroseconds } from './operands.js';
 
 const threads = 512;
-/** Tiles that are tried with every size of the clusters that excite. */
-const mostTiles = 4;
+/** Shapes of each kind of kernel that are tried. */
+const mostShapes = 2;
 
 export const pooledExcitation: Tactic = {
   name: 'pooledExcitation',
@@ -57,20 +58,21 @@ export const pooledExcitation: Tactic = {
   candidates(group: GroupView): readonly CandidateOutline[] {
     const problem = excitationOf(group) as ExcitationProblem;
     const image = group.parts[0]!;
-    const sizes = machineOf().clusters ? clusterSizes : [1];
-    const tiles = refuseTiles(image) === undefined ? tileCandidates(image).slice(0, mostTiles) : [];
-    return [...tiles, ...pooledRowCandidates(image, problem)]
-      .flatMap((shape) =>
-        sizes.map((parts) => ({
-          ...shape,
-          parameters: { ...shape.parameters, parts },
-          outputs: ['channelsLast', 'channelsLast'] as const,
-          stridedOutput: false,
-          estimate:
-            shape.estimate + launchMicroseconds + exciteMicroseconds(problem, sumsOf(image, problem, shape), parts),
-        })),
-      )
-      .sort((a, b) => a.estimate - b.estimate);
+    const excite = (shape: CandidateOutline, parts: number): number =>
+      launchMicroseconds + exciteMicroseconds(problem, sumsOf(image, problem, shape), parts);
+    const best = (shapes: readonly CandidateOutline[]): readonly CandidateOutline[] => {
+      const time = (shape: CandidateOutline): number => shape.estimate + excite(shape, 1);
+      return [...shapes].sort((a, b) => time(a) - time(b)).slice(0, mostShapes);
+    };
+    const tiles = refuseTiles(image) === undefined ? tileCandidates(image) : [];
+    const shapes = [...best(tiles), ...best(pooledRowCandidates(image, problem))];
+    return pairings(shapes, excite).map(({ shape, parts, estimate }) => ({
+      ...shape,
+      parameters: { ...shape.parameters, parts },
+      outputs: ['channelsLast', 'channelsLast'] as const,
+      stridedOutput: false,
+      estimate,
+    }));
   },
   emit(group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> {
     const { parts, ...shape } = parameters as unknown as (TileShape | PooledShape) & { readonly parts: number };
