@@ -211,7 +211,7 @@ export const samples: Readonly<Record<string, Sample>> = {
     b.op('conv', [input('float32', [1, 96, 56, 56]), weights('float32', [96, 1, 3, 3])], { ...conv, group: 96 }),
   ),
   'deformable convolution': sample(['deformProduct', 'deformProduct.warpgroups'], deformable(f16)),
-  'deformable convolution of bfloat16': sample(['deformProduct.warpgroups'], deformable('bfloat16')),
+  'deformable convolution of bfloat16': sample(['deformProduct', 'deformProduct.warpgroups'], deformable('bfloat16')),
   'deformable convolution of float32': sample(['deformProduct'], deformable('float32')),
   map: sample(
     ['map'],
