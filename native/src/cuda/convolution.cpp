@@ -124,6 +124,7 @@ ConvolutionKernel::PlanPointer ConvolutionKernel::plan(const cudnn::Convolution&
   std::promise<PlanPointer> promise;
   std::shared_future<PlanPointer> future;
   bool ours = false;
+  Known dropped;  // once nobody waits for the lock
   {
     std::lock_guard lock(mutex_);
     const auto known =
@@ -134,7 +135,10 @@ ConvolutionKernel::PlanPointer ConvolutionKernel::plan(const cudnn::Convolution&
     } else {
       ours = true;
       future = promise.get_future().share();
-      if (plans_.size() == kMostPlans) plans_.erase(plans_.begin());
+      if (plans_.size() == kMostPlans) {
+        dropped = std::move(plans_.front());
+        plans_.erase(plans_.begin());
+      }
       plans_.push_back({convolution, future});
     }
   }

@@ -59,9 +59,10 @@ RandomInputs::RandomInputs(const Program& program, const std::vector<std::vector
 size_t bytes_of_inputs(const Program& program, const std::vector<std::vector<int64_t>>& dims) {
   size_t bytes = 0;
   for (size_t i = 0; i < dims.size() && i < program.inputs().size(); ++i) {
+    const ProgramValue& v = program.values()[static_cast<size_t>(program.inputs()[i])];
     Tensor t;
-    t.dtype = program.values()[static_cast<size_t>(program.inputs()[i])].dtype;
-    set_dense(t, dims[i], {}, "an input");
+    t.dtype = v.dtype;
+    set_dense(t, dims[i], {}, v.name.c_str());
     bytes += dense_bytes(t);
   }
   return bytes;
