@@ -43,6 +43,8 @@ const mostStages = 4;
 const mostWaste = 0.34;
 /** Registers of sums that a thread can hold beside its work. */
 const mostSums = 96;
+/** Fragments that are expanded at once where registers go to the stores of what is filtered. */
+const mostUnprojected = 8;
 /** Of the multiprocessor's memory, what its blocks cannot have. */
 const reservedBytes = 1024;
 const mostCandidates = 12;
@@ -101,7 +103,7 @@ function* shapesOf(problem: ResidualProblem, clusters: boolean): Generator<Resid
           for (const warps of warpCounts) {
             const warpsDown = project ? downOf(tileY * tileX, outputs, warps) : 1;
             for (const [rows, columns] of expand ? expansions : expansions.slice(0, 1))
-              if ((chunk / 8) % columns === 0)
+              if ((chunk / 8) % columns === 0 && (project || rows * columns <= mostUnprojected))
                 for (const planes of mayLieInPlanes(problem) ? [0, 1] : [0])
                   yield { tileY, tileX, warps, warpsDown, rows, columns, run, chunk, stages, splits, planes };
           }
