@@ -4,15 +4,22 @@ import { Builder } from '@tensorwright/builder';
 import { NetworkDefinition, registerBackend, Tensor } from '@tensorwright/core';
 import { loadNative } from '@tensorwright/native';
 import { DeviceBuffer, deviceMemory, Runtime } from '@tensorwright/runtime';
-import { describe, expect, it, vi } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { cudaBackend } from '../src/index.js';
 import { hasDevice } from './compare.js';
-import { isEmulated, play } from './support/emulator-play.js';
+import { isEmulated, play, traced } from './support/emulator-play.js';
 import { smallPlan } from './support/small-plans.js';
 
 vi.setConfig({ testTimeout: 120_000 });
 
 play('devices:2');
+const folder = mkdtempSync(join(tmpdir(), 'tensorwright-devices-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
 const elements = 5;
 const x = new Tensor('float32', Float32Array.of(0, 1, 2, 3, 4), [elements]);
 const expected = [2, 4, 6, 8, 10];
@@ -60,27 +67,34 @@ describe.skipIf(!hasDevice || !isEmulated)('two devices', () => {
 
   it.skipIf(!hasLibraries)('run what libraries compute, at once, on streams and in memory of their own', async () => {
     const plan = await everything();
-    const before = [0, 1].map((device) => deviceMemory(device)!.ownBytes);
-    const engines = await Promise.all([0, 1].map((device) => Runtime.load(plan, { device })));
-    const contexts = engines.flatMap((e) => [e.createContext(), e.createContext()]);
-    // More sizes than plans of cuDNN are kept, each of them twice: they are made, recorded, dropped and made again.
-    const sizes = Array.from({ length: 72 }, (_, i) => 1 + (i % 36));
-    for (const n of sizes) {
-      const image = new Tensor(
+    const memory = (): number[] =>
+      [0, 1].map((device) => deviceMemory(device)!).flatMap(({ ownBytes, freeBytes }) => [ownBytes, freeBytes]);
+    const before = memory();
+    const image = (n: number): Tensor =>
+      new Tensor(
         'float32',
         Float32Array.from({ length: n * 128 }, (_, i) => Math.cos(i)),
         [n, 8, 4, 4],
       );
-      const results = await Promise.all(contexts.map((c) => c.run({ x: image })));
-      const [first, ...others] = results.map(({ y }) => y!);
-      expect(first!.dims).toEqual([n, 16]);
-      for (const other of others) expect(other.data).toEqual(first!.data);
-    }
-    // One ends while the other goes on.
-    const image = new Tensor('float32', new Float32Array(128), [1, 8, 4, 4]);
-    await Promise.all([contexts[0]!.run({ x: image }), engines[1]!.close(), contexts[1]!.run({ x: image })]);
-    await engines[0]!.close();
-    expect([0, 1].map((device) => deviceMemory(device)!.ownBytes)).toEqual(before);
+    // More sizes than plans of cuDNN are kept, each of them twice: they are made, recorded, dropped and made again.
+    const sizes = Array.from({ length: 72 }, (_, i) => 1 + (i % 36));
+    const lines = await traced(join(folder, 'trace'), async () => {
+      const engines = await Promise.all([0, 1].map((device) => Runtime.load(plan, { device })));
+      const contexts = engines.flatMap((e) => [e.createContext(), e.createContext()]);
+      for (const n of sizes) {
+        const results = await Promise.all(contexts.map((c) => c.run({ x: image(n) })));
+        const [first, ...others] = results.map(({ y }) => y!);
+        expect(first!.dims).toEqual([n, 16]);
+        for (const other of others) expect(other.data).toEqual(first!.data);
+      }
+      // One ends while the other goes on.
+      await Promise.all([contexts[0]!.run({ x: image(1) }), engines[1]!.close(), contexts[1]!.run({ x: image(1) })]);
+      await engines[0]!.close();
+    });
+    // What goes is given back to the device that it came from.
+    expect(memory()).toEqual(before);
+    expect(lines).toContain('cudnn plan destroyed');
+    expect(lines).not.toContain('cudnn plan lost');
   });
 
   it('run the same plan side by side, each in its own memory', async () => {
