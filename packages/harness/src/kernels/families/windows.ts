@@ -111,3 +111,39 @@ export const pooling: Family = {
     };
   },
 };
+
+/** The first layers of networks that classify images. */
+export const stem: Family = {
+  name: 'stem',
+  problem(random) {
+    const [batch, channels, filters] = [
+      one(random, [1, 2, 3]),
+      one(random, [3, 3, 1, 4]),
+      one(random, [64, 32, 24, 9]),
+    ];
+    const taps = one(random, [7, 7, 3, 5]);
+    const stride = one(random, [2, 2, 1]);
+    const pad = one(random, [taps >> 1, 0]);
+    const extents = [one(random, [29, 41, 64]), one(random, [32, 37, 58, 96, 120])];
+    const pooled = one(random, [3, 3, 2]);
+    const pooledPad = pooled === 3 ? one(random, [1, 0]) : 0;
+    const window = { stride: [stride, stride], prePadding: [pad, pad], postPadding: [pad, pad] };
+    const poolWindow = { stride: [2, 2], prePadding: [pooledPad, pooledPad], postPadding: [pooledPad, pooledPad] };
+    const ceilMode = one(random, [false, true]);
+    return {
+      name:
+        `${[batch, channels, ...extents].join('x')} by ${[filters, channels, taps, taps].join('x')}, stride ${String(stride)}, ` +
+        `pad ${String(pad)}, pooled by ${String(pooled)}, pad ${String(pooledPad)}${ceilMode ? ', ceil' : ''}`,
+      operands: {
+        x: { ...random.floats([batch, channels, ...extents]), declared: ['n', channels, ...extents] },
+        kernel: constant(random.floats([filters, channels, taps, taps])),
+        bias: constant(random.floats([filters, 1, 1])),
+      },
+      layers: (network, o) => {
+        const y = network.addConvolution(o['x']!, o['kernel']!, { ...window, groups: 1 });
+        const relu = network.addActivation(network.addElementWise(y, o['bias']!, 'sum'), 'relu');
+        return network.addPooling(relu, 'max', [pooled, pooled], { ...poolWindow, ceilMode });
+      },
+    };
+  },
+};
