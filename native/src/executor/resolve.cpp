@@ -8,6 +8,7 @@ namespace tw {
 namespace {
 
 constexpr size_t kHostAlignment = 64, kDeviceAlignment = 256;
+constexpr size_t kLeastDynamicBytes = 4096;  // of a device's memory, for a value whose extents the run finds out
 
 std::string text(int64_t n) { return std::to_string(n); }
 
@@ -247,8 +248,10 @@ std::byte* Frame::memory_for(size_t value) {
   if (v.on_device) {
     DeviceBlock& block = device_blocks_[value];
     if (!block.data()) block = DeviceBlock(program_->device());
-    // The iteration before may still be at work in what would go.
-    grow(block, std::max<size_t>(capacity_[value], 1));
+    // The iteration before may still be at work in what would go. Extents that the values decide differ from run to run:
+    // with room to spare, few of them wait for that.
+    if (const size_t bytes = capacity_[value]; !block.data() || bytes > block.capacity())
+      grow(block, std::max({bytes, block.capacity() + block.capacity() / 2, kLeastDynamicBytes}));
     return block.data();
   }
   heap_.give(std::move(blocks_[value]));

@@ -20,7 +20,7 @@ const [rows, columns] = [5, 40];
 
 interface Found {
   readonly results: Readonly<Record<string, Tensor>>;
-  /** Of the host for the device, in all steps of one run. */
+  /** Of the host for the device, in all steps of all runs. */
   readonly waits: number;
   /** Steps that read extents. */
   readonly reads: number;
@@ -31,6 +31,7 @@ async function runOn(
   graph: (b: GraphBuilder, x: Value) => readonly Value[],
   x: Tensor,
   options: ContextOptions = {},
+  later: readonly Tensor[] = [],
 ): Promise<Found> {
   const b = new GraphBuilder();
   const value = b.input('x', tensorType('float32', [rows, columns]));
@@ -50,6 +51,7 @@ async function runOn(
   await using context = engine.createContext(options);
   context.setProfiling(true);
   const results = await context.run({ x });
+  for (const another of later) await context.run({ x: another });
   const layers = context.profile();
   expect(engine.inspect().layers.map((l) => l.profile!.waits)).toEqual(layers.map((l) => l.waits));
   return {
@@ -59,13 +61,13 @@ async function runOn(
   };
 }
 
-/** In row r every (r + 2)-th is positive. */
-const sample = (): Tensor =>
+/** In row r every (r + 2)-th is positive, among the first so many. */
+const sample = (among = columns): Tensor =>
   new Tensor(
     'float32',
     Float32Array.from({ length: rows * columns }, (_, i) => {
       const [r, c] = [Math.floor(i / columns), i % columns];
-      return c % (r + 2) === 0 ? 1 + (c % 7) : -1;
+      return c < among && c % (r + 2) === 0 ? 1 + (c % 7) : -1;
     }),
     [rows, columns],
   );
@@ -112,6 +114,12 @@ describe.skipIf(!hasDevice)('extents that do not depend on each other', () => {
     for (const [name, y] of Object.entries(expected.results))
       expect([...readNumbers(found.results[name]!)]).toEqual([...readNumbers(y)]);
     expect(found).toMatchObject({ reads: 2, waits: 2 });
+  });
+
+  it('make room that serves runs which find more', async () => {
+    const graph = (b: GraphBuilder, x: Value): readonly Value[] => branches(b, x);
+    const found = await runOn('cuda', graph, sample(1), {}, [sample(20), sample(30), sample(columns), sample(7)]);
+    expect(found.waits).toBe(5);
   });
 
   it('say whose values do not fit each other', async () => {
