@@ -7,6 +7,7 @@ import { PluginLibrary } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { isEmulated, traced } from '../../backend-cuda/test/support/emulator-play.js';
 import { hasCompiler, LibraryFolder } from './support/compile-library.js';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -56,6 +57,24 @@ describe.skipIf(!hasCompiler || cudaBackend.device() === undefined)('a plugin li
         expect(Math.abs(v - 2 * right[i]!)).toBeLessThan(1e-5 * Math.max(1, Math.abs(right[i]!)));
       });
     }
+  });
+
+  it.skipIf(!isEmulated)('takes a stream for each context, and none for its steps', async () => {
+    using library = PluginLibrary.load(path);
+    const network = new NetworkDefinition();
+    const input = network.addInput('x', 'float32', [rows, 2 * columns]);
+    for (const limit of [1, 2, 3]) {
+      const { y } = library.plugins[0]!.addTo(network, { x: input }, { limit });
+      network.markOutput(y!, `y${String(limit)}`);
+    }
+    const plan = await (await new Builder().build(network.toNetwork(), { backends: ['cuda', 'cpu'] })).toBytes();
+    const lines = await traced(join(folder.path, 'trace'), async () => {
+      await using engine = await Runtime.load(plan);
+      await using context = engine.createContext();
+      await context.run({ x: new Tensor('float32', x, [rows, 2 * columns]) });
+    });
+    expect(lines.filter((l) => l.startsWith('launch '))).toHaveLength(3);
+    expect(lines.filter((l) => l === 'stream')).toHaveLength(1);
   });
 
   /** Values of y in one run after the other. */

@@ -96,6 +96,7 @@ TW_DRIVER cuStreamCreateWithPriority(void** stream, unsigned, int priority) {
   auto* s = new Stream;
   s->priority = priority;
   streams.insert(s);
+  trace("stream");
   return *stream = s, kSuccess;
 }
 TW_DRIVER cuStreamCreate(void** stream, unsigned flags) { return cuStreamCreateWithPriority(stream, flags, 0); }
