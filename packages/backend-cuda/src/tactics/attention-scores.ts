@@ -10,10 +10,10 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { launchStep } from '../launch/launch-step.js';
-import type { CandidateOutline, Tactic } from '../tactic.js';
+import type { Tactic } from '../tactic.js';
 import { attentionProblem } from './attention-problem.js';
 import { refuseAttention } from './attention.js';
-import { bytesOf, memoryMicroseconds, refuseOperands } from './operands.js';
+import { refuseOperands, stridedCandidates } from './operands.js';
 
 const block = 128;
 const stages = ['raw', 'softcapped', 'masked', 'probabilities'];
@@ -30,17 +30,7 @@ export const attentionScores: Tactic = {
       (sharedBytes(group) > mostShared ? 'a row of probabilities does not fit a multiprocessor' : undefined)
     );
   },
-  candidates(group: GroupView): readonly CandidateOutline[] {
-    return [
-      {
-        parameters: {},
-        inputs: group.node.inputs.map(() => 'strided'),
-        outputs: ['rows'],
-        stridedOutput: true,
-        estimate: memoryMicroseconds(bytesOf(group)),
-      },
-    ];
-  },
+  candidates: (group: GroupView) => stridedCandidates(group, ['rows']),
   emit(group: GroupView, _candidate, context: EmitContext): Promise<EmittedStep> {
     const args = new Arguments();
     const [batch, heads, queries] = dimsOf(group) as [Dim, Dim, Dim];

@@ -10,11 +10,11 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { launchStep } from '../launch/launch-step.js';
-import type { CandidateOutline, Tactic } from '../tactic.js';
+import type { Tactic } from '../tactic.js';
 import { inputOperand, outputOperand, printProblem } from './lane-problem.js';
 import { clamp, enoughBlocks, powerOfTwo, typical } from './lane-shape.js';
 import { laneSpace, type LaneSpace, printLoad, printStore } from './lanes.js';
-import { bytesOf, dtypeOf, layoutsFor, memoryMicroseconds, refuseOperands } from './operands.js';
+import { dtypeOf, refuseOperands, stridedCandidates } from './operands.js';
 
 const monoids: Readonly<Record<string, string>> = { cumSum: 'Sum', cumProd: 'Product' };
 
@@ -26,15 +26,7 @@ export const cumulative: Tactic = {
     if (!group.expressions().every((e) => e.op === 'arg')) return 'only the operator itself';
     return refuseOperands(group) ?? (axisOf(group) === undefined ? 'the axis is only known at run time' : undefined);
   },
-  candidates(group: GroupView): readonly CandidateOutline[] {
-    return layoutsFor(group.outputs[0]!).map((layout) => ({
-      parameters: {},
-      inputs: group.node.inputs.map(() => 'strided'),
-      outputs: [layout],
-      stridedOutput: true,
-      estimate: memoryMicroseconds(bytesOf(group)),
-    }));
-  },
+  candidates: (group: GroupView) => stridedCandidates(group),
   emit(group: GroupView, _candidate, context: EmitContext): Promise<EmittedStep> {
     const args = new Arguments();
     const { op, attributes } = group.anchor!;

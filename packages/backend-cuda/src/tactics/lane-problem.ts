@@ -1,6 +1,14 @@
 /** The generated half of kernels over rows and columns: a struct `Problem` with the operands' accessors. */
 
-import { anchorArg, type Dim, dtypeInfo, type EmitContext, type GroupView, type MemoryView } from '@tensorwright/core';
+import {
+  anchorArg,
+  type Dim,
+  type DType,
+  dtypeInfo,
+  type EmitContext,
+  type GroupView,
+  type MemoryView,
+} from '@tensorwright/core';
 import type { Arguments } from '../launch/arguments.js';
 import { printScalars } from '../print/scalars.js';
 import { cxxType } from '../print/types.js';
@@ -19,15 +27,7 @@ export function inputOperand(
   strides: readonly Dim[],
 ): LaneOperand {
   const dtype = dtypeOf(group.node.inputs[index])!;
-  const type = cxxType(dtype);
-  return {
-    name,
-    pointer: args.input(index, type),
-    type,
-    bytes: dtypeInfo(dtype).bits / 8,
-    offset: view.offset,
-    strides,
-  };
+  return laneOperand(name, dtype, args.input(index, cxxType(dtype)), view, strides);
 }
 
 export function outputOperand(
@@ -39,15 +39,17 @@ export function outputOperand(
   strides: readonly Dim[],
 ): LaneOperand {
   const dtype = dtypeOf(group.outputs[index])!;
-  const type = cxxType(dtype);
-  return {
-    name,
-    pointer: args.output(index, type),
-    type,
-    bytes: dtypeInfo(dtype).bits / 8,
-    offset: view.offset,
-    strides,
-  };
+  return laneOperand(name, dtype, args.output(index, cxxType(dtype)), view, strides);
+}
+
+function laneOperand(
+  name: string,
+  dtype: DType,
+  pointer: string,
+  { offset }: MemoryView,
+  strides: readonly Dim[],
+): LaneOperand {
+  return { name, pointer, type: cxxType(dtype), bytes: dtypeInfo(dtype).bits / 8, offset, strides };
 }
 
 export interface Epilogue {

@@ -26,8 +26,8 @@ import {
 import { printScalars, refuseScalars } from '../print/scalars.js';
 import { cxxType } from '../print/types.js';
 import { indexType } from '../print/views.js';
-import type { CandidateOutline, Tactic } from '../tactic.js';
-import { bytesOf, dtypeOf, layoutsFor, memoryMicroseconds, refuseOperands } from './operands.js';
+import type { Tactic } from '../tactic.js';
+import { dtypeOf, refuseOperands, stridedCandidates } from './operands.js';
 
 const threads = 256;
 
@@ -42,15 +42,7 @@ export const map: Tactic = {
       return 'the outputs have different shapes';
     return refuseScalars(group.expressions());
   },
-  candidates(group: GroupView): readonly CandidateOutline[] {
-    return layoutsFor(group.outputs[0]!).map((layout) => ({
-      parameters: {},
-      inputs: group.node.inputs.map(() => 'strided'),
-      outputs: group.outputs.map(() => layout),
-      stridedOutput: group.outputs.length === 1,
-      estimate: memoryMicroseconds(bytesOf(group)),
-    }));
-  },
+  candidates: (group: GroupView) => stridedCandidates(group),
   emit(group: GroupView, candidate, context: EmitContext): Promise<EmittedStep> {
     const expressions = group.expressions();
     const outputs = group.outputs.map((v, i) => ({

@@ -15,7 +15,7 @@ import {
 import { Arguments } from '../launch/arguments.js';
 import { type Launch, launchStep } from '../launch/launch-step.js';
 import { refuseScalars } from '../print/scalars.js';
-import type { CandidateOutline, Tactic } from '../tactic.js';
+import type { Tactic } from '../tactic.js';
 import { inputOperand, outputOperand, printEpilogue, printLoads, printProblem } from './lane-problem.js';
 import {
   clamp,
@@ -29,7 +29,7 @@ import {
   typical,
 } from './lane-shape.js';
 import { broadcastStrides, laneSpace, type LaneOperand, type LaneSpace, printLoad, printStore } from './lanes.js';
-import { bytesOf, layoutsFor, memoryMicroseconds, refuseOperands } from './operands.js';
+import { refuseOperands, stridedCandidates } from './operands.js';
 
 const ops = new Set(['layerNorm', 'rmsNorm', 'groupNorm', 'instanceNorm']);
 
@@ -49,15 +49,7 @@ export const norm: Tactic = {
     }
     return refuseScalars(group.expressions());
   },
-  candidates(group: GroupView): readonly CandidateOutline[] {
-    return layoutsFor(group.outputs[0]!).map((layout) => ({
-      parameters: {},
-      inputs: group.node.inputs.map(() => 'strided'),
-      outputs: group.outputs.map(() => layout),
-      stridedOutput: group.outputs.length === 1,
-      estimate: memoryMicroseconds(bytesOf(group)),
-    }));
-  },
+  candidates: (group: GroupView) => stridedCandidates(group),
   emit(group: GroupView, _candidate, context: EmitContext): Promise<EmittedStep> {
     const args = new Arguments();
     const { op, attributes, inputs } = group.anchor!;

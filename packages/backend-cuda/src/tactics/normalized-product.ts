@@ -5,6 +5,7 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  type Node,
   TensorwrightError,
 } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../tactic.js';
@@ -26,13 +27,13 @@ export const normalizedProduct: Tactic = {
     const rows = normalizedRowsOf(group);
     if (typeof rows === 'string') return rows;
     const reason = refuseContraction(rows.product) ?? refuseWarpgroups(rows.product);
-    return reason ?? (tilesOf(rows).length === 0 ? 'rows too short for a tile' : undefined);
+    return reason ?? (tilesOf(group, rows).length === 0 ? 'rows too short for a tile' : undefined);
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     const rows = normalizedRowsOf(group) as NormalizedRows;
     const x = rows.product.anchorInputs.find((_, i) => group.parts[1]!.anchorInputs[i] === -1)!;
-    return tilesOf(rows)
-      .sort((a, b) => a.estimate - b.estimate)
+    return tilesOf(group, rows)
+      .toSorted((a, b) => a.estimate - b.estimate)
       .slice(0, mostCandidates)
       .map((c) => ({ ...c, inputs: c.inputs.map((access, i) => (i === x ? 'rows' : access)) }));
   },
@@ -54,10 +55,20 @@ export const normalizedProduct: Tactic = {
 const mostColumns = 192;
 const mostSharedColumns = 96;
 
+type Tiles = ReturnType<typeof warpgroupCandidates>;
+
+const tiles = new WeakMap<Node, Tiles>();
+
 /** Those in which a block has whole rows, and their sums in registers. */
-function tilesOf({ product }: NormalizedRows): ReturnType<typeof warpgroupCandidates> {
-  return warpgroupCandidates(product).filter(({ parameters }) => {
-    const { splits, permuted, span, columns, blocks } = parameters as unknown as WarpgroupTile;
-    return splits === 1 && permuted === 1 && span === 128 && columns <= (blocks > 1 ? mostSharedColumns : mostColumns);
-  });
+function tilesOf({ node }: GroupView, { product }: NormalizedRows): Tiles {
+  let found = tiles.get(node);
+  if (!found) {
+    found = warpgroupCandidates(product).filter(({ parameters }) => {
+      const { splits, permuted, span, columns, blocks } = parameters as unknown as WarpgroupTile;
+      const most = blocks > 1 ? mostSharedColumns : mostColumns;
+      return splits === 1 && permuted === 1 && span === 128 && columns <= most;
+    });
+    tiles.set(node, found);
+  }
+  return found;
 }

@@ -12,6 +12,7 @@ import {
   type Value,
 } from '@tensorwright/core';
 import { storedType } from '../print/types.js';
+import type { CandidateOutline } from '../tactic.js';
 
 export const maxRank = 12;
 
@@ -43,6 +44,20 @@ export function dtypeOf(v: Value | undefined): DType | undefined {
 
 export function sameExtents(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((d, i) => provablyEqual(d, b[i]!));
+}
+
+/** Of kernels that read any strides and are bound by memory: one for each of these layouts of the outputs. */
+export function stridedCandidates(
+  group: GroupView,
+  layouts: readonly Layout[] = layoutsFor(group.outputs[0]!),
+): readonly CandidateOutline[] {
+  return layouts.map((layout) => ({
+    parameters: {},
+    inputs: group.node.inputs.map(() => 'strided'),
+    outputs: group.outputs.map(() => layout),
+    stridedOutput: group.outputs.length === 1,
+    estimate: memoryMicroseconds(bytesOf(group)),
+  }));
 }
 
 /** Bytes of all operands at the smallest extents that are known. */

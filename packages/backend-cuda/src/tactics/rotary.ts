@@ -13,10 +13,10 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { launchStep } from '../launch/launch-step.js';
-import type { CandidateOutline, Tactic } from '../tactic.js';
+import type { Tactic } from '../tactic.js';
 import { inputOperand, outputOperand, printLoads, printProblem } from './lane-problem.js';
 import { laneSpace, type LaneOperand, printStore } from './lanes.js';
-import { bytesOf, dtypeOf, memoryMicroseconds, refuseOperands } from './operands.js';
+import { dtypeOf, refuseOperands, stridedCandidates } from './operands.js';
 
 const block = 256;
 
@@ -28,17 +28,7 @@ export const rotary: Tactic = {
     if (dtypeOf(group.outputs[0]) === 'float64') return 'rotary embedding computes in float32';
     return refuseOperands(group);
   },
-  candidates(group: GroupView): readonly CandidateOutline[] {
-    return [
-      {
-        parameters: {},
-        inputs: group.node.inputs.map(() => 'strided'),
-        outputs: ['rows'],
-        stridedOutput: true,
-        estimate: memoryMicroseconds(bytesOf(group)),
-      },
-    ];
-  },
+  candidates: (group: GroupView) => stridedCandidates(group, ['rows']),
   emit(group: GroupView, _candidate, context: EmitContext): Promise<EmittedStep> {
     const args = new Arguments();
     const [xView, cosView, sinView] = [0, 1, 2].map((i) => context.view(group.anchorInputs[i]!)!);

@@ -11,11 +11,11 @@ import {
 import { Arguments } from '../launch/arguments.js';
 import { launchStep } from '../launch/launch-step.js';
 import { refuseScalars } from '../print/scalars.js';
-import type { CandidateOutline, Tactic } from '../tactic.js';
+import type { Tactic } from '../tactic.js';
 import { inputOperand, outputOperand, printEpilogue, printLoads, printProblem } from './lane-problem.js';
 import { outerShape, registerShape } from './lane-shape.js';
 import { laneSpace, type LaneSpace, printLoad, printStore } from './lanes.js';
-import { bytesOf, layoutsFor, memoryMicroseconds, refuseOperands } from './operands.js';
+import { refuseOperands, stridedCandidates } from './operands.js';
 
 export const softmax: Tactic = {
   name: 'softmax',
@@ -25,15 +25,7 @@ export const softmax: Tactic = {
       return 'a softmax has one result and reads an operand';
     return refuseOperands(group) ?? refuseScalars(group.expressions());
   },
-  candidates(group: GroupView): readonly CandidateOutline[] {
-    return layoutsFor(group.outputs[0]!).map((layout) => ({
-      parameters: {},
-      inputs: group.node.inputs.map(() => 'strided'),
-      outputs: [layout],
-      stridedOutput: true,
-      estimate: memoryMicroseconds(bytesOf(group)),
-    }));
-  },
+  candidates: (group: GroupView) => stridedCandidates(group),
   emit(group: GroupView, _candidate, context: EmitContext): Promise<EmittedStep> {
     const args = new Arguments();
     const { op, attributes } = group.anchor!;

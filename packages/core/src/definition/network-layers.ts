@@ -1,4 +1,4 @@
-/** The layers of networks made in code. */
+/** `NetworkLayers`: a method for each kind of layer that can be added to a network in code, or to a part of one. */
 
 import {
   activation,

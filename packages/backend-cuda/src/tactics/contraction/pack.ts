@@ -1,6 +1,7 @@
 /** Constant operands as the kernels like them best: dense over batch, rows and depth (or depth and rows), zero-padded. */
 
-import { type Dim, dtypeInfo, elementCount, type MemoryView, Tensor } from '@tensorwright/core';
+import { type Dim, dtypeInfo, elementCount, rowMajorStrides, Tensor } from '@tensorwright/core';
+import { denseView } from '../dense-view.js';
 import type { Operand, OperandAxes, Problem, Window } from './problem.js';
 
 export interface Packed {
@@ -38,11 +39,6 @@ export function packConstant(
   return packed;
 }
 
-export function denseView(dims: readonly number[]): MemoryView {
-  const strides = dims.map((_, i) => elementCount(dims.slice(i + 1)));
-  return { offset: 0, dims, strides };
-}
-
 function pack(
   tensor: Tensor,
   axes: OperandAxes,
@@ -74,8 +70,7 @@ function pack(
     }
   }
   const alongDepth = order.inner === 'depth';
-  const ofPacked = (list: readonly number[], step: number): number[] =>
-    denseView(list).strides.map((s) => (s as number) * step);
+  const ofPacked = (list: readonly number[], step: number): number[] => rowMajorStrides(list).map((s) => s * step);
   return {
     tensor: new Tensor('uint8', bytes, [bytes.length]),
     axes: {

@@ -17,7 +17,7 @@ import {
 } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
 import { problemOf } from '../contraction/group.js';
-import { denseView } from '../contraction/pack.js';
+import { denseView } from '../dense-view.js';
 import type { Problem } from '../contraction/problem.js';
 import { dtypeOf, sameExtents } from '../operands.js';
 
