@@ -75,19 +75,40 @@ function axisTaps(
   });
 }
 
-function evaluatePool(c: EvaluateContext): Tensor[] {
+interface Pooled extends WindowTaps {
+  readonly x: Tensor;
+  /** Channels of all images, each of which has `plane` elements and gives `area`. */
+  readonly images: number;
+  readonly spatial: readonly number[];
+  readonly plane: number;
+  readonly area: number;
+  readonly dims: readonly number[];
+}
+
+function pooled(c: EvaluateContext): Pooled {
   const x = c.tensor(0);
   const [batch, channels, ...spatial] = x.dims as [number, number, ...number[]];
   const windows = knownWindowsOf(c, c.attributes['kernelShape'] as readonly number[]);
-  const { counts, starts, taps, covered } = windowTaps(spatial, windows, c.attributes['ceilMode'] as boolean);
+  const found = windowTaps(spatial, windows, c.attributes['ceilMode'] as boolean);
+  return {
+    ...found,
+    x,
+    images: batch * channels,
+    spatial,
+    plane: elementCount(spatial),
+    area: found.covered.length,
+    dims: [batch, channels, ...found.counts],
+  };
+}
+
+function evaluatePool(c: EvaluateContext): Tensor[] {
+  const { x, images, plane, area, dims, starts, taps, covered } = pooled(c);
   const data = numbersOf(x);
-  const plane = elementCount(spatial);
-  const area = covered.length;
-  const out = new Float64Array(batch * channels * area);
+  const out = new Float64Array(images * area);
   const kind = c.attributes['kind'] as string;
   const p = c.attributes['p'] as number;
   const includePad = c.attributes['countIncludePad'] as boolean;
-  for (let image = 0, o = 0; image < batch * channels; image++) {
+  for (let image = 0, o = 0; image < images; image++) {
     const base = image * plane;
     for (let place = 0; place < area; place++, o++) {
       const from = starts[place]!;
@@ -105,25 +126,20 @@ function evaluatePool(c: EvaluateContext): Tensor[] {
       out[o] = value;
     }
   }
-  return [tensorFromNumbers(x.dtype, out, [batch, channels, ...counts])];
+  return [tensorFromNumbers(x.dtype, out, dims)];
 }
 
 function evaluateMaxPoolWithIndices(c: EvaluateContext): Tensor[] {
-  const x = c.tensor(0);
-  const [batch, channels, ...spatial] = x.dims as [number, number, ...number[]];
-  const windows = knownWindowsOf(c, c.attributes['kernelShape'] as readonly number[]);
-  const { counts, starts, taps, covered } = windowTaps(spatial, windows, c.attributes['ceilMode'] as boolean);
+  const { x, images, spatial, plane, area, dims, starts, taps } = pooled(c);
   const data = numbersOf(x);
-  const plane = elementCount(spatial);
-  const area = covered.length;
-  const out = new Float64Array(batch * channels * area);
+  const out = new Float64Array(images * area);
   const indices = new BigInt64Array(out.length);
   const columnMajor = c.attributes['storageOrder'] === 1;
   const strides = rowMajorStrides(spatial);
   const reversed = rowMajorStrides([...spatial].reverse()).reverse();
   const place = (offset: number): number =>
     strides.reduce((sum, s, i) => sum + (Math.floor(offset / s) % spatial[i]!) * reversed[i]!, 0);
-  for (let image = 0, o = 0; image < batch * channels; image++) {
+  for (let image = 0, o = 0; image < images; image++) {
     const base = image * plane;
     for (let p = 0; p < area; p++, o++) {
       let best = -1;
@@ -139,7 +155,6 @@ function evaluateMaxPoolWithIndices(c: EvaluateContext): Tensor[] {
       indices[o] = BigInt(best < 0 ? -1 : base + (columnMajor ? place(best) : best));
     }
   }
-  const dims = [batch, channels, ...counts];
   return [tensorFromNumbers(x.dtype, out, dims), new Tensor('int64', indices, dims)];
 }
 

@@ -28,7 +28,7 @@ export function reduceTensor(
   if (isBig(x.dtype)) {
     const source = readIntegers(x);
     const out = (allocateElements(x.dtype, count) as BigInt64Array).fill(bigNeutral(monoid, x.dtype));
-    const combine = bigCombine(monoid);
+    const combine = combineBigs(monoid);
     for (let i = 0; i < source.length; i++) {
       const at = offsets ? offsets.next() : i;
       out[at] = combine(out[at]!, source[i]!);
@@ -72,7 +72,8 @@ function bigNeutral(monoid: Monoid, dtype: DType): bigint {
   return monoid === 'prod' || monoid === 'all' ? 1n : 0n;
 }
 
-function combineNumbers(monoid: Monoid, whole: boolean): (a: number, b: number) => number {
+/** @param whole integers of up to 32 bits, which wrap */
+export function combineNumbers(monoid: Monoid, whole: boolean): (a: number, b: number) => number {
   switch (monoid) {
     case 'sum':
       return (a, b) => a + b;
@@ -89,7 +90,7 @@ function combineNumbers(monoid: Monoid, whole: boolean): (a: number, b: number) 
   }
 }
 
-function bigCombine(monoid: Monoid): (a: bigint, b: bigint) => bigint {
+export function combineBigs(monoid: Monoid): (a: bigint, b: bigint) => bigint {
   switch (monoid) {
     case 'sum':
       return (a, b) => a + b;

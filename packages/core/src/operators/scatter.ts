@@ -1,16 +1,19 @@
 /** scatterElements, scatterND, tensorScatter: a copy of data with elements replaced or combined at given places. */
 
 import type { Dim } from '../dim.js';
-import { isBig } from '../dtype.js';
+import { isBig, isInteger } from '../dtype.js';
 import { allocateElements, elementsOf, readNumbers, tensorFromNumbers, tensorOf } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType, type Type } from '../type.js';
 import { axisOf, copyRun, elementPositions, slicePositions } from './gather.js';
+import { combineBigs, combineNumbers } from './reduce.js';
 import { rowMajorStrides } from './strided.js';
 
 export const reductions = ['none', 'add', 'mul', 'max', 'min'] as const;
 export type Reduction = (typeof reductions)[number];
+
+const monoids = { add: 'sum', mul: 'prod', max: 'max', min: 'min' } as const;
 
 function inferScatter(c: InferContext): Type[] {
   const { dtype, dims } = c.tensor(0);
@@ -43,11 +46,11 @@ function scatterRuns(c: EvaluateContext, starts: Int32Array, length: number): Te
   }
   if (isBig(data.dtype)) {
     const out = copyOf(data) as BigInt64Array;
-    combine(out, updates.data as BigInt64Array, starts, length, bigReducer(reduction));
+    combine(out, updates.data as BigInt64Array, starts, length, combineBigs(monoids[reduction]));
     return tensorOf(data.dtype, out, data.dims);
   }
   const out = Float64Array.from(readNumbers(data));
-  combine(out, readNumbers(updates), starts, length, numberReducer(reduction));
+  combine(out, readNumbers(updates), starts, length, combineNumbers(monoids[reduction], isInteger(data.dtype)));
   return tensorFromNumbers(data.dtype, out, data.dims);
 }
 
@@ -67,36 +70,6 @@ function combine<T>(
   starts.forEach((at, i) => {
     for (let k = 0; k < length; k++) out[at + k] = reduce(out[at + k]!, updates[i * length + k]!);
   });
-}
-
-function numberReducer(reduction: Reduction): (a: number, b: number) => number {
-  switch (reduction) {
-    case 'none':
-      return (_, b) => b;
-    case 'add':
-      return (a, b) => a + b;
-    case 'mul':
-      return (a, b) => a * b;
-    case 'max':
-      return Math.max;
-    case 'min':
-      return Math.min;
-  }
-}
-
-function bigReducer(reduction: Reduction): (a: bigint, b: bigint) => bigint {
-  switch (reduction) {
-    case 'none':
-      return (_, b) => b;
-    case 'add':
-      return (a, b) => a + b;
-    case 'mul':
-      return (a, b) => a * b;
-    case 'max':
-      return (a, b) => (a > b ? a : b);
-    case 'min':
-      return (a, b) => (a < b ? a : b);
-  }
 }
 
 function evaluateTensorScatter(c: EvaluateContext): Tensor[] {

@@ -143,39 +143,14 @@ function nativeProgram(program: PlanProgram): PlanProgram {
   return { ...program, steps };
 }
 
-class NativeDriver implements Driver {
-  readonly #native: Native;
-  readonly #context: Context;
+/** What a context tells of itself, whoever runs its steps. */
+class NativeContext {
+  protected readonly context: Context;
   readonly #profile: ProfileSinceStart;
 
-  constructor(native: Native, context: Context) {
-    this.#native = native;
-    this.#context = context;
+  constructor(context: Context) {
+    this.context = context;
     this.#profile = new ProfileSinceStart(context);
-  }
-
-  async run(request: RunRequest): Promise<RunValue[]> {
-    const { signal, maxIterations } = request;
-    const outputs = givenMemory(request);
-    const inputs = request.inputs.map(nativeInput);
-    const results = await cancellable(this.#native, signal, (cancel) =>
-      this.#context.run(inputs, {
-        ...(outputs && { outputs }),
-        ...(cancel && { cancel }),
-        ...(maxIterations !== undefined && { maxIterations }),
-      }),
-    );
-    return delivered(results, request);
-  }
-
-  runSync(request: RunRequest): RunValue[] {
-    const { maxIterations } = request;
-    const outputs = givenMemory(request);
-    const results = this.#context.runSync(request.inputs.map(nativeInput), {
-      ...(outputs && { outputs }),
-      ...(maxIterations !== undefined && { maxIterations }),
-    });
-    return delivered(results, request);
   }
 
   setProfiling(on: boolean): void {
@@ -187,42 +162,72 @@ class NativeDriver implements Driver {
   }
 
   memory(): ContextMemory {
-    return memoryOf(this.#context);
+    return memoryOf(this.context);
   }
 
   deviceTimes(plays: number): Promise<DeviceTimes | undefined> {
-    return deviceTimesOf(this.#context, plays);
+    return deviceTimesOf(this.context, plays);
   }
 
   close(): void {
-    this.#context.close();
+    this.context.close();
   }
 }
 
-class SegmentRunner implements NativeSegments {
+class NativeDriver extends NativeContext implements Driver {
   readonly #native: Native;
-  readonly #context: Context;
-  readonly #profile: ProfileSinceStart;
+
+  constructor(native: Native, context: Context) {
+    super(context);
+    this.#native = native;
+  }
+
+  async run(request: RunRequest): Promise<RunValue[]> {
+    const { signal, maxIterations } = request;
+    const outputs = givenMemory(request);
+    const inputs = request.inputs.map(nativeInput);
+    const results = await cancellable(this.#native, signal, (cancel) =>
+      this.context.run(inputs, {
+        ...(outputs && { outputs }),
+        ...(cancel && { cancel }),
+        ...(maxIterations !== undefined && { maxIterations }),
+      }),
+    );
+    return delivered(results, request);
+  }
+
+  runSync(request: RunRequest): RunValue[] {
+    const { maxIterations } = request;
+    const outputs = givenMemory(request);
+    const results = this.context.runSync(request.inputs.map(nativeInput), {
+      ...(outputs && { outputs }),
+      ...(maxIterations !== undefined && { maxIterations }),
+    });
+    return delivered(results, request);
+  }
+}
+
+class SegmentRunner extends NativeContext implements NativeSegments {
+  readonly #native: Native;
   /** For each output, whether it is one of strings, which stay here. */
   readonly #isString: readonly boolean[];
   #request: RunRequest | undefined;
 
   constructor(native: Native, context: Context, { outputs, values }: PlanProgram) {
+    super(context);
     this.#native = native;
-    this.#context = context;
     this.#isString = outputs.map((v) => values[v]!.dtype === 'string');
-    this.#profile = new ProfileSinceStart(context);
   }
 
   begin(request: RunRequest): void {
-    this.#context.begin(request.inputs.map(nativeInput));
+    this.context.begin(request.inputs.map(nativeInput));
     this.#request = request;
   }
 
   async run(segment: number): Promise<void> {
     const { signal, maxIterations } = this.#request!;
     await cancellable(this.#native, signal, (cancel) =>
-      this.#context.runSegment(segment, {
+      this.context.runSegment(segment, {
         ...(cancel && { cancel }),
         ...(maxIterations !== undefined && { maxIterations }),
       }),
@@ -238,39 +243,19 @@ class SegmentRunner implements NativeSegments {
   }
 
   read(operand: PlanOperand): Tensor {
-    return fromNative(this.#context.read(operand));
+    return fromNative(this.context.read(operand));
   }
 
   write(operand: PlanOperand, tensor: Tensor): void {
-    this.#context.write(operand, tensor as NativeTensor);
+    this.context.write(operand, tensor as NativeTensor);
   }
 
   finish(): (Tensor | undefined)[] {
-    return this.#context.finish().map((t, i) => (t && !this.#isString[i] ? fromNative(t) : undefined));
+    return this.context.finish().map((t, i) => (t && !this.#isString[i] ? fromNative(t) : undefined));
   }
 
   cancel(): void {
-    this.#context.abandon();
-  }
-
-  setProfiling(on: boolean): void {
-    this.#profile.set(on);
-  }
-
-  profile(): readonly StepTime[] {
-    return this.#profile.read();
-  }
-
-  memory(): ContextMemory {
-    return memoryOf(this.#context);
-  }
-
-  deviceTimes(plays: number): Promise<DeviceTimes | undefined> {
-    return deviceTimesOf(this.#context, plays);
-  }
-
-  close(): void {
-    this.#context.close();
+    this.context.abandon();
   }
 }
 
