@@ -127,6 +127,13 @@ export interface TrialsOptions {
   readonly log: (record: Omit<LogRecord, 'scope'>) => void;
 }
 
+/** Several copies as one step. */
+export interface JoinedCopies {
+  /** Which of them, as indices. */
+  readonly copies: readonly number[];
+  readonly step: Promise<EmittedStep>;
+}
+
 export interface Backend {
   readonly name: string;
   /** Stands in every build's order without being named, before 'reference' alone. Default: false. */
@@ -156,6 +163,14 @@ export interface Backend {
   readonly handover?: number;
   /** A copy between two views of the same extents in the backend's memory. Needed of backends with a memory of their own. */
   emitCopy?(dtype: DType, from: MemoryView, to: MemoryView): Promise<EmittedStep>;
+  /**
+   * Copies into one value that are worth one step for several of them; the others become steps of their own. Input k of
+   * such a step is what its copy k reads, the output all of the value, from which the offsets of `to` count.
+   */
+  joinCopies?(
+    dtype: DType,
+    copies: readonly { readonly from: MemoryView; readonly to: MemoryView }[],
+  ): readonly JoinedCopies[];
   /** Sorted run times in nanoseconds. Absent, and without `trials`: the backend's candidates are never timed. */
   measure?(work: Measurable, signal?: AbortSignal): Promise<number[]>;
   /** For one build, instead of `measure`: of backends whose kernels may fail in ways that end a process. */

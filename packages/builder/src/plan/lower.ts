@@ -26,7 +26,7 @@ import { Operands } from './operands.js';
 import { type MemoryBound, placeInArenas } from './place-in-arenas.js';
 import { Placements } from './placements.js';
 import { type MayOverwrite, overwriting } from './shared-outputs.js';
-import { StepList } from './step-list.js';
+import { type CopyPlaces, StepList } from './step-list.js';
 import { isFact, type Memory, type Placement, ValueTable } from './value-table.js';
 import { slotView } from './view.js';
 
@@ -215,6 +215,7 @@ class Lowering {
     const whole = this.#placements.allocate(v, layout);
     const memory = this.#values.memoryOf(whole);
     const axis = node.attributes['axis'] as number;
+    const copies: CopyPlaces[] = [];
     let start: Dim = 0;
     for (const input of node.inputs) {
       const type = input!.type as TensorType;
@@ -222,11 +223,12 @@ class Lowering {
       const within = startWithin(input!, v, (u) => this.#slots.get(u) ?? this.#copied.get(u));
       if (within === undefined || !provablyEqual(within, start)) {
         const to = { value: whole.value, view: slotView(whole.view!, axis, start, extent) };
-        this.#steps.addCopy(v, this.#placements.inMemory(input!, memory), to, 'concat');
+        copies.push({ from: this.#placements.inMemory(input!, memory), to });
         if (!this.#slots.has(input!)) this.#copied.set(input!, { concat: v, layout, axis, start, extent });
       }
       start = addDims(start, extent);
     }
+    this.#steps.addCopies(v, copies, whole, 'concat');
     this.#placements.finishSlot(v);
   }
 

@@ -25,6 +25,12 @@ interface PendingStep {
   operandOf(operand: EmittedOperand): PlanOperand | null;
 }
 
+/** What is copied where. */
+export interface CopyPlaces {
+  readonly from: Placement;
+  readonly to: Placement;
+}
+
 export class StepList {
   readonly steps: PlanStep[] = [];
   readonly #backendOfStep: string[] = [];
@@ -83,6 +89,26 @@ export class StepList {
       this.pend(emitted, operandOf);
     }
     this.addMove(v, 'copy', why, from, to, backend ? backend.name : this.#context.copyBackend);
+  }
+
+  /** Parts of `v`, whose memory `whole` is in; the memory of both is one. */
+  addCopies(v: Value, copies: readonly CopyPlaces[], whole: Placement, why: string): void {
+    const backend = this.#values.memoryOf(whole) && this.#context.deviceBackend;
+    const views = copies.map(({ from, to }) => ({ from: from.view!, to: to.view! }));
+    const joined = backend?.joinCopies?.((v.type as TensorType).dtype, views) ?? [];
+    for (const { copies: members, step } of joined) {
+      const from = members.map((i) => copies[i]!.from);
+      this.pend(step, (operand) =>
+        operand.kind === 'input'
+          ? this.#operands.of(from[operand.index]!, 0)
+          : this.#operands.builtIn(operand, backend!.memory),
+      );
+      this.addMove(v, 'copy', why, from[0]!, { value: whole.value, view: undefined }, backend!.name);
+    }
+    const done = new Set(joined.flatMap((j) => j.copies));
+    copies.forEach(({ from, to }, i) => {
+      if (!done.has(i)) this.addCopy(v, from, to, why);
+    });
   }
 
   /** A step that moves elements and computes nothing. */

@@ -66,6 +66,8 @@ export interface ModelReport {
     readonly name: string;
     readonly tactic: string;
     readonly us: number;
+    /** Of the host for a device, in a run. */
+    readonly waits: number;
     /** When its tactic was chosen, alone; null where it was not timed. */
     readonly timedUs: number | null;
     readonly kind: string;
@@ -149,6 +151,7 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
         tactic: l.tactic,
         kind: l.kind,
         us: l.microseconds / Math.max(1, l.calls),
+        waits: l.waits / Math.max(1, l.calls),
         timedUs: plan.header.program.steps[i]!.layer.microseconds ?? null,
       }));
     }
