@@ -3,9 +3,9 @@
 
 // Convolution of images of few channels on tensor cores, straight from the image: a block brings the rows it needs into
 // shared memory once, as 16-bit floats, a line for each row and channel, and every output reads its taps there. The
-// depth of the product is cut into runs: the taps of one filter row and channel, filled up with zeros to a power of two.
-// A register of an operand holds two neighbours of a run, which lie in one word of a line. In return, an infinite pixel
-// or a NaN reaches the outputs whose runs are filled up with it. The generated text gives a type Stem:
+// depth of the product is cut into runs: the taps of one filter row and channel, filled up with zeros to a power of
+// two. A register of an operand holds two neighbours of a run, which lie in one word of a line. In return, an infinite
+// pixel or a NaN reaches the outputs whose runs are filled up with it. The generated text gives a type Stem:
 //   Element                                 f16 or bf16
 //   channels, taps_y, taps_x, dilation_y, stride_y, stride_x
 //   outputs                                 channels of the result
@@ -36,6 +36,9 @@ struct StemLines {
   static constexpr int copies = Stem::stride_x % 2 == 0 ? 1 : 2;
   static_assert(copies == 1 || (Stem::vector == 1 && Stem::ahead == 0), "pixels that copies share");
   static constexpr int copy_words = lines * pitch;
+  // Pixels that a thread loads at once, and room for them.
+  static constexpr int loaded = Stem::vector > 1 ? Stem::vector : copies + 1;
+  using Pixels = Vec<typename Stem::Element, loaded == 3 ? 4 : loaded>;
   // From a conv row to the next.
   static constexpr int row_words = Stem::stride_y * Stem::channels * pitch;
   // Of sixteen along the depth, the last with zeros.
@@ -66,80 +69,61 @@ struct StemLines {
   }
 };
 
-// Rows of the image from (y, x) on, with zeros around it: in vectors where those are aligned and wholly inside or
-// outside of it, else a warp takes whole lines, a lane two pixels of each.
+// What a thread loads at once of a row of the image from x on, with zeros around it: an aligned vector, which is wholly
+// inside or outside, else the pixels of a word and of its copy.
+template <typename Lines, typename Stem>
+TW_DEVICE typename Lines::Pixels stem_pixels(const Arguments& a, i32 n, i32 c, i32 y, i32 x, bool has_row) {
+  const u32 in_x = Stem::in_x(a);
+  if constexpr (Stem::vector > 1) {
+    if (has_row && static_cast<u32>(x) < in_x) return Stem::template pixels<Stem::vector>(a, n, c, y, x);
+    return {};
+  } else {
+    typename Lines::Pixels pixels{};
+#pragma unroll
+    for (int i = 0; i < Lines::loaded; ++i)
+      if (has_row && static_cast<u32>(x + i) < in_x)
+        pixels.v[i] = Stem::template pixels<1>(a, n, c, y, x + i).v[0];
+    return pixels;
+  }
+}
+
+// Rows of the image from (y, x) on. A thread keeps its place along x and walks down the rows, all channels of each,
+// with several loads under way.
 template <typename Lines, typename Stem>
 TW_DEVICE void stem_fetch(const Arguments& a, u32* shared, i32 n, i32 y, i32 x) {
-  using T = typename Stem::Element;
-  const i32 in_y = Stem::in_y(a), in_x = Stem::in_x(a);
-  if constexpr (Stem::vector > 1) {
-    // A thread takes vectors above each other, of all channels, a few at a time.
-    constexpr int vector = Stem::vector, words = vector / 2, across = Lines::used / words;
-    constexpr int slots = Lines::threads < across ? 1 : Lines::threads / across;
-    constexpr int rows = Lines::lines / Stem::channels, each = ceil_div(rows, slots);
-    constexpr int few = Stem::channels >= 8 ? 1 : 8 / Stem::channels, together = each < few ? each : few;
-    for (int i = threadIdx.x; i < slots * across; i += Lines::threads) {
-      const int slot = i / across, at = i - slot * across;
-      const i32 from_x = x + at * vector;
-      const bool has_column = static_cast<u32>(from_x) < static_cast<u32>(in_x);
-      u32* const to = shared + at * words;
-      for (int first = slot; first < rows; first += together * slots) {
-        Vec<T, vector> pixels[together][Stem::channels];
+  constexpr int words = Lines::together, across = Lines::used / words, rows = Lines::lines / Stem::channels;
+  constexpr int slots = Lines::threads < across ? 1 : Lines::threads / across, each = ceil_div(rows, slots);
+  constexpr int loads = (Stem::vector > 1 ? 2 : Lines::loaded) * Stem::channels, few = loads > 16 ? 1 : 16 / loads;
+  constexpr int together = each < few ? each : few;
+  const u32 in_y = Stem::in_y(a);
+  for (int i = threadIdx.x; i < slots * across; i += Lines::threads) {
+    const int slot = i / across, at = (i - slot * across) * words;
+    for (int first = slot; first < rows; first += together * slots) {
+      typename Lines::Pixels pixels[together][Stem::channels];
 #pragma unroll
-        for (int l = 0; l < together; ++l) {
-          const int row = first + l * slots;
-          const bool has = has_column && row < rows && static_cast<u32>(y + row) < static_cast<u32>(in_y);
+      for (int l = 0; l < together; ++l) {
+        const int row = first + l * slots;
+        const bool has_row = row < rows && static_cast<u32>(y + row) < in_y;
 #pragma unroll
-          for (int c = 0; c < Stem::channels; ++c)
-            pixels[l][c] = has ? Stem::template pixels<vector>(a, n, c, y + row, from_x) : Vec<T, vector>{};
-        }
+        for (int c = 0; c < Stem::channels; ++c)
+          pixels[l][c] = stem_pixels<Lines, Stem>(a, n, c, y + row, x + at * 2, has_row);
+      }
 #pragma unroll
-        for (int l = 0; l < together; ++l) {
-          const int row = first + l * slots;
-          if (row >= rows) continue;
+      for (int l = 0; l < together; ++l) {
+        const int row = first + l * slots;
+        if (row >= rows) continue;
 #pragma unroll
-          for (int c = 0; c < Stem::channels; ++c) {
+        for (int c = 0; c < Stem::channels; ++c)
+#pragma unroll
+          for (int copy = 0; copy < Lines::copies; ++copy) {
             Vec<u32, words> pairs;
 #pragma unroll
             for (int w = 0; w < words; ++w)
-              pairs.v[w] = pixels[l][c].v[2 * w].bits | static_cast<u32>(pixels[l][c].v[2 * w + 1].bits) << 16;
-            store_vec(to + (row * Stem::channels + c) * Lines::pitch, pairs);
-          }
-        }
-      }
-    }
-  } else {
-    constexpr int words = (Lines::used + warp_size - 1) / warp_size;
-    constexpr int together = words >= 8 ? 1 : 8 / words;
-    constexpr int warps = Lines::threads / warp_size;
-    for (int first = warp_index(); first < Lines::lines; first += together * warps) {
-      T pixels[together][words][Lines::copies + 1];
-#pragma unroll
-      for (int l = 0; l < together; ++l) {
-        const int line = first + l * warps;
-        const i32 from_y = y + line / Stem::channels;
-        const bool has_line = line < Lines::lines && static_cast<u32>(from_y) < static_cast<u32>(in_y);
-#pragma unroll
-        for (int w = 0; w < words; ++w)
-#pragma unroll
-          for (int i = 0; i <= Lines::copies; ++i) {
-            const int word = w * warp_size + lane_index();
-            const i32 from_x = x + word * 2 + i;
-            const bool has = has_line && word < Lines::used && static_cast<u32>(from_x) < static_cast<u32>(in_x);
-            pixels[l][w][i] = has ? Stem::template pixels<1>(a, n, line % Stem::channels, from_y, from_x).v[0] : T{};
+              pairs.v[w] = pixels[l][c].v[2 * w + copy].bits |
+                           static_cast<u32>(pixels[l][c].v[2 * w + copy + 1].bits) << 16;
+            store_vec(shared + copy * Lines::copy_words + (row * Stem::channels + c) * Lines::pitch + at, pairs);
           }
       }
-#pragma unroll
-      for (int l = 0; l < together; ++l)
-#pragma unroll
-        for (int w = 0; w < words; ++w) {
-          const int line = first + l * warps, word = w * warp_size + lane_index();
-          if (line >= Lines::lines || word >= Lines::used) continue;
-#pragma unroll
-          for (int c = 0; c < Lines::copies; ++c)
-            shared[c * Lines::copy_words + line * Lines::pitch + word] =
-                pixels[l][w][c].bits | static_cast<u32>(pixels[l][w][c + 1].bits) << 16;
-        }
     }
   }
 }
@@ -167,8 +151,8 @@ struct WarpProducts {
   // The weights have come; a barrier of the block follows.
   TW_DEVICE static void weights_came() {}
 
-  // Adds those of outputs of `Rows` rows, the lane's first of which begins at `line` and the second of which is `Second`
-  // words further, with the warp's `Columns` eights of channels.
+  // Adds those of outputs of `Rows` rows, the lane's first of which begins at `line` and the second of which is
+  // `Second` words further, with the warp's `Columns` eights of channels.
   template <int Second, int Rows, int Columns>
   TW_DEVICE static void add(f32 (&sums)[Rows][Columns][4], const u32* line, const u8* weights, int warp_n) {
     const int lane = lane_index();

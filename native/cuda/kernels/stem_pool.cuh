@@ -1,10 +1,10 @@
 #include "stem.cuh"
 
 // The convolution of stem.cuh and the largest of its results in windows of them, which alone are written. A warp
-// convolves sixteen columns, two neighbours of them in a lane, and walks down their rows: the maximum along x comes from
-// two lanes, that along y from the row before. Windows are two or three columns wide and two apart. Where they overlap,
-// warps convolve the columns and rows that they share anew. The generated text gives, besides Stem, whose Result
-// has value<W>(sums, sides) in place of store and whose sides depend on nothing but channels, a type Pool:
+// convolves sixteen columns, two neighbours of them in a lane, and walks down their rows: the maximum along x comes
+// from two lanes, that along y from the row before. Windows are two or three columns wide and two apart. Where they
+// overlap, warps convolve the columns and rows that they share anew. The generated text gives, besides Stem, whose
+// Result has value<W>(sums, sides) in place of store and whose sides depend on nothing but channels, a type Pool:
 //   Element                                 f16 or bf16, of results
 //   taps_y, taps_x, stride_y, pad_y, pad_x  taps_x is 2 or 3; taps_y is at least stride_y, and at most twice that
 //   out_y(a), out_x(a)                      extents of the pooled image
@@ -86,7 +86,8 @@ TW_DEVICE void row_maxima(const f32 (&sums)[Columns][4], const Sides (&sides)[Co
 
 // A block makes WarpsY * Passes * Rows pooled rows, as many columns as WarpsX * 16 give, and WarpsN * Columns * 8
 // channels. A warp convolves the rows of Rows pooled ones at once, its share of what Products adds: see WarpProducts.
-template <template <typename, typename> class Products, typename Stem, typename Pool, int WarpsX, int WarpsY, int WarpsN, int Rows, int Passes, int Columns>
+template <template <typename, typename> class Products, typename Stem, typename Pool, int WarpsX, int WarpsY,
+          int WarpsN, int Rows, int Passes, int Columns>
 TW_DEVICE void stem_pool_block(const Arguments& a) {
   using T = typename Pool::Element;
   static_assert(Pool::taps_x == 2 || Pool::taps_x == 3, "columns of one lane and perhaps the next");

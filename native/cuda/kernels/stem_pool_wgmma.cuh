@@ -1,10 +1,10 @@
 #include "stem_pool.cuh"
 
-// The products of stem_pool.cuh by warpgroups: warps of a group walk down the same rows, so WarpsX is a multiple of four,
-// and a warp has all channels. What a lane reads of the image is in registers before the first product; rows share what
-// both read, so that the step from one row to the next is whole steps of the depth. Where the depth ends in the middle
-// of a step, what follows in the image meets weights of zero. Weights lie as [step][half][eight channels][8][8], the
-// last of them along the depth.
+// The products of stem_pool.cuh by warpgroups: warps of a group walk down the same rows, so WarpsX is a multiple of
+// four, and a warp has all channels. What a lane reads of the image is in registers before the first product; rows
+// share what both read, so that the step from one row to the next is whole steps of the depth. Where the depth ends in
+// the middle of a step, what follows in the image meets weights of zero. Weights lie as [step][half][eight
+// channels][8][8], the last of them along the depth.
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 template <typename Stem, typename Lines>
 struct WarpgroupProducts {

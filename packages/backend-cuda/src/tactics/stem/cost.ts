@@ -41,8 +41,8 @@ export function groupCycles(g: Geometry, rows: number, columns: number): number 
 /** Cycles in which a block has its image and weights: instructions at the loads and the store for a word. */
 export function bringCycles({ lines, used, copies }: LinesShape, { vector }: Loads, g: Geometry): number {
   const copied = weightBytes(g) / 128;
-  if (vector === 1) return copied + lines * Math.ceil(used / 32) * (1 + copies) * 4;
-  return copied + Math.ceil((lines * used * 2) / vector / 32) * 8;
+  const words = (lines * used) / 32;
+  return copied + (vector === 1 ? words * (1 + copies) * 4 : ((words * 2) / vector) * 8);
 }
 
 /** Of a multiprocessor. */

@@ -99,10 +99,12 @@ export function pooledCandidates(p: PooledStem, group: GroupView): readonly Cand
             tiles.push({ warpsX, warpsY, warpsN: 1, rows, passes, columns: 4 * fours, warpgroups: 1 });
   const outlines = tiles
     .filter((t) => pooledThreads(t) <= mostThreads && pooledThreads(t) >= 64)
-    .filter(
-      (t) => sumsOf(t, p) <= mostSums && registersOf(t, p) <= 255 && hasRegisters(pooledThreads(t), registersOf(t, p)),
-    )
-    .filter((t) => pooledBytes(t, p, loadsOf(p.geometry, pooledBegins(t, p))) <= sharedBytes(machine))
+    .filter((t) => {
+      const loads = loadsOf(p.geometry, pooledBegins(t, p));
+      const each = registersOf(t, p, loads);
+      const fits = each <= 255 && hasRegisters(pooledThreads(t), each);
+      return fits && sumsOf(t, p) <= mostSums && pooledBytes(t, p, loads) <= sharedBytes(machine);
+    })
     .map((t) => ({
       parameters: { ...t },
       ...(t.warpgroups === 1 && { variant: 'warpgroups' }),
@@ -131,10 +133,10 @@ function mayGroup({ geometry: g }: PooledStem): boolean {
   return g.dilations[0] === 1 && (g.strides[0]! * (g.x[1] as number) * runWords(g.kernel[1]!)) % 8 === 0;
 }
 
-/** What a thread may use: its sums, fragments, and those of the image that several rows read. */
-function registersOf(t: PooledTile, p: PooledStem): number {
+/** What a thread may use: its sums, fragments, those of the image that several rows read, and addresses of pixels. */
+function registersOf(t: PooledTile, p: PooledStem, { vector }: Loads): number {
   const rows = t.rows * p.strideY;
-  if (t.warpgroups === 0) return sumsOf(t, p) + (rows > 2 ? 104 : 64);
+  if (t.warpgroups === 0) return sumsOf(t, p) + (rows > 2 ? 104 : vector === 1 ? 80 : 64);
   const { geometry: g } = p;
   const shift = (g.strides[0]! * (g.x[1] as number) * runWords(g.kernel[1]!)) / 8;
   return sumsOf(t, p) + 4 * ((rows - 1) * shift + stepsOf(g)) + 36;
@@ -146,7 +148,7 @@ function sumsOf(t: PooledTile, { strideY }: PooledStem): number {
 
 /** Blocks that a multiprocessor is to have room for. */
 export function pooledResident(t: PooledTile, p: PooledStem, loads: Loads): number {
-  return residentBlocks(pooledThreads(t), registersOf(t, p), pooledBytes(t, p, loads), machineOf());
+  return residentBlocks(pooledThreads(t), registersOf(t, p, loads), pooledBytes(t, p, loads), machineOf());
 }
 
 /** To make pairs of sixteen outputs of eight channels, and the largest of them. */
