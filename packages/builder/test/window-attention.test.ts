@@ -65,3 +65,29 @@ describe.each([true, false])('windows of images, with a bias of each head: %s', 
     await expectOneAttention(bytes, options);
   });
 });
+
+test('as many windows as come at run time, of so many parts of images', async () => {
+  const parts = 12;
+  const m = new ModelWriter();
+  const q = m.input('q', 'float32', [parts, heads, rows, size]);
+  const k = m.input('k', 'float32', [parts, heads, size, rows]);
+  const v = m.input('v', 'float32', [parts, heads, rows, size]);
+  const mask = m.input('mask', 'float32', [1, 'windows', 1, rows, rows]);
+  const count = m.node('Gather', [m.node('Shape', [mask]), m.weight(integers([1]))]);
+  const apart = m.node('Concat', [m.weight(integers([-1])), count, m.weight(integers([heads, rows, rows]))], {
+    axis: 0,
+  });
+  const masked = m.node('Add', [m.node('Reshape', [m.node('MatMul', [q, k]), apart]), mask]);
+  const scores = m.node('Reshape', [masked, m.weight(integers([parts, heads, rows, rows]))]);
+  const y = m.node('MatMul', [m.node('Softmax', [scores], { axis: -1 }), v]);
+  const shape = (n: number): number[] => [1, n, 1, rows, rows];
+  const inputs = (n: number): Record<string, Tensor> => ({
+    q: numbers([parts, heads, rows, size], 1),
+    k: numbers([parts, heads, size, rows], 2),
+    v: numbers([parts, heads, rows, size], 3),
+    mask: numbers(shape(n), 4),
+  });
+  await expectLikeOnnxRuntime(m.output(y, 'float32').bytes(), [inputs(3), inputs(4)], {
+    profiles: [{ mask: { min: shape(1), opt: shape(3), max: shape(parts) } }],
+  });
+});

@@ -94,10 +94,10 @@ function addedInTurn(
   if (!scores || uses(scores) > 1) return undefined;
   const mask = scores === a ? b : a;
   const dims = dimsOf(mask)!;
-  // All groups have the same masks.
+  // All groups have the same masks, as many as the build knows.
   if (dims.length < unfolded.length - 1 || (dims.length === unfolded.length && dims[0] !== 1)) return undefined;
   const shared = dims.slice(dims.length === unfolded.length ? 1 : 0);
-  if (shared[0] !== 1 && !provablyEqual(shared[0]!, unfolded[1]!)) return undefined;
+  if (shared[0] !== 1 && (typeof shared[0] !== 'number' || shared[0] !== unfolded[1])) return undefined;
   return {
     scores: scores.node.inputs[0]!,
     mask: shared.length === dims.length ? mask : builder.op('reshape', [mask], { dims: shared }),
