@@ -6,6 +6,7 @@ import { ExpressionTable } from '../src/plan/expressions.js';
 import { mergeReads, type Placed } from '../src/plan/merge-reads.js';
 import { liveBytes } from '../src/plan/place-in-arenas.js';
 import { dependenciesOf } from '../src/plan/step-dependencies.js';
+import { withoutUnreadMoves } from '../src/plan/unread-moves.js';
 
 /** A program in the making, on the device. */
 class Program {
@@ -149,5 +150,22 @@ describe('reads of extents', () => {
     expect(reads).toBe(20);
     expect(liveBytes(p.values, merged, [], p.table)).toBeLessThanOrEqual(own + 2 ** 24);
     expectOrdered(p, merged);
+  });
+});
+
+describe('moves that nobody reads', () => {
+  it('are left out, with those that only they read', () => {
+    const p = new Program();
+    const [x, y, z, read, dead, deader] = [p.value(8), p.value(8), p.value(8), p.value(8), p.value(8), p.value(8)];
+    p.step('x', [], [x]);
+    p.step('carry', [x], [read], 'transfer');
+    p.step('carry needlessly', [x], [dead], 'transfer');
+    p.step('copy that', [dead], [deader], 'copy');
+    p.step('compute needlessly', [x], [z]);
+    p.step('y', [read], [y]);
+    const kept = withoutUnreadMoves(p.placed, p.values, [y]).map(([s]) => s);
+    expect(names(kept)).toEqual(['x', 'carry', 'compute needlessly', 'y']);
+    // Timed alone, a step may be nothing but a move.
+    expect(withoutUnreadMoves(p.placed, p.values, [])).toHaveLength(6);
   });
 });

@@ -200,8 +200,6 @@ function mergedRead(
       dims: [length!],
       strides: [table.index(1)],
     });
-    // Nobody touches it any more.
-    values[inputs[1]!.value] = { ...found!, dims: [table.index(0)] };
     for (let k = 0; k < count; k++) nodes.push(layer.name);
     extents += count;
   }

@@ -38,7 +38,11 @@ export function placeInArenas(
   boundOf: (body: PlanProgram) => MemoryBound,
 ): ArenaPlan {
   const lifetimes = lifetimesIn(values, steps, outputs, table);
-  const placed = [...values];
+  const touched = new Set(steps.flatMap((s) => [...s.inputs, ...s.outputs].flatMap((o) => (o ? [o.value] : []))));
+  // What no step touches takes no room.
+  const placed = values.map((v, i): PlanValue =>
+    v.storage.kind === 'arena' && !touched.has(i) ? { ...v, storage: { kind: 'heap' } } : v,
+  );
   const plan = (memory: PlanValue['memory']): { bytes: number; lowerBound: number } => {
     const { ids, lives } = lifetimes(memory);
     const arena = planMemory(lives);

@@ -16,6 +16,7 @@ import type { Assignment } from '../choose/assignment.js';
 import type { LowerContext } from './lower-context.js';
 import { mergeReads, type Placed } from './merge-reads.js';
 import type { Operands } from './operands.js';
+import { withoutUnreadMoves } from './unread-moves.js';
 import type { Placement, ValueTable } from './value-table.js';
 
 /** A step whose place is known, and whose code is still being made: many are made at once. */
@@ -145,7 +146,8 @@ export class StepList {
       const backend = this.#backendOfStep[i]!;
       return [...(before.get(i) ?? []), step].map((s): Placed => [s, backend]);
     });
-    const order = mergeReads(this.#inputsFirst(all), this.#values.values, this.#values.table, outputs);
+    const { values, table } = this.#values;
+    const order = mergeReads(this.#inputsFirst(withoutUnreadMoves(all, values, outputs)), values, table, outputs);
     this.steps.splice(0, Infinity, ...order.map(([step]) => step));
     this.#backendOfStep.splice(0, Infinity, ...order.map(([, backend]) => backend));
   }
