@@ -28,6 +28,7 @@ import {
 } from './excitation/print.js';
 import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
 import { launchMicroseconds } from './operands.js';
+import { taken } from './taken.js';
 
 const threads = 512;
 /** Of sizes of clusters, with sums beforehand and without: those that look best. */
@@ -42,7 +43,7 @@ export const excitation: Tactic = {
     return problem.mean.anchorInputs[0] === -1 ? 'an excitation reads no computed image' : undefined;
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const problem = excitationOf(group) as ExcitationProblem;
+    const problem = taken(group, excitationOf(group));
     const image = imageOf(problem);
     return shapesOf(problem)
       .map(({ parts, sums }) => ({
@@ -57,7 +58,7 @@ export const excitation: Tactic = {
   },
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
     const { parts, sums } = candidate.parameters as { parts: number; sums: number };
-    const problem = excitationOf(group) as ExcitationProblem;
+    const problem = taken(group, excitationOf(group));
     const { channels, dims } = problem;
     const args = new Arguments();
     const view = context.view(imageOf(problem))!;

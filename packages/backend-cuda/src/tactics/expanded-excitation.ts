@@ -18,12 +18,13 @@ import {
   sumBytes,
   sumWidth,
 } from './excitation/print.js';
-import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
+import { excitationOf } from './excitation/problem.js';
 import { residualCandidates } from './inverted-residual/candidates.js';
 import { printResidual, tilesOf } from './inverted-residual/emit.js';
-import { expandedOf, type ResidualProblem } from './inverted-residual/problem.js';
+import { expandedOf } from './inverted-residual/problem.js';
 import { type ResidualShape, variantOf } from './inverted-residual/shape.js';
 import { launchMicroseconds } from './operands.js';
+import { taken } from './taken.js';
 
 const threads = 512;
 /** Sizes of the clusters that excite which are tried with each shape. */
@@ -44,8 +45,8 @@ export const expandedExcitation: Tactic = {
     return residualCandidates(problem).length > 0 ? undefined : 'no tile of the image fits into shared memory';
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const problem = expandedOf(group) as ResidualProblem;
-    const excitation = excitationOf(group) as ExcitationProblem;
+    const problem = taken(group, expandedOf(group));
+    const excitation = taken(group, excitationOf(group));
     const image = problem.expand!.group.anchorInputs[0];
     const sizes = machineOf().clusters ? clusterSizes : [1];
     return residualCandidates(problem)
@@ -66,8 +67,8 @@ export const expandedExcitation: Tactic = {
   },
   emit(group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> {
     const { parts, ...shape } = parameters as unknown as ResidualShape & { readonly parts: number };
-    const problem = expandedOf(group) as ResidualProblem;
-    const excitation = excitationOf(group) as ExcitationProblem;
+    const problem = taken(group, expandedOf(group));
+    const excitation = taken(group, excitationOf(group));
     const args = new Arguments();
     const scratch = args.workspace(0, 'f32');
     const rows = tilesOf(problem, shape);

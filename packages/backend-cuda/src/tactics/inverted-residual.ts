@@ -7,8 +7,9 @@ import type { Candidate, EmitContext, EmittedStep, GroupView } from '@tensorwrig
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { residualCandidates } from './inverted-residual/candidates.js';
 import { emitResidual } from './inverted-residual/emit.js';
-import { type ResidualProblem, residualOf } from './inverted-residual/problem.js';
+import { residualOf } from './inverted-residual/problem.js';
 import { type ResidualShape, variantOf } from './inverted-residual/shape.js';
+import { taken } from './taken.js';
 
 export const invertedResidual: Tactic = {
   name: 'invertedResidual',
@@ -18,7 +19,7 @@ export const invertedResidual: Tactic = {
     return residualCandidates(problem).length > 0 ? undefined : 'no tile of the block fits into shared memory';
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const problem = residualOf(group) as ResidualProblem;
+    const problem = taken(group, residualOf(group));
     const image = (problem.expand ?? problem.filter).group.anchorInputs[0];
     return residualCandidates(problem).map(({ shape, estimate }) => ({
       variant: variantOf(shape),
@@ -30,7 +31,7 @@ export const invertedResidual: Tactic = {
     }));
   },
   emit(group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> {
-    const problem = residualOf(group) as ResidualProblem;
+    const problem = taken(group, residualOf(group));
     return emitResidual(group, problem, parameters as unknown as ResidualShape, context);
   },
 };

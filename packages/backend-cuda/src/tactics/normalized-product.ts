@@ -15,6 +15,7 @@ import { emitWarpgroups } from './hopper/emit.js';
 import { type NormalizedRows, normalizedRowsOf } from './hopper/normalization.js';
 import { refuseWarpgroups, warpgroupCandidates } from './hopper.js';
 import type { WarpgroupTile } from './hopper/tiles.js';
+import { taken } from './taken.js';
 
 /** As many as anybody may want to time. */
 const mostCandidates = 24;
@@ -30,7 +31,7 @@ export const normalizedProduct: Tactic = {
     return reason ?? (tilesOf(group, rows).length === 0 ? 'rows too short for a tile' : undefined);
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const rows = normalizedRowsOf(group) as NormalizedRows;
+    const rows = taken(group, normalizedRowsOf(group));
     const x = rows.product.anchorInputs.find((_, i) => group.parts[1]!.anchorInputs[i] === -1)!;
     return tilesOf(group, rows)
       .toSorted((a, b) => a.estimate - b.estimate)
@@ -38,7 +39,7 @@ export const normalizedProduct: Tactic = {
       .map((c) => ({ ...c, inputs: c.inputs.map((access, i) => (i === x ? 'rows' : access)) }));
   },
   emit(group: GroupView, candidate: Candidate, context: EmitContext): Promise<EmittedStep> {
-    const rows = normalizedRowsOf(group) as NormalizedRows;
+    const rows = taken(group, normalizedRowsOf(group));
     const step = emitWarpgroups(rows.product, candidate.parameters as unknown as WarpgroupTile, context, rows);
     if (step) return step;
     throw new TensorwrightError(

@@ -38,6 +38,7 @@ import {
 } from './excitation/print.js';
 import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
 import { launchMicroseconds } from './operands.js';
+import { taken } from './taken.js';
 
 const threads = 512;
 /** Shapes of each kind of kernel that are tried. */
@@ -56,7 +57,7 @@ export const pooledExcitation: Tactic = {
     return depthwise.refuses(image) ?? (refuseTiles(image) === undefined ? undefined : refusePooledRows(image));
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    const problem = excitationOf(group) as ExcitationProblem;
+    const problem = taken(group, excitationOf(group));
     const image = group.parts[0]!;
     const excite = (shape: CandidateOutline, parts: number): number =>
       launchMicroseconds + exciteMicroseconds(problem, sumsOf(image, problem, shape), parts);
@@ -76,7 +77,7 @@ export const pooledExcitation: Tactic = {
   },
   emit(group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> {
     const { parts, ...shape } = parameters as unknown as (TileShape | PooledShape) & { readonly parts: number };
-    const problem = excitationOf(group) as ExcitationProblem;
+    const problem = taken(group, excitationOf(group));
     const image = group.parts[0]!;
     const args = new Arguments();
     const rows = rowsOfSums(image, shape);

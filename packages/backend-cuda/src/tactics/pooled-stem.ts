@@ -4,7 +4,8 @@ import type { Candidate, EmitContext, EmittedStep, GroupView } from '@tensorwrig
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { pooledCandidates, type PooledTile } from './stem/pooled-tiles.js';
 import { emitPooledStem } from './stem/pooled-emit.js';
-import { type PooledStem, pooledStemOf } from './stem/pooled.js';
+import { pooledStemOf } from './stem/pooled.js';
+import { taken } from './taken.js';
 
 export const pooledStem: Tactic = {
   name: 'pooledStem',
@@ -14,7 +15,7 @@ export const pooledStem: Tactic = {
     return pooledCandidates(problem, group).length === 0 ? 'only tiles that a multiprocessor holds' : undefined;
   },
   candidates: (group: GroupView): readonly CandidateOutline[] =>
-    pooledCandidates(pooledStemOf(group) as PooledStem, group),
+    pooledCandidates(taken(group, pooledStemOf(group)), group),
   emit: (group: GroupView, { parameters }: Candidate, context: EmitContext): Promise<EmittedStep> =>
-    emitPooledStem(group, pooledStemOf(group) as PooledStem, parameters as unknown as PooledTile, context),
+    emitPooledStem(group, taken(group, pooledStemOf(group)), parameters as unknown as PooledTile, context),
 };

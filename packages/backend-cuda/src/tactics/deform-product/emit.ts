@@ -8,6 +8,7 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  invariant,
   mulDims,
   productOf,
 } from '@tensorwright/core';
@@ -92,7 +93,8 @@ export function emitDeformWarpgroups(
   context: EmitContext,
 ): Promise<EmittedStep> {
   const args = new Arguments();
-  const problem = deformProblem(group) as KnownDeform;
+  const problem = deformProblem(group);
+  invariant(isKnown(problem), 'warpgroups sample for weights that are known');
   const threads = warpgroupThreads(t);
   const { shares, splits } = t;
   const parts = { splits, weights: printLoad(problem, t, args), sums: 0 };

@@ -40,11 +40,14 @@ export interface ResidualProblem {
 const vector = 8;
 const mostTaps = 25;
 
-const problems = new WeakMap<GroupView, ResidualProblem | string>();
+type Problems = WeakMap<GroupView, ResidualProblem | string>;
+/** One for each question: a chain may be asked both. */
+const residuals: Problems = new WeakMap();
+const expansions: Problems = new WeakMap();
 
 /** What a chain of two or three convolutions computes, the last of which projects, or why no kernel computes it. */
 export function residualOf(chain: GroupView): ResidualProblem | string {
-  return remembered(chain, () => {
+  return remembered(residuals, chain, () => {
     const { parts, own } = chain;
     if (parts.length < 2 || parts.length > 3 || !areConvolutions(parts)) return 'no inverted residual';
     const layers = layersOf(chain, parts);
@@ -60,7 +63,7 @@ export function residualOf(chain: GroupView): ResidualProblem | string {
 
 /** The first two groups of a chain, a convolution of single pixels and one of every channel, whose image is a result. */
 export function expandedOf(chain: GroupView): ResidualProblem | string {
-  return remembered(chain, () => {
+  return remembered(expansions, chain, () => {
     const parts = chain.parts.slice(0, 2);
     if (parts.length < 2 || !areConvolutions(parts)) return 'no expanded image';
     const layers = layersOf(chain, parts);
@@ -71,7 +74,11 @@ export function expandedOf(chain: GroupView): ResidualProblem | string {
   });
 }
 
-function remembered(chain: GroupView, make: () => ResidualProblem | string): ResidualProblem | string {
+function remembered(
+  problems: Problems,
+  chain: GroupView,
+  make: () => ResidualProblem | string,
+): ResidualProblem | string {
   let problem = problems.get(chain);
   if (problem === undefined) problems.set(chain, (problem = make()));
   return problem;
