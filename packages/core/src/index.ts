@@ -31,6 +31,7 @@ export type { MatrixOperation } from './definition/contractions.js';
 export type { SampleMode, ShuffleParameters, SliceParameters } from './definition/shaping.js';
 export type { ConvolutionOptions, DeconvolutionOptions, PoolingOptions, PoolingType } from './definition/windows.js';
 export * from './operator.js';
+export { dtypeOf, layoutsFor } from './operand-type.js';
 export * from './operator-kernels.js';
 export * from './operator-source.js';
 export * from './operators/index.js';

@@ -1,6 +1,8 @@
 /** What every native kernel asks of its operands. */
 
-import type { Layout, Value, GroupView } from '@tensorwright/core';
+import type { Value, GroupView } from '@tensorwright/core';
+
+export { dtypeOf, layoutsFor } from '@tensorwright/core';
 
 /** The native Tensor's limit. */
 export const maxRank = 12;
@@ -19,15 +21,4 @@ export function refuseValue(v: Value): string | undefined {
     return `no native kernels for ${v.type.dtype}`;
   if (!v.type.dims) return 'the rank is not known at build time';
   return v.type.dims.length > maxRank ? `rank ${String(v.type.dims.length)} exceeds ${String(maxRank)}` : undefined;
-}
-
-/** Both layouts for images, row-major for all else. */
-export function layoutsFor(v: Value): readonly Layout[] {
-  return v.type.kind === 'tensor' && v.type.dims && v.type.dims.length >= 3 && v.type.dims.length <= 5
-    ? ['rows', 'channelsLast']
-    : ['rows'];
-}
-
-export function dtypeOf(v: Value | undefined): string | undefined {
-  return v?.type.kind === 'tensor' ? v.type.dtype : undefined;
 }

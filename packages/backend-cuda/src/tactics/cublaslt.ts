@@ -4,7 +4,6 @@ import {
   type Candidate,
   type Dim,
   dimBounds,
-  type DType,
   type EmitContext,
   type EmittedOperand,
   type EmittedStep,
@@ -26,7 +25,7 @@ import {
   type ViewOf,
 } from './cublaslt/matrix-problem.js';
 import { denseView } from './dense-view.js';
-import { dtypeOf } from './operands.js';
+import { dtypeOf, floats } from './operands.js';
 import { estimatesBehindOwn } from './own-estimate.js';
 
 export const cublaslt: Tactic = {
@@ -38,7 +37,7 @@ export const cublaslt: Tactic = {
     const problem = plainProblem(group);
     if (!problem) return 'not a matrix product';
     const [left, right] = [problem.left.dtype, problem.right.dtype];
-    if (left !== right || !multiplied.has(left)) return `not a product that cuBLASLt has: ${left} by ${right}`;
+    if (left !== right || !floats.has(left)) return `not a product that cuBLASLt has: ${left} by ${right}`;
     if (dimBounds(productOf(problem.depth)).min < 1) return 'not a product that cuBLASLt has: sums may be empty';
     const epilogue = epilogueOf(group, problem);
     if (!epilogue || !typesMatch(group, epilogue)) return 'not maps that cuBLASLt computes along with a product';
@@ -71,7 +70,6 @@ export function needsOfCublasLt(kernels: ReadonlySet<string>): readonly string[]
 }
 
 const kernel = 'cublaslt';
-const multiplied: ReadonlySet<DType> = new Set(['float16', 'bfloat16', 'float32']);
 /** How many of the library's choices are offered. */
 const choices = 16;
 

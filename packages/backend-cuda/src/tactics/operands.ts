@@ -7,12 +7,15 @@ import {
   dtypeInfo,
   type GroupView,
   type Layout,
+  layoutsFor,
   productOf,
   provablyEqual,
   type Value,
 } from '@tensorwright/core';
 import { storedType } from '../print/types.js';
 import type { CandidateOutline } from '../tactic.js';
+
+export { dtypeOf, layoutsFor } from '@tensorwright/core';
 
 export const maxRank = 12;
 
@@ -31,16 +34,8 @@ export function refuseValue(v: Value): string | undefined {
   return v.type.dims.length > maxRank ? `rank ${String(v.type.dims.length)} exceeds ${String(maxRank)}` : undefined;
 }
 
-/** Both layouts for images, row-major for all else. */
-export function layoutsFor(v: Value): readonly Layout[] {
-  return v.type.kind === 'tensor' && v.type.dims && v.type.dims.length >= 3 && v.type.dims.length <= 5
-    ? ['rows', 'channelsLast']
-    : ['rows'];
-}
-
-export function dtypeOf(v: Value | undefined): DType | undefined {
-  return v?.type.kind === 'tensor' ? v.type.dtype : undefined;
-}
+/** What products are computed of in 16 bits, or in float32. */
+export const floats: ReadonlySet<DType> = new Set(['float16', 'bfloat16', 'float32']);
 
 export function sameExtents(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((d, i) => provablyEqual(d, b[i]!));

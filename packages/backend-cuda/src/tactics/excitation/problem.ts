@@ -11,7 +11,7 @@ import {
   type TensorType,
 } from '@tensorwright/core';
 import { argumentsOf, refuseScalars } from '../../print/scalars.js';
-import { refuseOperands } from '../operands.js';
+import { floats, refuseOperands } from '../operands.js';
 
 /** A product of a vector for each image with constant weights, and what is made of it. */
 export interface Layer {
@@ -32,8 +32,6 @@ export interface ExcitationProblem {
   readonly hidden: number;
   readonly pixels: Dim;
 }
-
-const floats = new Set<DType>(['float16', 'bfloat16', 'float32']);
 
 /** What the last three parts of a chain compute, or why no kernel computes it. */
 export function excitationOf(chain: GroupView): ExcitationProblem | string {
