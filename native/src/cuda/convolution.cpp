@@ -173,7 +173,10 @@ void ConvolutionKernel::run(KernelContext& context, std::span<const Tensor> inpu
   const PlanPointer known = plan(convolution(inputs, outputs));
   queue.keep(known);
   auto& lease = queue.attachment(&contexts_);
-  if (!lease) lease = std::make_shared<Contexts::Lease>(contexts_);
+  if (!lease) {
+    const Unrecorded unrecorded;
+    lease = std::make_shared<Contexts::Lease>(contexts_);
+  }
   known->run(data, context.workspace, std::static_pointer_cast<Contexts::Lease>(lease)->handle(), queue.lend());
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "cuda/queue.h"
 
 namespace tw::cuda::cudnn {
 namespace {
@@ -324,6 +325,8 @@ ConvolutionPlan::ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convo
 // Engines that were compiled for the plan are code on the device.
 ConvolutionPlan::~ConvolutionPlan() {
   const DeviceScope scope(*device_);
+  // It may be dropped while a run is recorded.
+  const Unrecorded unrecorded;
   const std::vector<Descriptor> parts = std::move(parts_);
   const Descriptor plan = std::move(plan_);
 }

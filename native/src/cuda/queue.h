@@ -32,7 +32,7 @@ class Queue : public DeviceQueue {
   size_t staging_bytes() const override { return staging_.bytes(); }
   void launch(FunctionHandle function, LaunchConfig& config, void* arguments);
   // What a library has for this queue alone, like the right to one of its contexts: null until it is set, and gone
-  // before the stream is. A recording cannot make it, but the run before it has.
+  // before the stream is.
   std::shared_ptr<void>& attachment(const void* library);
   // The stream, for what libraries queue on it.
   StreamHandle lend() {

@@ -124,6 +124,10 @@ void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
       wait_for_device();
     } catch (const Error&) {
     }
+    // Steps that have not run yet must do so before they are recorded.
+    std::erase_if(recorded_, [](const Recorded& r) {
+      return std::any_of(r.ranges.begin(), r.ranges.end(), [](const auto& recording) { return !recording; });
+    });
     throw;
   }
   // A kernel that saw the flag has left its output unfinished.

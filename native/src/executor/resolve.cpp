@@ -250,8 +250,15 @@ std::byte* Frame::memory_for(size_t value) {
     if (!block.data()) block = DeviceBlock(program_->device());
     // The iteration before may still be at work in what would go. Extents that the values decide differ from run to run:
     // with room to spare, few of them wait for that.
-    if (const size_t bytes = capacity_[value]; !block.data() || bytes > block.capacity())
-      grow(block, std::max({bytes, block.capacity() + block.capacity() / 2, kLeastDynamicBytes}));
+    if (const size_t bytes = capacity_[value]; !block.data() || bytes > block.capacity()) {
+      const size_t roomy = std::max({bytes, block.capacity() + block.capacity() / 2, kLeastDynamicBytes});
+      try {
+        grow(block, roomy);
+      } catch (const Error& e) {
+        if (e.code != Code::kOutOfMemory || roomy == bytes) throw;
+        grow(block, std::max<size_t>(bytes, 1));
+      }
+    }
     return block.data();
   }
   heap_.give(std::move(blocks_[value]));

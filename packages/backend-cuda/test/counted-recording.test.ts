@@ -2,32 +2,36 @@
 
 import { Builder } from '@tensorwright/builder';
 import { NetworkDefinition, readNumbers, Tensor } from '@tensorwright/core';
-import { type ExecutionContext, Runtime } from '@tensorwright/runtime';
+import { deviceMemory, type ExecutionContext, Runtime } from '@tensorwright/runtime';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { hasDevice } from './compare.js';
-import { isEmulated, traced } from './support/emulator-play.js';
+import { isEmulated, play, traced } from './support/emulator-play.js';
 
 vi.setConfig({ testTimeout: 120_000 });
 
 const folder = mkdtempSync(join(tmpdir(), 'tensorwright-counted-'));
+afterEach(() => {
+  play('');
+});
 afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const elements = 50;
+const few = 50;
+const large = 20_000;
 /** Numbers of which every `step`-th is 1, and the others are 0. */
 const every = (step: number): Tensor =>
   new Tensor(
     'float32',
-    Float32Array.from({ length: elements }, (_, i) => Number(i % step === 0)),
-    [elements],
+    Float32Array.from({ length: few }, (_, i) => Number(i % step === 0)),
+    [few],
   );
 
 /** places = where 2 x is not 0, sums = places + places, tripled = 3 (2 x). */
-async function makePlan(): Promise<Uint8Array> {
+async function makePlan(elements = few): Promise<Uint8Array> {
   const n = new NetworkDefinition('counted');
   const x = n.addInput('x', 'float32', [elements]);
   const doubled = n.addElementWise(x, x, 'sum');
@@ -50,13 +54,13 @@ describe.skipIf(!hasDevice)('extents that the values decide', () => {
     await withContext(async (context) => {
       for (const step of [7, 1, 50, 7, 3, 7]) {
         const { sums, tripled } = await context.run({ x: every(step) });
-        const expected = Array.from({ length: Math.ceil(elements / step) }, (_, i) => 2 * i * step);
+        const expected = Array.from({ length: Math.ceil(few / step) }, (_, i) => 2 * i * step);
         expect(sums!.dims).toEqual([1, expected.length]);
         expect([...readNumbers(sums!)]).toEqual(expected);
         const total = readNumbers(tripled!).reduce((a, b) => a + b, 0);
         expect(total).toBeCloseTo(3, 5);
       }
-      const { sums } = await context.run({ x: new Tensor('float32', new Float32Array(elements), [elements]) });
+      const { sums } = await context.run({ x: new Tensor('float32', new Float32Array(few), [few]) });
       expect(sums!.dims).toEqual([1, 0]);
     });
   });
@@ -69,6 +73,38 @@ describe.skipIf(!hasDevice)('extents that the values decide', () => {
       // One graph up to the count, one of what does not depend on it.
       expect(kinds.filter((k) => k === 'graph')).toHaveLength(2);
     });
+  });
+
+  it.skipIf(!isEmulated)('do not have steps recorded that have not run, where the run before has failed', async () => {
+    await using engine = await Runtime.load(await makePlan(large));
+    const x = new Tensor('float32', new Float32Array(large).fill(1), [large]);
+    await using other = engine.createContext();
+    const empty = deviceMemory()!.ownBytes;
+    await other.run({ x });
+    const all = deviceMemory()!.ownBytes;
+    await using context = engine.createContext();
+    play(`memory:${String(all + (all - empty) - 8)}`);
+    await expect(context.run({ x })).rejects.toMatchObject({ code: 'ERR_OUT_OF_MEMORY' });
+    play('');
+    const graphs = async (): Promise<number> => {
+      const lines = await traced(join(folder, 'trace'), () => context.run({ x }));
+      return lines.filter((l) => l.startsWith('graph')).length;
+    };
+    expect(await graphs()).toBe(0);
+    await context.run({ x });
+    expect(await graphs()).toBe(2);
+  });
+
+  it.skipIf(!isEmulated)('have no room to spare where there is none', async () => {
+    await using engine = await Runtime.load(await makePlan(large));
+    await using context = engine.createContext();
+    const firstOf = (ones: number): Tensor => new Tensor('float32', new Float32Array(large).fill(1, 0, ones), [large]);
+    await context.run({ x: firstOf(large / 2) });
+    // Places and sums: both grow by so much. Half as large again would be 2.5 times that.
+    const growth = large / 10;
+    play(`memory:${String(deviceMemory()!.ownBytes + 2.2 * 8 * growth)}`);
+    const { sums } = await context.run({ x: firstOf(large / 2 + growth) });
+    expect(sums!.dims).toEqual([1, large / 2 + growth]);
   });
 
   it.each([
