@@ -10,7 +10,8 @@
 namespace tw {
 
 // scale (default 1 / sqrt(D)), softcap, isCausal, causalOffset, leftWindow, rightWindow; an optional mask that broadcasts
-// to [B, H, L, S], boolean (true: may be seen) or added; optional lengths of the keys of each batch.
+// to [B, H, L, S], boolean (true: may be seen) or added, where masksInTurn batch b has that of b mod their number; optional
+// lengths of the keys of each batch.
 class AttentionRules {
  public:
   explicit AttentionRules(const Attributes& a)

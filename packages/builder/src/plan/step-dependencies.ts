@@ -21,7 +21,9 @@ export function dependenciesOf(
     for (const operand of step.inputs) {
       if (!operand) continue;
       need(writers.get(operand.value));
-      readers.set(operand.value, [...(readers.get(operand.value) ?? []), at]);
+      const others = readers.get(operand.value);
+      if (others) others.push(at);
+      else readers.set(operand.value, [at]);
     }
     for (const operand of step.outputs) {
       if (!operand) continue;
