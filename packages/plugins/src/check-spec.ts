@@ -8,6 +8,36 @@ import { checkPattern } from './patterns.js';
 import type { Names, PluginSpec } from './plugin.js';
 
 type AnySpec = PluginSpec<Names, Names, FieldSchema>;
+type AnyCuda = NonNullable<AnySpec['cuda']>;
+
+const members: Readonly<Record<keyof AnySpec, true>> = {
+  name: true,
+  version: true,
+  namespace: true,
+  fields: true,
+  inputs: true,
+  outputs: true,
+  implements: true,
+  aliases: true,
+  infer: true,
+  lower: true,
+  patterns: true,
+  cuda: true,
+  cpu: true,
+};
+
+const cudaMembers: Readonly<Record<keyof AnyCuda, true>> = {
+  source: true,
+  uses: true,
+  dtypes: true,
+  refuses: true,
+  epilogue: true,
+  formats: true,
+  tactics: true,
+  launches: true,
+  count: true,
+  workspaceBytes: true,
+};
 
 function failing(title: string): (message: string) => never {
   return (message) => {
@@ -18,6 +48,7 @@ function failing(title: string): (message: string) => never {
 /** @throws ERR_INVALID_ARGUMENT naming what is wrong */
 export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
   const fail = failing(title);
+  checkMembers(title, 'it', spec, members);
   if (pluginOfOperator(pluginOperatorName(key))) fail('it is defined already');
   for (const part of ['inputs', 'outputs'] as const) {
     const names = spec[part] as unknown;
@@ -46,6 +77,12 @@ export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
     if (field.default !== undefined) checkField(title, name, field.kind, field.default);
 }
 
+function checkMembers(title: string, whose: string, given: object, known: Readonly<Record<string, true>>): void {
+  for (const name of Object.keys(given))
+    if (!Object.hasOwn(known, name))
+      failing(title)(`${whose} has no '${name}'; known: ${Object.keys(known).join(', ')}`);
+}
+
 function checkImplementation(title: string, spec: AnySpec): void {
   const fail = failing(title);
   const { name, inputs, outputs = [''], attributes = {} } = builtInOperator(title, spec.implements!);
@@ -60,14 +97,19 @@ function checkImplementation(title: string, spec: AnySpec): void {
       fail(`${name} has no attribute '${field}'; known: ${Object.keys(attributes).join(', ') || 'none'}`);
 }
 
-function checkCuda(title: string, { cuda, outputs }: AnySpec): void {
+function checkCuda(title: string, { cuda, inputs, outputs }: AnySpec): void {
   if (!cuda) return;
   const fail = failing(title);
+  checkMembers(title, 'cuda', cuda, cudaMembers);
   if (typeof cuda.source !== 'string') fail('cuda.source must be CUDA C++ text');
-  if (cuda.uses !== undefined && !Array.isArray(cuda.uses))
+  const uses = cuda.uses as unknown;
+  if (uses !== undefined && (!Array.isArray(uses) || !uses.every((name) => typeof name === 'string')))
     fail('cuda.uses must be names of files of the kernel library');
   if (typeof cuda.launches !== 'function') fail('cuda.launches must be a function');
   if (cuda.refuses !== undefined && typeof cuda.refuses !== 'function') fail('cuda.refuses must be a function');
+  const operands = [...inputs, ...outputs].map(nameOf);
+  for (const name of (cuda.formats ?? []).flatMap((format) => Object.keys(format)))
+    if (!operands.includes(name)) fail(`cuda.formats: there is no input or output '${name}'`);
   if (cuda.epilogue === true && outputs.length > 1) fail('cuda.epilogue is for plugins with one output');
 }
 

@@ -18,6 +18,7 @@ import {
   Tensor,
   TensorwrightError,
 } from '@tensorwright/core';
+import { cudaKernelFile } from '@tensorwright/native';
 import { createHash } from 'node:crypto';
 import { type FieldSchema, valuesOf } from './fields.js';
 import { byName, nameOf } from './names.js';
@@ -129,18 +130,49 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
   const { cuda, title } = parts;
   const { call, places } = callOf(parts, problem);
   const context: LaunchContext<I, O, F> = { ...call, tactic, format };
-  const list = named(title, 'cuda.launches', () => cuda.launches(context));
-  const launches = list.map((launch) => describeLaunch(launch, title, places));
+  const launches = launchesOf(title, 'cuda.launches', () => cuda.launches(context), places);
   const workspaceBytes =
     cuda.workspaceBytes && named(title, 'cuda.workspaceBytes', () => cuda.workspaceBytes!(context));
   const count = cuda.count && describeCount(parts, problem, workspaceBytes, context, places);
   return {
     source: cuda.source,
-    ...(cuda.uses && { uses: cuda.uses }),
+    ...(cuda.uses && { uses: libraryFiles(title, cuda.uses) }),
     launches,
     ...(count && { count }),
     ...(workspaceBytes !== undefined && { workspaceBytes }),
   };
+}
+
+/** @throws ERR_PLUGIN naming the file that the kernel library does not have */
+function libraryFiles(title: string, uses: readonly string[]): readonly string[] {
+  const missing = uses.find((name) => !isLibraryFile(name));
+  if (missing !== undefined)
+    throw new TensorwrightError(
+      'ERR_PLUGIN',
+      `plugin ${title}: cuda.uses names '${missing}', which is no file of the kernel library`,
+      { plugin: title },
+    );
+  return [...new Set(uses)];
+}
+
+function isLibraryFile(name: string): boolean {
+  try {
+    return /^\w+$/.test(name) && cudaKernelFile(`${name}.cuh`) !== '';
+  } catch {
+    return false;
+  }
+}
+
+function launchesOf(
+  title: string,
+  what: string,
+  call: () => readonly Launch[],
+  places: ReadonlyMap<KernelTensor, CudaArgument>,
+): CudaLaunch[] {
+  const list = named(title, what, call) as readonly Launch[] | undefined;
+  if (!Array.isArray(list) || list.length === 0)
+    throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: ${what} gives no launch`, { plugin: title });
+  return list.map((launch: Launch) => describeLaunch(launch, title, places));
 }
 
 /** What counts can use neither the outputs nor the extents that it is to find. */
@@ -160,17 +192,15 @@ function describeCount<I extends Names, O extends Names, F extends FieldSchema>(
   };
   if (workspaceBytes !== undefined && isLate(workspaceBytes))
     fail('cuda.workspaceBytes depends on an extent that cuda.count is to find: say what it is at most');
-  const list = named(title, 'cuda.count', () => cuda.count!(context));
-  return list.map((launch) => {
-    const described = describeLaunch(launch, title, places);
+  return launchesOf(title, 'cuda.count', () => cuda.count!(context), places).map((described) => {
     for (const argument of described.arguments)
       if (argument.kind === 'output')
-        fail(`cuda.count gives kernel '${launch.kernel}' an output, which has no memory yet`);
+        fail(`cuda.count gives kernel '${described.kernel}' an output, which has no memory yet`);
     const dims = described.arguments.flatMap((a) =>
       a.kind === 'dim' ? [a.value] : a.kind === 'workspace' ? [a.offset] : [],
     );
     if ([...described.grid, ...dims].some(isLate))
-      fail(`cuda.count gives kernel '${launch.kernel}' an extent that it is to find itself`);
+      fail(`cuda.count gives kernel '${described.kernel}' an extent that it is to find itself`);
     return described;
   });
 }
@@ -260,6 +290,8 @@ function describeArgument(
     return Number.isSafeInteger(argument)
       ? { kind: 'dim', value: argument }
       : fail(`argument ${String(position)} is ${String(argument)}: floats are written arg.float(…)`);
+  if (typeof argument !== 'object' || (argument as unknown) === null)
+    return fail(`argument ${String(position)} is no operand, number, tensor or arg.…`);
   if (places.has(argument as KernelTensor)) return places.get(argument as KernelTensor)!;
   if ('kind' in argument && specialKinds.has(argument.kind)) return special(argument);
   if ('terms' in argument) return { kind: 'dim', value: argument };

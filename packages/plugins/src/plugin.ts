@@ -127,8 +127,8 @@ export interface CudaImplementation<I extends Names, O extends Names, F extends 
    */
   readonly source: string;
   /**
-   * Files of our kernel library that the source builds on, in order: 'sort', 'selection' … They may change with every
-   * version. Default: the prelude alone.
+   * Files of our kernel library (native/cuda/kernels, without '.cuh') that the source builds on, in order: 'sort',
+   * 'selection' … They may change with every version. Default: the prelude alone.
    */
   readonly uses?: readonly string[];
   /** Dtypes that the kernels take as operands. Default: float32. */
@@ -138,8 +138,8 @@ export interface CudaImplementation<I extends Names, O extends Names, F extends 
   /**
    * Whether elementwise layers that follow are computed where the kernels store an element, for plugins with one output:
    * as an argument, the output is then an object instead of a pointer, of a type that the kernel leaves to its template.
-   * `y.store(index, value)` writes an element, and with a `Vec<T, W>` W of them, at an index that is a multiple of W; values
-   * are of any float type, not rounded yet. Every element has to be written so, and none read back. Default: no.
+   * `y.store(index, value)` writes an element, and with a `Vec<f32, W>` W of them, at once where the index is a multiple of
+   * W; values are of any float type, not rounded yet. Every element has to be written so, and none read back. Default: no.
    */
   readonly epilogue?: boolean;
   /** Layouts that may be offered besides each other: the builder picks. Default: all row-major. */

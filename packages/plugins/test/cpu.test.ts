@@ -155,6 +155,17 @@ describe('a definition', () => {
     ['no outputs', { name: 'B', outputs: [] }, /needs an output/],
     ['two inputs of a name', { name: 'C', inputs: ['x', 'x?'] }, /two of its inputs/],
     ['no implementation', { name: 'D', cpu: undefined }, /no implementation/],
+    ['a misspelt member', { name: 'F', lowre: () => ({}) }, /it has no 'lowre'; known: name, version/],
+    [
+      'a misspelt member of its kernels',
+      { name: 'G', cuda: { source: '', launches: () => [], workspace: 4 } },
+      /cuda has no 'workspace'; known: .*workspaceBytes/,
+    ],
+    [
+      'the layout of an operand that it has not',
+      { name: 'H', cuda: { source: '', launches: () => [], formats: [{ z: 'channelsLast' }] } },
+      /cuda.formats: there is no input or output 'z'/,
+    ],
     ['a default of another kind', { name: 'E', fields: { n: field.int(0.5) } }, /field 'n' must be an integer/],
   ])('with %s is refused', (_, change, message) => {
     expect(() => definePlugin({ ...minimal, ...(change as object) })).toThrow(message);

@@ -81,4 +81,31 @@ describe.skipIf(cudaBackend.device() === undefined || !isEmulated)('a kernel of 
       message: 'plugin Throwing 1: cuda.launches threw: no such thing',
     });
   });
+
+  it.each([
+    ['a file that there is not', { uses: ['sort', 'nope'] }, "cuda.uses names 'nope', which is no file"],
+    ['a file of another folder', { uses: ['../stem'] }, "cuda.uses names '../stem', which is no file"],
+    ['no launches', { launches: () => [] }, 'cuda.launches gives no launch'],
+    [
+      'an argument of another kind',
+      { launches: () => [{ kernel: 'k', grid: 1, block: 1, arguments: [1n] }] },
+      "kernel 'k': argument 0 is no operand",
+    ],
+  ])('that names %s is refused', async (title, change, message) => {
+    const plugin = definePlugin({
+      name: title.replaceAll(' ', '_'),
+      inputs: ['x'],
+      outputs: ['y'],
+      infer: ({ inputs: { x } }) => ({ y: x }),
+      cuda: {
+        source: '',
+        launches: () => [{ kernel: 'k', grid: 1, block: 1, arguments: [] }],
+        ...(change as object),
+      },
+    });
+    await expect(build(plugin)).rejects.toMatchObject({
+      code: 'ERR_PLUGIN',
+      message: expect.stringContaining(message) as string,
+    });
+  });
 });
