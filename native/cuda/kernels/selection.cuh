@@ -77,6 +77,11 @@ TW_DEVICE Nth find_nth(u32* histogram, u32 wanted, const Each& each) {
     prefix = prefix << width | bin.index;
     wanted -= bin.before;
     if (wanted == bin.count) return {prefix << low | ((u64{1} << low) - 1), false, 0};
+    // So they would further down: zeros below an element's own bits and above those of indices.
+    const u64 left = (all ^ any) & ((u64{1} << low) - 1);
+    const int next = left == 0 ? 0 : 64 - __clzll(static_cast<i64>(left));
+    prefix = prefix << (low - next) | (all >> next & ((u64{1} << (low - next)) - 1));
+    low = next;
   }
   return {prefix, true, wanted};
 }

@@ -16,7 +16,9 @@ TW_DEVICE auto rising_key(T element) {
   } else {
     const f32 value = static_cast<f32>(element) + 0.0f;
     const u32 bits = bit_cast<u32>(value);
-    return value != value ? ~0u : bits >> 31 ? ~bits : bits | 0x80000000u;
+    const u32 key = value != value ? ~0u : bits >> 31 ? ~bits : bits | 0x80000000u;
+    // Bits that tell none apart are the same, so that nothing is decided by them.
+    return is_same<T, f16> ? key & 0xFFFFE000u : is_same<T, bf16> ? key & 0xFFFF0000u : key;
   }
 }
 

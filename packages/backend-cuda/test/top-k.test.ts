@@ -79,6 +79,24 @@ describe.skipIf(!hasDevice).each(['block', 'tiles', 'grid'])('rows selected from
     { dims: [2, 6000], k: 3000, dtype: 'float64', fill: few },
     { dims: [2, 6000], k: 30, dtype: 'int64', largest: false },
     { dims: [2, 6000], k: 2000, dtype: 'bool', fill: bits },
+    { dims: [2, 9001], k: 100, dtype: 'float16', fill: (i: number) => scattered(i) / 50_000 - 1 },
+    { dims: [2, 6000], k: 3000, dtype: 'bfloat16', fill: few, largest: false },
+    { dims: [1, 9000], k: 50, dtype: 'bfloat16', fill: (i: number) => scattered(i) / 50_000 - 1, largest: false },
     { dims: [1, 2000], k: 0 },
   ] as Problem[])('$dims of $dtype, the best $k', (problem) => check(way, problem));
+});
+
+// Whose keys are sorted in scratch memory, since they might be as many as a row has.
+describe.skipIf(!hasDevice).each(['block', 'grid'])('as many as the run says, by %s', (way) => {
+  it.each([0, 1, 2, 3, 5000])('%s', (k) =>
+    compare({
+      inputs: [
+        { dtype: 'float32', dims: [2, 9000], fill: (i) => scattered(i) },
+        { dtype: 'int64', dims: [1], fill: () => k },
+      ],
+      graph: (b, x, count) => b.node('topK', [x, count], { axis: 1, largest: true }),
+      force: { tactic: `cuda.topK.${way}`, parameters: {} },
+      tolerance: 0,
+    }),
+  );
 });

@@ -65,11 +65,11 @@ __global__ void select_rows(const T* input, T* values, i32* indices, void* scrat
 
 template <int Threads, int Tile, int Width, bool Large, typename T>
 __global__ void list_tiles(const T* input, void* lists, u32 size, u32 k, i64 inner) {
-  const i64 row = blockIdx.x;
+  const i64 row = blockIdx.y;
   const Problem<T> problem{input, nullptr, nullptr, 0, size, k, inner};
-  u64* const list = static_cast<u64*>(lists) + (row * gridDim.y + blockIdx.y) * k;
+  u64* const list = static_cast<u64*>(lists) + (row * gridDim.x + blockIdx.x) * k;
   let_successor_start();
-  list_best<Tile>(list, problem.template elements<Threads, Width, Large>(row), blockIdx.y * Tile, k);
+  list_best<Tile>(list, problem.template elements<Threads, Width, Large>(row), blockIdx.x * Tile, k);
 }
 
 template <int Threads, int Capacity, bool Large, typename T>
@@ -89,7 +89,7 @@ __global__ void reset_counters(void* counters, i64 rows) {
   if (i < rows * static_cast<i64>(sizeof(RowCounters) / 4)) static_cast<u32*>(counters)[i] = 0;
 }
 
-// A block's part of a row.
+// A block's part of a row; blocks (tiles, rows).
 template <int Threads, int Tile, int Width, bool Large, typename T>
 struct Part {
   Row<Threads, Width, Large, T> row;
@@ -97,10 +97,10 @@ struct Part {
   u32 wanted, begin, end;
 
   TW_DEVICE Part(const T* input, void* all_counters, u32 size, u32 k, i64 inner)
-      : row(Problem<T>{input, nullptr, nullptr, 0, size, k, inner}.template elements<Threads, Width, Large>(blockIdx.x)),
-        counters(static_cast<RowCounters*>(all_counters)[blockIdx.x]),
+      : row(Problem<T>{input, nullptr, nullptr, 0, size, k, inner}.template elements<Threads, Width, Large>(blockIdx.y)),
+        counters(static_cast<RowCounters*>(all_counters)[blockIdx.y]),
         wanted(min(k, size)),
-        begin(blockIdx.y * Tile),
+        begin(blockIdx.x * Tile),
         end(min(begin + Tile, size)) {}
 };
 
@@ -122,8 +122,8 @@ template <int Threads, int Tile, int Width, bool Large, typename T>
 __global__ void collect(const T* input, void* counters, void* chosen, void* edges, u32 size, u32 k, i64 inner) {
   let_successor_start();
   const Part<Threads, Tile, Width, Large, T> part(input, counters, size, k, inner);
-  collect_best(part.counters, static_cast<u64*>(chosen) + static_cast<i64>(blockIdx.x) * 2 * k,
-               static_cast<u64*>(edges) + static_cast<i64>(blockIdx.x) * edge_limit, part.row, part.wanted, part.begin,
+  collect_best(part.counters, static_cast<u64*>(chosen) + static_cast<i64>(blockIdx.y) * 2 * k,
+               static_cast<u64*>(edges) + static_cast<i64>(blockIdx.y) * edge_limit, part.row, part.wanted, part.begin,
                part.end);
 }
 

@@ -131,7 +131,7 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
       },
     ];
   }
-  const parts: Launch['grid'] = [rows.count, ceilDivDims(rows.size, tile)];
+  const parts: Launch['grid'] = [ceilDivDims(rows.size, tile), rows.count];
   const partWay = `<${[256, tile, width, isLargest].join(', ')}>`;
   if (way === 'tiles') {
     const block = 1024;

@@ -11,6 +11,8 @@ const edgeLimit = 16384;
 const counterBytes = (4 + 2 * 2048) * 4;
 
 const rowOfBlock = ({ number }: TopKProblem): string => `${number}(blockIdx.x)`;
+/** Of blocks (tiles, rows): rows that have many blocks each are few. */
+const rowOfTile = ({ number }: TopKProblem): string => `${number}(blockIdx.y)`;
 
 export function block(problem: TopKProblem): Printed {
   const { n } = problem;
@@ -40,9 +42,9 @@ export function tiles(problem: TopKProblem): Printed {
     kernel(
       'list_tiles',
       threads,
-      `${problem.row(rowOfBlock(problem), threads, problem.width())}
-  ${key}* const list = ${list} + i64(blockIdx.y) * ${args.dim(k)};
-  list_best<${String(tile)}>(list, elements, blockIdx.y * ${String(tile)}, best.k);`,
+      `${problem.row(rowOfTile(problem), threads, problem.width())}
+  ${key}* const list = ${list} + i64(blockIdx.x) * ${args.dim(k)};
+  list_best<${String(tile)}>(list, elements, blockIdx.x * ${String(tile)}, best.k);`,
     ),
     kernel(
       'merge_tiles',
@@ -55,7 +57,7 @@ export function tiles(problem: TopKProblem): Printed {
   return {
     text,
     launches: [
-      { function: 'list_tiles', grid: [rows, tilesOfRow, 1], block: [threads, 1, 1] },
+      { function: 'list_tiles', grid: [tilesOfRow, rows, 1], block: [threads, 1, 1] },
       { function: 'merge_tiles', grid: [rows, 1, 1], block: [last, 1, 1] },
     ],
     workspaceBytes: addDims(sorted, problem.sortedBytes()),
@@ -79,8 +81,8 @@ export function grid(problem: TopKProblem): Printed {
     kernel(
       name,
       threads,
-      `${problem.row(rowOfBlock(problem), threads, width)}
-  const u32 begin = blockIdx.y * ${String(tile)}, end = min(begin + ${String(tile)}, elements.size);
+      `${problem.row(rowOfTile(problem), threads, width)}
+  const u32 begin = blockIdx.x * ${String(tile)}, end = min(begin + ${String(tile)}, elements.size);
   [[maybe_unused]] const u32 wanted = best.found(elements.size);
   RowCounters& counters = ${counters};
   ${call}`,
@@ -104,7 +106,7 @@ export function grid(problem: TopKProblem): Printed {
   finish_best<${String(last)}>(${counters}, chosen, ${edges}, keys, elements, best);`,
     ),
   ].join('');
-  const parts: Launch['grid'] = [rows, ceilDivDims(n, tile), 1];
+  const parts: Launch['grid'] = [ceilDivDims(n, tile), rows, 1];
   return {
     text,
     launches: [

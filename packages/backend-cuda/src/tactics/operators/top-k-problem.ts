@@ -1,6 +1,7 @@
 /** topK as its kernels are printed from it. */
 
 import {
+  addDims,
   type Dim,
   dimBounds,
   dtypeInfo,
@@ -91,9 +92,9 @@ ${coordinates(rows, 'rows', this.number, args, { linear: 'row' })}
     return this.#isShared() ? 0 : mulDims(productOf(this.rows), mulDims(this.slots(), this.keyBytes));
   }
 
-  /** Fewer than twice the elements make the next power of two. */
+  /** Fewer than twice the elements make the next power of two, which is at least two. */
   slots(): Dim {
-    return mulDims(this.k, 2);
+    return addDims(mulDims(this.k, 2), 2);
   }
 
   #isShared(): boolean {
