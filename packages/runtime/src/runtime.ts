@@ -171,8 +171,11 @@ function assemble(
     (offset, bytes) => weights.read(offset, bytes),
     (name) => !executors.has(name),
   );
+  // Strings and objects never get there; inputs and constants may be results all the same.
+  const isWhollyNative =
+    executors.size === 0 && program.outputs.every((v) => ![undefined, 'string'].includes(program.values[v]!.dtype));
   const createDriver = (options: ContextOptions): Driver => {
-    if (native && executors.size === 0) return native.createDriver(options);
+    if (native && isWhollyNative) return native.createDriver(options);
     return new StepDriver(program, facts, executors, native?.createSegments(options), options.debug === true);
   };
   return new Engine({

@@ -53,6 +53,32 @@ async function nativeExample(): Promise<HandMade> {
 }
 
 describe.skipIf(!available())('native plans (need the addon: npm run build)', () => {
+  test('hand on strings, which they know nothing of', async () => {
+    const b = new GraphBuilder();
+    const batch = symbolDim(createSymbol('batch', { max: 1000 }));
+    const s = b.input('s', tensorType('string', [batch]));
+    const x = b.input('x', tensorType('float32', [batch]));
+    const made = await handMade(
+      { inputs: [s, x], outputs: [b.op('neg', [x]), s, b.constant(new Tensor('string', ['q']))] },
+      {
+        inputs: ['s', 'x'],
+        outputs: ['y', 'same', 'known'],
+        native: () => true,
+        edit: (p) => {
+          toCopy(p, 0);
+        },
+      },
+    );
+    await using engine = await Runtime.load(planBytes(made));
+    await using context = engine.createContext();
+    const inputs = { s: new Tensor('string', ['a', 'b']), x: new Tensor('float32', [1, 2]) };
+    const { y, same, known } = await context.run(inputs);
+    expect(ints(y)).toEqual([1, 2]);
+    expect([same!.dtype, same!.dims, same!.data]).toEqual(['string', [2], ['a', 'b']]);
+    expect([known!.dtype, known!.data]).toEqual(['string', ['q']]);
+    expect(() => context.runSync(inputs)).toThrow('hands strings on');
+  });
+
   test('run from a file and from bytes', async () => {
     const bytes = planBytes(await nativeExample());
     const path = join(folder, 'copy.plan');

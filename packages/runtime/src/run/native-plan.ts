@@ -238,7 +238,7 @@ class SegmentRunner extends NativeContext implements NativeSegments {
   runSync(): void {
     throw new TensorwrightError(
       'ERR_UNSUPPORTED',
-      'runSync: a plan with segments on several backends runs asynchronously only: use run()',
+      'runSync: a plan with segments on several backends, or that hands strings on, runs asynchronously only: use run()',
     );
   }
 
