@@ -128,4 +128,14 @@ describe.skipIf(!hasDevice)('maps of what is picked', () => {
       graph: (b, x, y) => b.op('add', [b.op('gather', [x, indices(b, [2, 7], [2])], { axis: 1 }), y]),
       steps: ['cuda.gather', 'cuda.map'],
     }));
+
+  it('reads nothing of what has no elements', () =>
+    compare({
+      inputs: [
+        { dtype: 'float32', dims: [0, 4], symbols: ['n', undefined] },
+        { dtype: 'float32', dims: [3, 4] },
+      ],
+      graph: (b, x, y) => b.op('add', [b.op('gather', [x, indices(b, [0, 1, 0], [3])], { axis: 0 }), y]),
+      unchecked: true,
+    }));
 });

@@ -1,6 +1,6 @@
 /** Updates that meet at one place: sums that do not round, atomics, lists. */
 
-import type { DType } from '@tensorwright/core';
+import { type DType, tensorFromNumbers } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { compare, hasDevice, type Input } from './compare.js';
 
@@ -59,6 +59,39 @@ describe.skipIf(!hasDevice)('sums of updates', () => {
     { dtype: 'float16', dims: [7, 4], updates: [0, 4] },
   ] as Omit<Problem, 'reduction'>[])('$updates of $dtype to $dims', (problem) =>
     elements({ ...problem, reduction: 'add' }),
+  );
+
+  // Exponents from one end to the other, each place looked at by its own.
+  it.each(['float32', 'bfloat16'] as const)('%s of any size', (dtype) => {
+    const scale = (i: number): number => 10 ** ((i % 10) * 8 - 37);
+    const sized = (i: number): number => unit(i) * scale(i);
+    const places = Float64Array.from({ length: 10 }, (_, i) => scale(i));
+    return compare({
+      inputs: [
+        { dtype, dims: [10], fill: sized },
+        { dtype: 'int64', dims: [400], fill: (i) => i % 10 },
+        { dtype, dims: [400], fill: sized },
+      ],
+      graph: (b, x, i, u) => {
+        const sums = b.op('cast', [b.op('scatterElements', [x, i, u], { axis: 0, reduction: 'add' })], {
+          to: 'float32',
+        });
+        return b.op('div', [sums, b.constant(tensorFromNumbers('float32', places, [10]))]);
+      },
+      ...(dtype === 'bfloat16' && { tolerance: 0.02 }),
+    });
+  });
+
+  it.each(['add', 'max', 'none'])('%s into nothing', (reduction) =>
+    compare({
+      inputs: [
+        { dtype: 'float32', dims: [0, 4], symbols: ['n', undefined] },
+        { dtype: 'int64', dims: [70, 4], fill: () => 0 },
+        { dtype: 'float32', dims: [70, 4] },
+      ],
+      graph: (b, x, i, u) => b.op('scatterElements', [x, i, u], { axis: 0, reduction }),
+      unchecked: true,
+    }),
   );
 
   it('in slices', () =>

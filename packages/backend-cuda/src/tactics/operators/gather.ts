@@ -4,6 +4,7 @@ import {
   anchorArg,
   ceilDivDims,
   type Dim,
+  dimBounds,
   type DType,
   dtypeInfo,
   type EmitContext,
@@ -194,13 +195,16 @@ ${print('picked.v', found, withPicked(axes))}`
       : `  const auto* from = ${start}${place('0')};
 ${print('from', width, axes)}`;
   const each = Math.max(width, found);
+  // Of data without elements, nothing is read.
+  const empty = walk.picks.filter((p) => dimBounds(p.extent).min === 0).map((p) => `${args.dim(p.extent)} == 0`);
+  const guard = empty.length > 0 ? `  if (${empty.join(' || ')}) return;\n` : '';
   const kernel = elementKernel(
     {
       name: 'gather',
       count: ceilDivDims(elementsOf(axes), each),
       number,
       body: `
-  ${printCoordinates(axes, each, number, args)}
+${guard}  ${printCoordinates(axes, each, number, args)}
 ${body}`,
     },
     args,

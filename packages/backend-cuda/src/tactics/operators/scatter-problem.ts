@@ -99,8 +99,12 @@ ${body}`;
     return this.kernel(name, productOf(dims), text);
   }
 
+  /** Of a result without elements, updates have no place. */
   kernel(name: string, count: Dim, body: string): Kernel {
-    return elementKernel({ name, count, number: this.number, body } satisfies ElementKernel, this.args);
+    const elements = productOf(this.dims);
+    const guard = dimBounds(elements).min > 0 ? '' : `  if (${this.args.dim(elements)} == 0) return;\n`;
+    const text = guard + body;
+    return elementKernel({ name, count, number: this.number, body: text } satisfies ElementKernel, this.args);
   }
 }
 
