@@ -41,6 +41,7 @@ export function mergeReads(
   if (reads.length < 2) return placed;
   const needs = dependenciesOf(steps, values, table);
   const levels = levelsOf(needs, new Set(reads));
+  const extentsOf = (read: number): number => extentsIn(steps[read]!, values, table);
   const bytesIn = (order: readonly number[]): number => {
     const ordered = order.map((i) => steps[i]!);
     return liveBytes(values, ordered, outputs, table);
@@ -48,7 +49,7 @@ export function mergeReads(
   const own = bytesIn(steps.map((_, i) => i));
   const most = own + Math.max(own * extraFraction, extraBytes);
   for (const schedule of schedules) {
-    const rounds = roundsOf(reads, levels, steps, schedule.together);
+    const rounds = roundsOf(reads, levels, extentsOf, schedule.together);
     const order = inRounds(needs, rounds, schedule.first ? startOf(steps, values) : undefined);
     if (bytesIn(order) > most) continue;
     return merged(order, rounds, placed, values, table);
@@ -63,6 +64,16 @@ function isMergeable({ kernel, inputs }: PlanStep, values: readonly PlanValue[])
   );
 }
 
+/** How many a read carries: an output may have several, and what only checks its inputs has one without any. */
+function extentsIn(
+  { inputs }: Pick<PlanStep, 'inputs'>,
+  values: readonly PlanValue[],
+  { expressions }: ExpressionTable,
+): number {
+  const [length] = values[inputs[1]!.value]!.dims!;
+  return expressions[length!]![0] as number;
+}
+
 /** Per step how many reads have to come before it, one after the other. */
 function levelsOf(needs: readonly ReadonlySet<number>[], reads: ReadonlySet<number>): number[] {
   const levels: number[] = [];
@@ -74,13 +85,13 @@ function levelsOf(needs: readonly ReadonlySet<number>[], reads: ReadonlySet<numb
 function roundsOf(
   reads: readonly number[],
   levels: readonly number[],
-  steps: readonly PlanStep[],
+  extentsOf: (read: number) => number,
   together: number,
 ): readonly (readonly number[])[] {
   const open = new Map<number, { readonly members: number[]; extents: number }>();
   const rounds: (readonly number[])[] = [];
   for (const read of reads) {
-    const extents = steps[read]!.outputs.length;
+    const extents = extentsOf(read);
     let round = open.get(levels[read]!);
     if (!round || round.members.length >= together || round.extents + extents > mostExtents) {
       round = { members: [], extents: 0 };
@@ -193,7 +204,7 @@ function mergedRead(
       );
     if (given?.storage.kind === 'dims') numbers.push(...given.storage.elements);
     const [length] = found!.dims!;
-    const count = table.expressions[length!]![0] as number;
+    const count = extentsIn({ inputs }, values, table);
     within.set(inputs[1]!.value, {
       value: whole,
       ...(extents > 0 && { offset: table.index(extents) }),
