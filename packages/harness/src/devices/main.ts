@@ -35,7 +35,8 @@ function differing(a: Readonly<Record<string, RuntimeValue>>, b: Readonly<Record
   return Object.entries(a).reduce((count, [name, value]) => {
     const other = b[name];
     if (!(value instanceof Tensor) || !(other instanceof Tensor)) return count + 1;
-    return count + Buffer.compare(bytesOf(value), bytesOf(other));
+    const [own, theirs] = [bytesOf(value), bytesOf(other)];
+    return count + own.reduce((n, byte, i) => n + Number(byte !== theirs[i]), Math.abs(own.length - theirs.length));
   }, 0);
 }
 
