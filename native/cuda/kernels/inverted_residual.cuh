@@ -14,10 +14,6 @@
 //   Element                         f16 or bf16
 //   inputs, outputs                 channels, multiples of eight
 //   expands, projects               whether there are an expansion and a projection
-//   planes                          whether windows are summed on tensor cores too: for strides of one, where there is
-//                                   an expansion. A channel's row of outputs is then a product of its row of inputs and
-//                                   a banded matrix of taps (depthwise_tensor.cuh), and the expanded image lies channel
-//                                   by channel. An infinite value reaches the outputs of windows of eight beside it.
 //   chunk, chunks                   expanded channels of a chunk, a multiple of 16, and how many chunks there are
 //   taps_y, taps_x, stride_y, stride_x, dilation_y, dilation_x
 //   pixels                          input pixels that a tile meets at most, of those that exist
@@ -54,23 +50,13 @@ struct ResidualTile {
   // Of a row of sums in float32: eight banks further than the row before.
   static constexpr int sum_pitch = round_up(columns, 32) + 8;
 
-  // The expanded image channel by channel: windows of eight outputs along x, each of which reads sixteen inputs; and
-  // the words of a filter row's band, pairs of taps (t - 1, t) of which the last is one of zeros.
-  static constexpr int windows = ceil_div(TileX, 8);
-  static constexpr int band_words = (Block::taps_x - 1) * Block::dilation_x + 3;
-  static constexpr int plane_pitch = odd_pitch((windows + 1) * 8);
-  static constexpr int plane_bytes = odd_pitch(halo_y * plane_pitch / 2);
-  static_assert(!Block::planes || (Block::expands && Block::stride_y == 1 && Block::stride_x == 1 && band_words <= 11),
-                "windows of sixteen inputs");
-
-  // A stage of the ring: the weights of a chunk, [chunk][depth] and [columns][chunk], the taps [taps][chunk] in float32
-  // or the bands [chunk][taps_y][band_words], and the biases [2][chunk] in float32; without an expansion, then the
-  // chunk of the input.
+  // A stage of the ring: the weights of a chunk, [chunk][depth] and [columns][chunk], the taps [taps][chunk] and the
+  // biases [2][chunk] in float32; without an expansion, then the chunk of the input.
   static constexpr int project_at = Block::expands ? Block::chunk * depth_pitch : 0;
   static constexpr int taps_at = project_at + columns * chunk_pitch;
-  static constexpr int biases_at = taps_at + (Block::planes ? Block::taps_y * band_words : taps) * Block::chunk * 4;
+  static constexpr int biases_at = taps_at + taps * Block::chunk * 4;
   static constexpr int weight_bytes = biases_at + 2 * Block::chunk * 4;
-  static constexpr int image_bytes = Block::planes ? Block::chunk * plane_bytes : halo_y * halo_x * chunk_pitch;
+  static constexpr int image_bytes = halo_y * halo_x * chunk_pitch;
   static constexpr int stage_bytes = weight_bytes + (Block::expands ? 0 : image_bytes);
 
   static constexpr int input_rows = Block::expands ? round_up(Block::pixels, 16 * Rows) : 0;
@@ -214,102 +200,6 @@ struct InvertedResidual {
           const f32 low = sums[i / 2][j][i % 2 * 2], high = sums[i / 2][j][i % 2 * 2 + 1];
           *reinterpret_cast<u32*>(to + j * 16) = pack2<T>(Block::expanded(low), Block::expanded(high));
         }
-      }
-    }
-  }
-
-  // The same with channels and pixels exchanged: places count elements of a plane.
-  TW_DEVICE static void expand_planes(const u8* input, u8* image, const u8* stage, const u16* places, int pixels) {
-    constexpr int units_across = chunk / 8 / Columns;
-    const int units = ceil_div(pixels, 16 * Rows) * units_across, lane = lane_index();
-    const f32* const biases = reinterpret_cast<const f32*>(stage + Tile::biases_at);
-#pragma unroll 1
-    for (int unit = warp_index(); unit < units; unit += Warps) {
-      const int row = unit / units_across * (16 * Rows), column = unit % units_across * (8 * Columns);
-      const u8* const left_row = stage + (column + lane % 16) * Tile::depth_pitch + lane / 16 * 16;
-      const u8* const right_row = input + (row + lane % 8 + lane / 16 * 8) * Tile::depth_pitch + lane / 8 % 2 * 16;
-      f32 sums[Columns / 2][Rows * 2][4];
-#pragma unroll
-      for (int i = 0; i < Columns / 2; ++i)
-#pragma unroll
-        for (int k = 0; k < 4; ++k) {
-          const f32 bias = biases[column + i * 16 + k / 2 * 8 + lane / 4];
-#pragma unroll
-          for (int j = 0; j < Rows * 2; ++j) sums[i][j][k] = bias;
-        }
-#pragma unroll(Tile::depth <= 64 ? Tile::depth / 16 : 2)
-      for (int k = 0; k < Tile::depth / 16; ++k) {
-        u32 left[Columns / 2][4];
-#pragma unroll
-        for (int i = 0; i < Columns / 2; ++i) ldmatrix_x4(left[i], left_row + i * 16 * Tile::depth_pitch + k * 32);
-#pragma unroll
-        for (int j = 0; j < Rows; ++j) {
-          u32 right[4];
-          ldmatrix_x4(right, right_row + j * 16 * Tile::depth_pitch + k * 32);
-#pragma unroll
-          for (int i = 0; i < Columns / 2; ++i) {
-            mma_m16n8k16<T>(sums[i][j * 2], left[i], {right[0], right[1]});
-            mma_m16n8k16<T>(sums[i][j * 2 + 1], left[i], {right[2], right[3]});
-          }
-        }
-      }
-#pragma unroll
-      for (int j = 0; j < Rows * 2; ++j) {
-        const int pixel = row + j * 8 + lane % 4 * 2;
-        const auto place = load_vec<2>(places + pixel);
-        u8* const to = image + (column + lane / 4) * Tile::plane_bytes;
-#pragma unroll
-        for (int i = 0; i < Columns; ++i) {
-          const f32 first = sums[i / 2][j][i % 2 * 2], second = sums[i / 2][j][i % 2 * 2 + 1];
-          const u32 both = pack2<T>(Block::expanded(first), Block::expanded(second));
-          u16* const plane = reinterpret_cast<u16*>(to + i * 8 * Tile::plane_bytes);
-          if (pixel < pixels) plane[place.v[0]] = static_cast<u16>(both);
-          if (pixel + 1 < pixels) plane[place.v[1]] = static_cast<u16>(both >> 16);
-        }
-      }
-    }
-  }
-
-  // Eight channels to a warp, of sixteen rows of windows: rows of the tile, window after window.
-  TW_DEVICE static void filter_planes(const u8* image, u8* filtered, const u8* stage) {
-    constexpr int vectors = chunk / 8, lines = TileY * Tile::windows, units = vectors * ceil_div(lines, 16);
-    constexpr int zeros = Tile::band_words - 1;
-    const int lane = lane_index();
-    const int first = lane % 4 * 2 - lane / 4 + 1, second = first + 8;
-    const u32* const bands = reinterpret_cast<const u32*>(stage + Tile::taps_at);
-    const u32* const left_band = bands + (first >= 0 && first < zeros ? first : zeros);
-    const u32* const right_band = bands + (second < zeros ? second : zeros);
-    const f32* const biases = reinterpret_cast<const f32*>(stage + Tile::biases_at) + chunk;
-#pragma unroll 1
-    for (int unit = warp_index(); unit < units; unit += Warps) {
-      const int vector = unit % vectors, begin = unit / vectors * 16;
-      const int pointed = begin + lane % 16 < lines ? begin + lane % 16 : 0;
-      const u8* const rows = image + vector * 8 * Tile::plane_bytes + pointed % TileY * Tile::plane_pitch +
-                             (pointed / TileY + lane / 16) * 16;
-      f32 sums[8][4];
-#pragma unroll
-      for (int c = 0; c < 8; ++c) {
-        const f32 bias = biases[vector * 8 + c];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) sums[c][i] = bias;
-#pragma unroll
-        for (int ty = 0; ty < Block::taps_y; ++ty) {
-          const int band = ((vector * 8 + c) * Block::taps_y + ty) * Tile::band_words;
-          u32 inputs[4];
-          ldmatrix_x4(inputs, rows + c * Tile::plane_bytes + ty * Block::dilation_y * Tile::plane_pitch);
-          mma_m16n8k16<T>(sums[c], inputs, {left_band[band], right_band[band]});
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int line = begin + i / 2 * 8 + lane / 4;
-        const int y = line % TileY, x = line / TileY * 8 + lane % 4 * 2 + i % 2;
-        if (line >= lines || x >= TileX) continue;
-        Vec<u32, 4> words;
-#pragma unroll
-        for (int c = 0; c < 8; c += 2)
-          words.v[c / 2] = pack2<T>(Block::filtered(sums[c][i]), Block::filtered(sums[c + 1][i]));
-        store_vec(reinterpret_cast<u32*>(filtered + (y * TileX + x) * Tile::chunk_pitch + vector * 16), words);
       }
     }
   }
@@ -546,9 +436,8 @@ struct InvertedResidual {
     if constexpr (Block::expands) {
       for (int i = threadIdx.x * 16; i < Tile::image_bytes; i += threads * 16)
         store_vec(reinterpret_cast<u32*>(image + i), Vec<u32, 4>{});
-      constexpr int pitch = Block::planes ? Tile::plane_pitch / 2 : Tile::halo_x;
       for (int i = threadIdx.x; i < pixels; i += threads)
-        places[i] = static_cast<u16>((met.first_y - met.y + i / met.count_x) * pitch + met.first_x - met.x +
+        places[i] = static_cast<u16>((met.first_y - met.y + i / met.count_x) * Tile::halo_x + met.first_x - met.x +
                                      i % met.count_x);
       wait_for_predecessor();
       fetch_input(a, input, met);
@@ -565,14 +454,12 @@ struct InvertedResidual {
 #pragma unroll 1
     for (int c = 0; c < count; ++c) {
       u8* const stage = stage_of(c);
-      if constexpr (Block::planes) expand_planes(input, image, stage, places, pixels);
-      else if constexpr (Block::expands) expand(input, image, stage, places, pixels);
+      if constexpr (Block::expands) expand(input, image, stage, places, pixels);
       if (c > 0) finish(c - 1);
       __syncthreads();
       // The stage before is free, and has been since the first chunk.
       if (c > 0) copy(c - 1 + Stages);
-      if constexpr (Block::planes) filter_planes(image, filtered, stage);
-      else filter(Block::expands ? image : stage + Tile::weight_bytes, filtered, stage);
+      filter(Block::expands ? image : stage + Tile::weight_bytes, filtered, stage);
       cp_async_wait<(Stages > 2 ? Stages - 2 : 0)>();
       __syncthreads();
     }

@@ -27,7 +27,7 @@ interface Block {
 async function run({ dtype = 'float16', x, expanded, taps, stride = 1, symbols, shape = {} }: Block): Promise<void> {
   const offered = new Set<string>();
   const pad = (taps - 1) / 2;
-  const tactic = `cuda.expandedExcitation.${shape['planes'] === 1 ? 'tensor' : 'rows'}`;
+  const tactic = 'cuda.expandedExcitation';
   const pixels = x.slice(2).reduce((p, d) => p * (Math.floor((d - 1) / stride) + 1), 1);
   await compare({
     inputs: [{ dtype, dims: x, fill: (i) => ((i * 7919) % 1000) / 700, ...(symbols && { symbols }) }],
@@ -76,7 +76,6 @@ const plain = {
     chunk: 32,
     stages: 2,
     splits: 1,
-    planes: 0,
   },
   parts: 1,
 };
@@ -86,7 +85,6 @@ describe.skipIf(!hasDevice)('an expanded image that excites', () => {
     plain,
     { ...plain, tileY: 7, tileX: 7, run: 7, warps: 8, chunk: 48, splits: 2, stages: 1, parts: 4 },
     { ...plain, tileY: 2, tileX: 7, run: 7, splits: 3, stages: 1 },
-    { ...plain, tileY: 7, tileX: 14, run: 7, planes: 1 },
     { ...plain, tileX: 16, chunk: 16, stages: 3, parts: 2 },
   ])('cut as %j', (shape) => run({ x: [2, 16, 11, 13], expanded: 96, taps: 3, shape }));
 

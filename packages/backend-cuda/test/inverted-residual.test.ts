@@ -37,7 +37,7 @@ function run(block: Block): Promise<void> {
   const { dtype = 'float16', x, expanded, outputs, taps = 3, stride = 1, dilation = 1, symbols, shape = {} } = block;
   const { bias = true, residual = false, activation = 'relu6' } = block;
   const channels = expanded ?? x[1]!;
-  const tactic = `cuda.invertedResidual.${shape['planes'] === 1 ? 'tensor' : 'rows'}`;
+  const tactic = 'cuda.invertedResidual';
   return compare({
     inputs: [{ dtype, dims: x, ...(symbols && { symbols }) }],
     graph: (b, image) => {
@@ -84,7 +84,6 @@ const plain = {
     chunk: 32,
     stages: 2,
     splits: 1,
-    planes: 0,
   },
 };
 
@@ -99,27 +98,6 @@ describe.skipIf(!hasDevice)('an inverted residual', () => {
     { ...plain, tileY: 2, tileX: 7, run: 7, warpsDown: 1, chunk: 32, stages: 1, splits: 3 },
     { ...plain, chunk: 16, stages: 3, splits: 4 },
   ])('cut as %j', (shape) => run({ x: [2, 16, 11, 13], expanded: 96, outputs: 24, shape }));
-
-  it.each([
-    { ...plain, planes: 1 },
-    { ...plain, tileY: 7, tileX: 14, run: 7, rows: 2, planes: 1 },
-    { ...plain, tileY: 8, tileX: 16, warps: 8, warpsDown: 4, columns: 4, splits: 3, stages: 1, planes: 1 },
-    { ...plain, tileY: 2, tileX: 7, run: 7, warpsDown: 1, chunk: 48, columns: 6, planes: 1 },
-  ])('filtered channel by channel, cut as %j', (shape) =>
-    run({ x: [2, 16, 11, 13], expanded: 96, outputs: 24, residual: false, shape }),
-  );
-
-  it.each([
-    ['windows of five', { x: [2, 24, 10, 7], expanded: 72, outputs: 40, taps: 5 }],
-    ['dilated windows', { x: [1, 16, 12, 9], expanded: 64, outputs: 16, dilation: 2, residual: true }],
-    ['bfloat16', { dtype: 'bfloat16', x: [2, 16, 8, 9], expanded: 96, outputs: 16, residual: true }],
-    [
-      'extents known at run time',
-      { x: [2, 16, 9, 10], expanded: 64, outputs: 16, symbols: ['n', undefined, 'h', 'w'] },
-    ],
-  ] as [string, Block][])('filtered channel by channel computes %s', (_, block) =>
-    run({ ...block, shape: { ...plain, planes: 1 } }),
-  );
 
   it.each([
     ['a residual', { x: [3, 24, 7, 9], expanded: 144, outputs: 24, residual: true }],

@@ -8,7 +8,7 @@ import type { CandidateOutline, Tactic } from '../tactic.js';
 import { residualCandidates } from './inverted-residual/candidates.js';
 import { emitResidual } from './inverted-residual/emit.js';
 import { residualOf } from './inverted-residual/problem.js';
-import { type ResidualShape, variantOf } from './inverted-residual/shape.js';
+import type { ResidualShape } from './inverted-residual/shape.js';
 import { taken } from './taken.js';
 
 export const invertedResidual: Tactic = {
@@ -22,7 +22,6 @@ export const invertedResidual: Tactic = {
     const problem = taken(group, residualOf(group));
     const image = (problem.expand ?? problem.filter).group.anchorInputs[0];
     return residualCandidates(problem).map(({ shape, estimate }) => ({
-      variant: variantOf(shape),
       parameters: { ...shape },
       inputs: group.node.inputs.map((_, i) => (i === image ? 'channelsLast' : 'strided')),
       outputs: ['channelsLast'],

@@ -41,7 +41,7 @@ export async function chooseChains(graph: Graph, context: PassContext, timer: Ta
   return finish(outlineClusters(graph, clustering, context.builder, (region) => region));
 }
 
-/** Not positive where nobody runs the chain, or some other backend runs a member. */
+/** Not positive where nobody runs the chain, or some other backend runs a member, or there is a better one. */
 async function microsecondsSaved(
   chain: Chain,
   clustering: Clustering,
@@ -49,10 +49,17 @@ async function microsecondsSaved(
   timer: TacticTimer,
 ): Promise<number> {
   const takes = (node: Node): Backend | undefined => context.backends.find((b) => b.refuses(node) === undefined);
-  const cluster = { kind: chain.kind, nodes: new Set(chain.members) };
-  const whole = outline(cluster, clustering, context.builder, new Rebuilder(context.builder));
-  const backend = takes(whole);
-  if (!backend || isReference(backend) || chain.members.some((m) => takes(m) !== backend)) return 0;
+  const runs = ({ kind, members }: Chain): { readonly whole: Node; readonly backend: Backend } | undefined => {
+    const cluster = { kind, nodes: new Set(members) };
+    const whole = outline(cluster, clustering, context.builder, new Rebuilder(context.builder));
+    const backend = takes(whole);
+    return backend && !isReference(backend) && members.every((m) => takes(m) === backend)
+      ? { whole, backend }
+      : undefined;
+  };
+  const found = runs(chain);
+  if (!found || (chain.insteadOf && runs(chain.insteadOf))) return 0;
+  const { whole, backend } = found;
   const timed = async (node: Node, below?: number): Promise<Fastest> =>
     fastest(node, backend, await offeredBy(backend, node, context), context, timer, {
       evenAlone: true,

@@ -47,8 +47,9 @@ const mostSums = 96;
 const mostUnprojected = 8;
 /** Of the multiprocessor's memory, what its blocks cannot have. */
 const reservedBytes = 1024;
-const mostCandidates = 12;
-const mostWithPlanes = 3;
+/** Of so many that differ, so many are offered: among times of an H200 the fastest of twelve was the sixth at worst. */
+const mostVaried = 12;
+const mostCandidates = 6;
 
 const rankings = new WeakMap<ResidualProblem, readonly Ranked[]>();
 
@@ -68,13 +69,12 @@ function rank(problem: ResidualProblem, machine: Machine): readonly Ranked[] {
     all.push({ shape, estimate: estimateResidual(problem, shape, layout, machine) });
   }
   all.sort((a, b) => a.estimate - b.estimate);
-  const planes = distinct(all.filter((r) => r.shape.planes === 1)).slice(0, mostWithPlanes);
-  const rows = distinct(all.filter((r) => r.shape.planes === 0)).slice(0, mostCandidates - planes.length);
-  return [...rows, ...planes].sort((a, b) => a.estimate - b.estimate);
+  const varied = distinct(all).slice(0, mostVaried);
+  return varied.sort((a, b) => a.estimate - b.estimate).slice(0, mostCandidates);
 }
 
 /** The first of every kind, then the first of every tile, chunk and number of splits. */
-function distinct(ranked: readonly Ranked[]): readonly Ranked[] {
+function distinct(ranked: readonly Ranked[]): Ranked[] {
   const kindOf = ({ shape: { tileY, tileX, splits } }: Ranked): string =>
     `${String(Math.ceil(Math.log2(tileY * tileX)))} ${String(Math.floor(Math.log2(splits)))}`;
   const placeOf = ({ shape }: Ranked): string => [shape.tileY, shape.tileX, shape.chunk, shape.splits].join(' ');
@@ -104,19 +104,10 @@ function* shapesOf(problem: ResidualProblem, clusters: boolean): Generator<Resid
             const warpsDown = project ? downOf(tileY * tileX, outputs, warps) : 1;
             for (const [rows, columns] of expand ? expansions : expansions.slice(0, 1))
               if ((chunk / 8) % columns === 0 && (project || rows * columns <= mostUnprojected))
-                for (const planes of mayLieInPlanes(problem) ? [0, 1] : [0])
-                  yield { tileY, tileX, warps, warpsDown, rows, columns, run, chunk, stages, splits, planes };
+                yield { tileY, tileX, warps, warpsDown, rows, columns, run, chunk, stages, splits };
           }
     }
   }
-}
-
-/** Inputs that eight outputs read along x, at most. */
-const widestWindow = 16;
-
-function mayLieInPlanes({ expand, filter }: ResidualProblem): boolean {
-  const { kernel, strides, dilations } = filter.geometry;
-  return expand !== undefined && strides.every((s) => s === 1) && 8 + (kernel[1]! - 1) * dilations[1]! <= widestWindow;
 }
 
 /** Warps that share the rows of a projection, so that they load as few fragments as there may be. */

@@ -24,6 +24,8 @@ const barrierWait = 60;
 const beginWait = 1500;
 const endWait = 500;
 const exchangeWait = 1300;
+/** Of four expanded results: two activations of each, conversions of pairs and their stores. */
+const resultInstructions = 14;
 /** Bytes in a clock that a multiprocessor gets from the cache, and in a microsecond that all of them get. */
 const loadBytes = 40;
 const cacheBytesPerMicrosecond = 4.5e6;
@@ -86,17 +88,15 @@ export function estimateResidual(
 
 function expandLoad({ expand }: ResidualProblem, shape: ResidualShape, { depth, pixels }: Layout): Load {
   if (!expand) return { instructions: 0, shared: 0, tensor: 0, wait: 0 };
-  const { rows, columns, chunk, warps, planes } = shape;
+  const { rows, columns, chunk, warps } = shape;
   const units = Math.ceil(pixels / (16 * rows)) * (chunk / 8 / columns);
   const steps = depth / 16;
   const products = rows * columns * steps;
   const loads = steps * (rows + columns / 2);
-  // Of four results: two activations of each, one conversion of two, and two stores, or one of each.
-  const [perResult, stores] = planes ? [20, 4] : [14, 2];
-  const alone = steps * Math.max(stepWait, rows * columns * 8) + unitWait + rows * columns * perResult;
+  const alone = steps * Math.max(stepWait, rows * columns * 8) + unitWait + rows * columns * resultInstructions;
   return {
-    instructions: units * (products + loads + rows * columns * perResult + 40),
-    shared: units * (loads * fragmentClocks + rows * columns * stores),
+    instructions: units * (products + loads + rows * columns * resultInstructions + 40),
+    shared: units * (loads * fragmentClocks + rows * columns * 2),
     tensor: units * products * productClocks,
     wait: Math.ceil(units / warps) * alone,
   };
@@ -105,18 +105,7 @@ function expandLoad({ expand }: ResidualProblem, shape: ResidualShape, { depth, 
 function filterLoad({ filter }: ResidualProblem, shape: ResidualShape): Load {
   const { strides, dilations } = filter.geometry;
   const kernel = filter.geometry.kernel as readonly [number, number];
-  const { tileY, tileX, run, chunk, warps, planes } = shape;
-  if (planes) {
-    // Of eight channels and sixteen rows of windows.
-    const units = (chunk / 8) * Math.ceil((tileY * Math.ceil(tileX / 8)) / 16);
-    const products = kernel[0] * 8;
-    return {
-      instructions: units * (products * 4 + 130),
-      shared: units * (products * (fragmentClocks + 2) + 32),
-      tensor: units * products * productClocks,
-      wait: Math.ceil(units / warps) * (products * 10 + filterWait),
-    };
-  }
+  const { tileY, tileX, run, chunk, warps } = shape;
   const span = (run - 1) * strides[1]! + (kernel[1] - 1) * dilations[1]! + 1;
   const items = ((chunk / 2) * tileY * tileX) / run / 32;
   const instructions = kernel[0] * (span * 3 + kernel[1] * (1 + 2 * run)) + run * 7 + 30;

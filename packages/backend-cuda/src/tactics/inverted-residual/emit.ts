@@ -105,7 +105,6 @@ function printBlock(
     `  using Element = ${type};`,
     ...(project ? ['  using Result = ::Result;'] : []),
     `  static constexpr bool expands = ${String(expand !== undefined)}, projects = ${String(project !== undefined)};`,
-    `  static constexpr bool planes = ${String(shape.planes === 1)};`,
     printNumbers(numbers),
     printExtents(filter.geometry, args),
     pixel,

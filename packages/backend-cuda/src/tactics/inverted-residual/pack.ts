@@ -9,7 +9,7 @@ const cache = new WeakMap<Node, Map<string, Tensor>>();
 /** Made once for each way to lay them out. */
 export function packWeights(chain: Node, problem: ResidualProblem, shape: ResidualShape): Tensor {
   const { weightBytes, projectAt, tapsAt, biasesAt } = layoutOf(problem, shape);
-  const key = [shape.chunk, shape.planes, weightBytes, projectAt, tapsAt, biasesAt].join(' ');
+  const key = [shape.chunk, weightBytes, projectAt, tapsAt, biasesAt].join(' ');
   let known = cache.get(chain);
   if (!known) cache.set(chain, (known = new Map<string, Tensor>()));
   let packed = known.get(key);
@@ -41,10 +41,6 @@ function pack(problem: ResidualProblem, shape: ResidualShape): Tensor {
     biases.forEach((bias, i) => {
       floats.setFloat32(begin + layout.biasesAt + (i * chunk + within) * 4, bias[c]!, true);
     });
-    if (shape.planes) {
-      putBands(floats, begin + layout.tapsAt, within, filter, c, layout.bandWords);
-      continue;
-    }
     for (let t = 0; t < count; t++)
       floats.setFloat32(begin + layout.tapsAt + (t * chunk + within) * 4, taps[c * count + t]!, true);
   }
@@ -53,25 +49,4 @@ function pack(problem: ResidualProblem, shape: ResidualShape): Tensor {
 
 function biasOf(layer: Layer | undefined, channels: number): ArrayLike<number> {
   return layer?.bias ? readNumbers(layer.bias) : new Float64Array(channels);
-}
-
-/** The bands of a channel: pairs of 16-bit taps (t - 1, t) of each filter row, and one of zeros. */
-function putBands(
-  to: DataView,
-  at: number,
-  within: number,
-  { weights, geometry }: Layer,
-  c: number,
-  words: number,
-): void {
-  const [rows, taps] = geometry.kernel as [number, number];
-  const from = new DataView(weights.bytes.buffer, weights.bytes.byteOffset, weights.bytes.byteLength);
-  for (let y = 0; y < rows; y++)
-    for (let t = 0; t < taps; t++) {
-      const bits = from.getUint16(((c * rows + y) * taps + t) * 2, true);
-      const band = at + (within * rows + y) * words * 4;
-      const place = t * geometry.dilations[1]!;
-      to.setUint16(band + place * 4 + 2, bits, true);
-      to.setUint16(band + (place + 1) * 4, bits, true);
-    }
 }

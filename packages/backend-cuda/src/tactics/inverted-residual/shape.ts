@@ -21,13 +21,6 @@ export interface ResidualShape {
   readonly stages: number;
   /** Blocks of a cluster that share a tile's chunks. */
   readonly splits: number;
-  /** 1: windows are summed on tensor cores, too, and the expanded image lies channel by channel. */
-  readonly planes: number;
-}
-
-/** How the windows are summed. */
-export function variantOf({ planes }: ResidualShape): string {
-  return planes ? 'tensor' : 'rows';
 }
 
 /** In bytes but for counts: ResidualTile of native/cuda/kernels/inverted_residual.cuh. */
@@ -41,8 +34,6 @@ export interface Layout {
   readonly projectAt: number;
   readonly tapsAt: number;
   readonly biasesAt: number;
-  /** Words of a filter row's band. */
-  readonly bandWords: number;
   readonly weightBytes: number;
   readonly sharedBytes: number;
   /** Fragments of the projection's sums that a warp holds. */
@@ -71,9 +62,9 @@ function haloOf({ filter }: ResidualProblem, shape: ResidualShape): { extents: n
 
 export function layoutOf(problem: ResidualProblem, shape: ResidualShape): Layout {
   const { expand, filter, project, inputs, expanded, outputs } = problem;
-  const { tileY, tileX, warps, warpsDown, rows, chunk, stages, planes } = shape;
+  const { tileY, tileX, warps, warpsDown, rows, chunk, stages } = shape;
   const { extents, pixels } = haloOf(problem, shape);
-  const { kernel, dilations } = filter.geometry;
+  const { kernel } = filter.geometry;
   const depth = ceilTo(inputs, fragment);
   const down = Math.ceil(Math.ceil((tileY * tileX) / fragment) / warpsDown);
   const across = project ? Math.ceil(Math.ceil(outputs / vector) / (warps / warpsDown)) : 0;
@@ -82,13 +73,9 @@ export function layoutOf(problem: ResidualProblem, shape: ResidualShape): Layout
   const chunkPitch = oddPitch(chunk);
   const projectAt = expand ? chunk * depthPitch : 0;
   const tapsAt = projectAt + columns * chunkPitch;
-  const bandWords = (kernel[1]! - 1) * dilations[1]! + 3;
-  const biasesAt = tapsAt + kernel[0]! * (planes ? bandWords : kernel[1]!) * chunk * floatBytes;
+  const biasesAt = tapsAt + kernel[0]! * kernel[1]! * chunk * floatBytes;
   const weightBytes = biasesAt + 2 * chunk * floatBytes;
-  const planePitch = oddPitch((Math.ceil(tileX / vector) + 1) * vector);
-  const imageBytes = planes
-    ? chunk * oddPitch((extents[0]! * planePitch) / halfBytes)
-    : extents[0]! * extents[1]! * chunkPitch;
+  const imageBytes = extents[0]! * extents[1]! * chunkPitch;
   const inputRows = expand ? ceilTo(pixels, fragment * rows) : 0;
   const working =
     ceilTo(inputRows * halfBytes, copyBytes) +
@@ -107,7 +94,6 @@ export function layoutOf(problem: ResidualProblem, shape: ResidualShape): Layout
       projectAt,
       tapsAt,
       biasesAt,
-      bandWords,
     },
     ...{ weightBytes, sharedBytes: Math.max(working, sums), down, across },
   };

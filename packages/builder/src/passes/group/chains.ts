@@ -8,6 +8,8 @@ export interface Chain {
   readonly kind: string;
   /** In an order in which they can run. */
   readonly members: readonly Node[];
+  /** A longer one that is the better wherever a backend runs it: this one is for all others. */
+  readonly insteadOf?: Chain;
 }
 
 /** Maps before a convolution of single pixels: what a squeeze-excite block, or a normalization, scales its input by. */
@@ -115,8 +117,9 @@ function normalizedProducts(clustering: Clustering): Chain[] {
 }
 
 /**
- * A convolution of every channel, the convolution of single pixels that alone reads it, and the one before it that alone
- * makes its image: blocks of mobile networks.
+ * A convolution of every channel, the convolution of single pixels that alone reads it, and, where there is one, that
+ * before it which alone makes its image: blocks of mobile networks. Without the latter, the widest image is written all
+ * the same.
  */
 function invertedResiduals(clustering: Clustering): Chain[] {
   return clustering.order.flatMap((filter) => {
@@ -126,10 +129,12 @@ function invertedResiduals(clustering: Clustering): Chain[] {
     if (!project || imageOf(project) !== filter.outputs[0] || !isOfSinglePixels(project)) return [];
     const expand = image.node;
     const expands = imageOf(expand) !== undefined && isOfSinglePixels(expand) && onlyUser(image, clustering) === filter;
-    return [
-      { kind: 'invertedResidual', members: [filter, project] },
-      ...(expands ? [{ kind: 'invertedResidual', members: [expand, filter, project] }] : []),
+    const kind = 'invertedResidual';
+    const [short, long] = [
+      { kind, members: [filter, project] },
+      { kind, members: [expand, filter, project] },
     ];
+    return expands ? [long, { ...short, insteadOf: long }] : [short];
   });
 }
 
