@@ -23,6 +23,9 @@ export const pipeline: readonly Pass[] = [
   foldIntegerConstants,
   quantizedProducts,
   foldConstants,
+  // Sizes that floats were computed from are known now, and what depends on them.
+  shapeFolding,
+  foldConstants,
   movementAlgebra,
   mapAlgebra,
   foldConstants,

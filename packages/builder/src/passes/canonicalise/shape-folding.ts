@@ -57,4 +57,38 @@ const gatherOfConstant: Rule = {
   },
 };
 
-export const shapeFolding: RulePass = rulePass('shape-folding', 'canonicalise', [knownElements, gatherOfConstant]);
+const knownPads: Rule = {
+  name: 'padDynamic(x, pads that are known) ⇒ pad(x), or x',
+  roots: ['padDynamic'],
+  apply(node, { builder }) {
+    const [x, pads, value, axes] = node.inputs;
+    const dims = dimsOf(x);
+    const known = pads && inferFacts(pads);
+    if (!x || !dims || !known) return undefined;
+    const chosen = axes ? inferFacts(axes) : dims.map((_, i) => i);
+    if (!chosen?.every((a) => typeof a === 'number') || known.length !== 2 * chosen.length) return undefined;
+    const low: Dim[] = dims.map(() => 0);
+    const high: Dim[] = dims.map(() => 0);
+    chosen.forEach((a, k) => {
+      const axis = a < 0 ? a + dims.length : a;
+      low[axis] = known[k]!;
+      high[axis] = known[k + chosen.length]!;
+    });
+    if ([...low, ...high].every((p) => p === 0)) return x;
+    return builder.op('pad', [x, value], { low, high, mode: node.attributes['mode'] as string });
+  },
+  example: (b) => {
+    const x = b.input('x', tensorType('float32', [3, 4]));
+    const pads = b.constant(new Tensor('int64', [1, 2], [2]));
+    return {
+      inputs: [x],
+      outputs: [b.op('padDynamic', [x, pads, undefined, b.constant(new Tensor('int64', [-1], [1]))])],
+    };
+  },
+};
+
+export const shapeFolding: RulePass = rulePass('shape-folding', 'canonicalise', [
+  knownElements,
+  gatherOfConstant,
+  knownPads,
+]);
