@@ -42,6 +42,9 @@ export const roiAlignChannels: Tactic = operatorTactic({
   refuses: (group) => {
     const x = group.anchor!.inputs[0]!;
     if (sumType(dtypeOf(x)!) !== 'f32') return 'only floats of at most 32 bits';
+    const { attributes } = group.anchor!;
+    if (numberOf(attributes, 'outputHeight') + numberOf(attributes, 'outputWidth') > mostBins)
+      return 'more rows and columns of bins than a block keeps track of';
     return typeof channelsOf(group) === 'number' ? undefined : 'channels that only the run knows';
   },
   estimate: (group) => {
@@ -58,6 +61,8 @@ const channelBytesPerMicrosecond = 1e7;
 /** Bytes of results that a block keeps in shared memory, and of channels that a warp should read together. */
 const tileBytes = 30000;
 const lineBytes = 128;
+/** Rows and columns of bins that a block has counters for. */
+const mostBins = 2048;
 
 type Operands = Readonly<Record<'x' | 'rois' | 'images' | 'y', TextOperand>>;
 
