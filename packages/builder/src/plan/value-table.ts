@@ -5,6 +5,7 @@ import {
   definerOf,
   type Dim,
   type DimSymbol,
+  dimBounds,
   dimSymbols,
   inferFacts,
   type Layout,
@@ -154,9 +155,10 @@ function storageFor(v: Value): PlanStorage {
 
 /** Of a tensor with these dims. */
 export function storageOfDims(dims: readonly Dim[]): PlanStorage {
-  const symbols = [...dimSymbols(productOf(dims))];
-  const planned = symbols.every((s) => definerOf(s) === undefined && s.max < unboundedExtent);
-  return planned ? { kind: 'arena', offset: 0, bytes: 0 } : { kind: 'heap' };
+  const size = productOf(dims);
+  const known = [...dimSymbols(size)].every((s) => definerOf(s) === undefined && s.max < unboundedExtent);
+  // Quotients by what may be 0 are unbounded.
+  return known && Number.isFinite(dimBounds(size).max) ? { kind: 'arena', offset: 0, bytes: 0 } : { kind: 'heap' };
 }
 
 /** A fused group defines the symbols that nodes of its region define. */
