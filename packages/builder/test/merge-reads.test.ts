@@ -137,6 +137,27 @@ describe('reads of extents', () => {
     expectOrdered(p, steps);
   });
 
+  it('that only check what the next step relies on come before it', () => {
+    const p = new Program();
+    const x = p.value(8);
+    p.step('x', [], [x]);
+    const [parameters, valid, numbers, y] = [p.value(4), p.value(1), p.value(0), p.value(8)];
+    p.values[numbers] = { dtype: 'int64', dims: [p.table.index(0)], storage: { kind: 'dims', elements: [] } };
+    p.step('move.count', [x], [parameters, valid]);
+    p.step('move.read', [numbers, valid], [], 'extents');
+    p.step('move.write', [x, parameters], [y]);
+    p.pick('a', x);
+    p.pick('b', y);
+    const steps = p.merged();
+    expect(steps.filter((s) => s.kernel === 'extents').map((s) => s.layer.origins)).toEqual([
+      ['move.read', 'a.read'],
+      ['b.read'],
+    ]);
+    const order = names(steps);
+    expect(order.indexOf('move.read')).toBeLessThan(order.indexOf('move.write'));
+    expectOrdered(p, steps);
+  });
+
   it('are left apart where what waits for them would take too much memory', () => {
     const p = new Program();
     const x = p.value(8);

@@ -1,4 +1,7 @@
-/** What each step of a program has to come after: those that write what it reads, and those that bind its extents. */
+/**
+ * What each step of a program has to come after: those that write what it reads, those that bind its extents, and those
+ * that hold its inputs' values to what it relies on.
+ */
 
 import type { ExpressionIndex, PlanOperand, PlanProgram, PlanStep, PlanValue } from '@tensorwright/core';
 import type { ExpressionTable } from './expressions.js';
@@ -14,6 +17,8 @@ export function dependenciesOf(
   const readers = new Map<number, number[]>();
   return steps.map((step, at) => {
     const needs = new Set<number>();
+    // A step without outputs is a check of the next one's inputs, which may touch anything where they do not pass.
+    if (at > 0 && steps[at - 1]!.outputs.every((o) => !o)) needs.add(at - 1);
     const need = (earlier: number | undefined): void => {
       if (earlier !== undefined && earlier !== at) needs.add(earlier);
     };
