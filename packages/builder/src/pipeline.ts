@@ -4,6 +4,7 @@ import type { Pass } from './pass.js';
 import { foldConstants, foldIntegerConstants } from './passes/canonicalise/fold-constants.js';
 import { mapAlgebra } from './passes/canonicalise/map-algebra.js';
 import { movementAlgebra } from './passes/canonicalise/movement-algebra.js';
+import { settleShapes } from './passes/canonicalise/settle-shapes.js';
 import { shapeFolding } from './passes/canonicalise/shape-folding.js';
 import { fuseGroups } from './passes/group/fuse-groups.js';
 import { fuseAttention } from './passes/numbers/attention.js';
@@ -23,9 +24,7 @@ export const pipeline: readonly Pass[] = [
   foldIntegerConstants,
   quantizedProducts,
   foldConstants,
-  // Sizes that floats were computed from are known now, and what depends on them.
-  shapeFolding,
-  foldConstants,
+  settleShapes,
   movementAlgebra,
   mapAlgebra,
   foldConstants,
