@@ -189,7 +189,8 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
  * - `k`: at least 1; needed. `is_largest` (1): 0 for the smallest. `axis` (-1): also any other;
  *   the last one is the fastest. `type_id`: accepted for TensorRT's sake; the input's dtype says the same.
  *
- * Tactics: a block a row; many blocks, of which each takes the best of a tile; many that count digits together. Source: TopK of ONNX; NVIDIA/TensorRT, plugin/topkLastDimPlugin.
+ * Tactics: a block a row; many blocks, of which each takes the best of a tile; many that count digits together.
+ * Source: TopK of ONNX; NVIDIA/TensorRT, plugin/topkLastDimPlugin.
  */
 export const topkLastDim: TopkLastDim = definePlugin({
   name: 'TopkLastDim',
