@@ -4,7 +4,7 @@ import type { Family } from '../problem.js';
 import { gather, join, permute, resize, scatter } from './movement.js';
 import { attention, batchedProduct, product } from './products.js';
 import { cumulative, groupNorm, layerNorm, reduction, softmax, topK } from './rows.js';
-import { convolution, deconvolution, pooling, stem } from './windows.js';
+import { convolution, deconvolution, deformable, pooling, stem } from './windows.js';
 
 export const families: readonly Family[] = [
   product,
@@ -12,6 +12,7 @@ export const families: readonly Family[] = [
   attention,
   convolution,
   deconvolution,
+  deformable,
   pooling,
   stem,
   softmax,

@@ -80,7 +80,7 @@ export const scatter: Family = {
     const dims = Array.from({ length: one(random, [1, 2, 3]) }, () => one(random, extents));
     const axis = random.integer(dims.length);
     const updates = dims.map((d, i) => (i === axis ? one(random, extents) : 1 + random.integer(d)));
-    const reduction = one(random, ['add', 'max', 'min']);
+    const reduction = one(random, ['add', 'max', 'min', 'mul', 'none']);
     const indices = random.integers(updates, dims[axis]!, one(random, ['int32', 'int64']));
     return {
       name: `${reduction} of ${updates.join('x')} into ${dims.join('x')} along ${String(axis)}`,

@@ -90,6 +90,42 @@ export const deconvolution: Family = {
   },
 };
 
+export const deformable: Family = {
+  name: 'deformable',
+  problem(random) {
+    const offsetGroup = one(random, [1, 1, 2, 3]);
+    const group = one(random, [1, 1, 2]);
+    const channels = offsetGroup * group * one(random, [1, 4, 5, 8, 16, 33]);
+    const filters = group * one(random, [1, 7, 16, 40]);
+    const { extents, taps, stride, dilation, prePadding, postPadding } = windowOf(random, 2, [1, 1, 2]);
+    const window = { strides: stride, dilations: dilation, pads: [...prePadding, ...postPadding] };
+    const batch = one(random, [1, 2, 3]);
+    const result = resultExtents({ extents, taps, stride, dilation, prePadding, postPadding });
+    const displaced = offsetGroup * taps[0]! * taps[1]!;
+    const places = (count: number, low: number, high: number): ReturnType<Random['floats']> => ({
+      ...random.floats([batch, count, ...result], low, high),
+      declared: ['n', count, ...result],
+    });
+    const isKnown = one(random, [true, true, false]);
+    const weights = random.floats([filters, channels / group, ...taps]);
+    return {
+      name:
+        `${[batch, channels, ...extents].join('x')} by ${[filters, channels / group, ...taps].join('x')}, ` +
+        `displaced by ${String(offsetGroup)}, stride ${stride.join(' ')}, dilation ${dilation.join(' ')}, pads ${window.pads.join(' ')}`,
+      operands: {
+        x: { ...random.floats([batch, channels, ...extents]), declared: ['n', channels, ...extents] },
+        weights: isKnown ? constant(weights) : weights,
+        // Some out of the image.
+        offset: places(2 * displaced, -3, 3),
+        bias: constant(random.floats([filters])),
+        mask: places(displaced, 0, 1),
+      },
+      layers: (network, { x, weights: w, offset, bias, mask }) =>
+        network.addOperator('deformConv', [x!, w!, offset!, bias!, mask!], { ...window, group, offsetGroup })[0]!,
+    };
+  },
+};
+
 export const pooling: Family = {
   name: 'pooling',
   problem(random) {
