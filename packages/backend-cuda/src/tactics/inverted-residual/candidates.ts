@@ -47,9 +47,9 @@ const mostSums = 96;
 const mostUnprojected = 8;
 /** Of the multiprocessor's memory, what its blocks cannot have. */
 const reservedBytes = 1024;
-/** Of so many that differ, so many are offered: among times of an H200 the fastest of twelve was the sixth at worst. */
+/** Of so many that differ, so many are offered: by times of an H200 the fastest of twelve is among the first seven. */
 const mostVaried = 12;
-const mostCandidates = 6;
+const mostCandidates = 8;
 
 const rankings = new WeakMap<ResidualProblem, readonly Ranked[]>();
 
