@@ -248,8 +248,8 @@ std::byte* Frame::memory_for(size_t value) {
   if (v.on_device) {
     DeviceBlock& block = device_blocks_[value];
     if (!block.data()) block = DeviceBlock(program_->device());
-    // The iteration before may still be at work in what would go. Extents that the values decide differ from run to run:
-    // with room to spare, few of them wait for that.
+    // The iteration before may still be at work in what would go. Extents that the values decide differ from run to
+    // run: with room to spare, few of them wait for that.
     if (const size_t bytes = capacity_[value]; !block.data() || bytes > block.capacity()) {
       const size_t roomy = std::max({bytes, block.capacity() + block.capacity() / 2, kLeastDynamicBytes});
       try {
