@@ -43,6 +43,8 @@ export interface Candidate {
   readonly producer: string;
   /** The library that its step calls. Default: none. */
   readonly source?: TacticSource;
+  /** Microseconds that its step costs among others beside its time alone, more than other steps do. Default: 0. */
+  readonly handover?: number;
   /** The plugin whose code its step is: it is tried before it is used, even where it has no rivals. Default: none. */
   readonly plugin?: string;
 }

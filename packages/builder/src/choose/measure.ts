@@ -18,21 +18,14 @@ import {
 import type { PassContext } from '../pass.js';
 import { closenessOf } from './agree.js';
 import type { Assignments } from './assignment.js';
+import { best, type Measured, nanosecondsAmongOthers } from './best.js';
 import { candidateAlone, graphAlone } from './candidate-alone.js';
 import { isChain, problemOf, type StandAlone, standAlone } from './problem.js';
 import { candidateKey, type Fault, type Findings, type Problem, TimingCache } from './timing-cache.js';
 import { type Outputs, verify, type Witness } from './verify.js';
 import { onItsBackend, onProcessor, otherFamily, outputsOf, takeApart } from './witnesses.js';
 
-/** A candidate within this fraction of the first-listed one does not displace it: simpler wins ties. */
-const noise = 0.02;
 const defaultTimeoutMs = 30_000;
-
-export interface Measured {
-  readonly candidate: Candidate;
-  /** Median; absent where others were dropped and there is no time for this one. Infinity: all were dropped. */
-  readonly nanoseconds?: number;
-}
 
 /** A node's problem, as the machine is asked to solve it. */
 interface Question {
@@ -115,12 +108,12 @@ export class TacticTimer {
       this.#report(question, candidates);
       const [first] = usable;
       if (!first) return { candidate: candidates[0]!, nanoseconds: Infinity };
-      const found = best(usable, findings.times);
+      const found = best(usable, (c) => findings.times[candidateKey(c)]);
       if (!found) return usable.length < candidates.length ? { candidate: first } : undefined;
       const wanted = backend.trials !== undefined && this.#context.options.verifyTactics !== false;
       const known = findings.verified.has(candidateKey(found.candidate));
       // Without another candidate to take instead, or members to run, there is nothing to decide.
-      const decides = found.nanoseconds < below && (usable.length > 1 || isChain(question.node));
+      const decides = nanosecondsAmongOthers(found) < below && (usable.length > 1 || isChain(question.node));
       if (!wanted || known || !decides || !this.#mayMeasure()) return found;
       if (await this.#verified(question, found.candidate, usable)) return found;
     }
@@ -278,14 +271,4 @@ export class TacticTimer {
     this.#idle = result.catch(() => undefined);
     return result;
   }
-}
-
-function best(candidates: readonly Candidate[], times: Findings['times']): Required<Measured> | undefined {
-  let found: Required<Measured> | undefined;
-  for (const candidate of candidates) {
-    const nanoseconds = times[candidateKey(candidate)];
-    if (nanoseconds !== undefined && (!found || nanoseconds < found.nanoseconds * (1 - noise)))
-      found = { candidate, nanoseconds };
-  }
-  return found;
 }
