@@ -10,7 +10,6 @@ import {
   mulDims,
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
-import { launchStep } from '../launch/launch-step.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { geometryOf } from './contraction/conv-problem.js';
 import { machineOf } from './contraction/machine.js';
@@ -27,20 +26,11 @@ import { pooledRows, printTiles } from './depthwise/tensor.js';
 import { refuseTiles, tileCandidates, type TileShape, vectorChannels } from './depthwise/tiles.js';
 import { exciteMicroseconds, likely } from './excitation/cost.js';
 import { pairings } from './excitation/pairings.js';
-import {
-  exciteLaunch,
-  planOf,
-  printExcitation,
-  printExcite,
-  printSums,
-  sumBytes,
-  sumWidth,
-} from './excitation/print.js';
 import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
+import { emitExcited } from './excitation/step.js';
 import { launchMicroseconds } from './operands.js';
 import { taken } from './taken.js';
 
-const threads = 512;
 /** Shapes of each kind of kernel that are tried. */
 const mostShapes = 2;
 
@@ -88,20 +78,8 @@ export const pooledExcitation: Tactic = {
     const convolution = byRows
       ? printPooledRows(image, shape, scratch, context, args)
       : printTiles(image, shape, scratch, context, args);
-    const plan = planOf(problem, { parts, threads }, sumWidth(problem.channels));
-    return launchStep({
-      uses: [byRows ? 'depthwise' : 'depthwise_tensor', 'excitation'],
-      holes: [
-        convolution.holes,
-        printSums('Sums', scratch, rows, problem.channels, args),
-        printExcitation(problem, plan, 'Sums', 1, context, args),
-      ].join('\n'),
-      text: `${convolution.text}${printExcite(plan)}`,
-      arguments: args,
-      launches: [convolution.launch, exciteLaunch(problem, plan)],
-      workspaceBytes: sumBytes(problem, rows),
-      outputs: 2,
-    });
+    const uses = byRows ? 'depthwise' : 'depthwise_tensor';
+    return emitExcited(problem, parts, { uses, ...convolution, sums: scratch, rows }, context, args);
   },
 };
 
