@@ -48,6 +48,15 @@ describe.skipIf(!hasDevice)('maps of what is picked', () => {
       steps,
     }));
 
+  it('reads one place for neighbours that lie apart in data', () =>
+    compare({
+      inputs: [{ dtype: 'float32', dims: [8, 5] }],
+      graph: (b, x) => {
+        const turned = b.op('transpose', [x], { perm: [1, 0] });
+        return b.op('relu', [b.op('gather', [turned, indices(b, [4, 0, 3], [3])], { axis: 0 })]);
+      },
+    }));
+
   it('along the last axis', () =>
     compare({
       inputs: [row, { dtype: 'float16', dims: [2, 9, 5] }],

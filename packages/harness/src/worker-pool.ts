@@ -8,7 +8,7 @@ export interface WorkerPool<Job, Result> {
   readonly program: string;
   readonly workers: number;
   readonly timeoutMs: number;
-  /** What a job comes to whose process died or hung. */
+  /** What a job comes to that threw, or whose process died or hung. */
   readonly failed: (reason: string) => Result;
   readonly done: (job: Job, result: Result) => void;
 }
@@ -17,10 +17,18 @@ const workerFlag = '--worker';
 
 export const isWorker = (): boolean => process.argv[2] === workerFlag;
 
+/** What a child answers. */
+type Answer<Result> = { readonly result: Result } | { readonly thrown: string };
+
 /** In a child: answers every job with its result. */
 export function serve<Job, Result>(run: (job: Job) => Promise<Result>): void {
   process.on('message', (job: Job) => {
-    void run(job).then((result) => process.send!(result));
+    void run(job)
+      .then(
+        (result): Answer<Result> => ({ result }),
+        (error: unknown): Answer<Result> => ({ thrown: error instanceof Error ? error.message : String(error) }),
+      )
+      .then((answer) => process.send!(answer));
   });
 }
 
@@ -35,7 +43,8 @@ export async function runInWorkers<Job extends object, Result>(
 /** Works through the queue with one child, replaced when it dies or hangs. */
 async function work<Job extends object, Result>(queue: Job[], pool: WorkerPool<Job, Result>): Promise<void> {
   let child: ChildProcess | undefined;
-  const start = (): ChildProcess => fork(pool.program, [workerFlag], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const start = (): ChildProcess =>
+    fork(pool.program, [workerFlag], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], serialization: 'advanced' });
   for (;;) {
     const job = queue.shift();
     if (!job) break;
@@ -55,7 +64,8 @@ async function work<Job extends object, Result>(queue: Job[], pool: WorkerPool<J
         finish(pool.failed(`no result after ${String(pool.timeoutMs)} ms`), false);
       }, pool.timeoutMs);
       running.once('message', (r) => {
-        finish(r as Result, true);
+        const answer = r as Answer<Result>;
+        finish('thrown' in answer ? pool.failed(answer.thrown) : answer.result, true);
       });
       running.once('exit', (code, signal) => {
         finish(pool.failed(`the process died: ${signal ?? `exit code ${String(code)}`}`), false);

@@ -133,7 +133,8 @@ async function emitKernels(group: GroupView, { kernels, variant }: Offer, contex
     group,
     context,
     extents,
-    extentsMemory: found,
+    // Without extents of its own, the plugin writes nothing that could be read.
+    ...(extents.length > 0 && { extentsMemory: found }),
     count: { ...printLaunches(group, text, count, placesOf(new Arguments()), ''), writes: [scratch, found] },
     write: launchStep({
       ...printLaunches(group, text, launches, placesOf(args), epilogue),

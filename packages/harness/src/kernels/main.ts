@@ -59,7 +59,7 @@ async function runKernels(words: readonly string[]): Promise<void> {
       program: fileURLToPath(import.meta.url),
       workers: Number(values.workers),
       timeoutMs: problemTimeoutMs,
-      failed: (failure) => ({ problem: '', runs: [{ tactics: [], error: Infinity, failure }] }),
+      failed: (failure) => ({ problem: 'which was not finished', runs: [{ tactics: [], error: Infinity, failure }] }),
       done,
     });
   if (values.json) await writeFile(values.json, JSON.stringify(results));

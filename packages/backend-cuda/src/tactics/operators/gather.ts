@@ -156,7 +156,8 @@ function emitGather(group: GroupView, context: EmitContext): Promise<EmittedStep
   const found = along ? 1 : denseWidth(axes, views, stored, [y, ...others]);
   // Indices of 64 bits come two at a time.
   const aligned = Math.min(found, 128 / dtypeInfo(indices.dtype).bits);
-  const together = found > 1 && denseWidth(axes, views, [0, last], [y, indices]) >= aligned;
+  const neighbours = inner.strides[last] === 1 && walk.picks.every((p) => p.offset === 0);
+  const together = found > 1 && neighbours && denseWidth(axes, views, [0, last], [y, indices]) >= aligned;
   const place = (v: string): string =>
     walk.picks
       .map(({ offset, stride, extent }) => {
