@@ -1,12 +1,12 @@
-/** ROIAlign_TRT against ONNX Runtime's RoiAlign, and the kernels of the layer that it is lowered to. */
+/** ROIAlign_TRT and CropAndResizeDynamic against ONNX Runtime's operators, and the kernels of the layer that it is lowered to. */
 
-import { type DType, type Tensor, tensorFromNumbers } from '@tensorwright/core';
+import { type DType, Tensor, tensorFromNumbers } from '@tensorwright/core';
 import { cudaBackend } from '@tensorwright/backend-cuda';
 import { describe, expect, it } from 'vitest';
 import { compare } from '../../backend-cuda/test/compare.js';
 import { runOrt } from '../../parser-onnx/test/support/against-onnxruntime.js';
 import type { Operand, Problem } from '../src/plugins/case.js';
-import { roiAlignCase } from '../src/plugins/cases/regions.js';
+import { cropAndResizeCase, roiAlignCase } from '../src/plugins/cases/regions.js';
 import { Random } from '../src/plugins/random.js';
 
 const tensorOf = ({ values, dims }: Operand, dtype: DType): Tensor => tensorFromNumbers(dtype, values, dims);
@@ -41,6 +41,33 @@ describe('the formula of ROIAlign_TRT', () => {
     });
     const wanted = roiAlignCase.reference(problem)['Y']!;
     wanted.forEach((v, i) => expect(Math.abs((y!.data as Float32Array)[i]! - v)).toBeLessThan(1e-4));
+  });
+});
+
+describe('the formula of CropAndResizeDynamic', () => {
+  // ONNX Runtime adds steps up, which may end beyond the last pixel: boxes up to it, it reads nothing of at times.
+  const known = cropAndResizeCase
+    .problems(new Random(1))
+    .filter((p) => !p.timed && Object.values(p.inputs).every((o) => o.values.length > 0))
+    .filter((p) => p.inputs['rois']!.values.every((v) => Number.isFinite(v) && v !== 1));
+
+  it.each(known)("is ONNX Runtime's: $name", async (problem) => {
+    const { feature_maps: maps, rois } = problem.inputs;
+    const { crop_height: height, crop_width: width } = problem.fields as Record<string, number>;
+    const [images, boxes] = rois!.dims as [number, number];
+    const image = Int32Array.from({ length: images * boxes }, (_, i) => Math.floor(i / boxes));
+    const [crops] = await runOrt({
+      ...{ op: 'CropAndResize', domain: 'com.microsoft' },
+      inputs: [
+        tensorOf(maps!, 'float32'),
+        tensorFromNumbers('float32', rois!.values, [image.length, 4]),
+        new Tensor('int32', image, [image.length]),
+        new Tensor('int32', Int32Array.of(height!, width!), [2]),
+      ],
+    });
+    const wanted = cropAndResizeCase.reference(problem)['pfmap']!;
+    expect(crops!.size).toBe(wanted.length);
+    wanted.forEach((v, i) => expect(Math.abs((crops!.data as Float32Array)[i]! - v)).toBeLessThan(1e-4));
   });
 });
 

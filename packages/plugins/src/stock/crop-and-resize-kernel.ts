@@ -12,11 +12,14 @@ struct alignas(16) Sides {
   f32 near, far;
 };
 
-// Of the box [first, last] of the image, of whose results the first and the last lie on its ends.
+// Of the box [first, last] of the image, of whose results the first and the last lie on its ends: the last exactly, as a
+// sum of steps may be rounded beyond the image.
 TW_DEVICE Sides crop_sides(f32 first, f32 last, i32 place, i32 results, i32 extent) {
   const f32 end = static_cast<f32>(extent - 1);
-  const f32 position = results > 1 ? first * end + static_cast<f32>(place) * ((last - first) * end / static_cast<f32>(max(results - 1, 1)))
-                                   : 0.5f * (first + last) * end;
+  f32 position = results > 1 ? first * end + static_cast<f32>(place) * ((last - first) * end / static_cast<f32>(max(results - 1, 1)))
+                             : 0.5f * (first + last) * end;
+  // NaN stays: it is no place.
+  if (results > 1 && place == results - 1 && position == position) position = last * end;
   if (!(position >= 0.0f && position <= end)) return {-1, -1, 0.0f, 0.0f};
   const i32 low = static_cast<i32>(position);
   const f32 rest = position - static_cast<f32>(low);

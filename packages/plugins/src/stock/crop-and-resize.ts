@@ -116,7 +116,8 @@ function planesLaunch({ maps, boxes, size, arguments: list }: Crop): Launch | un
   if (sharedBytes > mostSharedBytes) return undefined;
   const groups = Math.ceil(channels / vector);
   const each = Math.min(mostBlocksEach, Math.floor((225 * 1024) / sharedBytes));
-  const planes = mulDims(images, groups);
+  // Of no channels, there is one block at most.
+  const planes = mulDims(images, Math.max(1, groups));
   const shares = typeof planes === 'number' ? Math.max(1, Math.floor((multiprocessors * each) / planes)) : 1;
   const most = typeof boxes === 'number' ? Math.max(1, boxes) : shares;
   return {
@@ -143,8 +144,7 @@ function pixelsLaunch({ maps, boxes, size, arguments: list }: Crop): Launch {
 function sidesOf(first: number, last: number, results: number, extent: number): [pixel: number, weight: number][][] {
   const end = extent - 1;
   return Array.from({ length: results }, (_, place) => {
-    const position =
-      results > 1 ? first * end + (place * (last - first) * end) / (results - 1) : 0.5 * (first + last) * end;
+    const position = positionOf(first, last, place, results) * end;
     if (!(position >= 0 && position <= end)) return [];
     const low = Math.floor(position);
     const rest = position - low;
@@ -155,4 +155,11 @@ function sidesOf(first: number, last: number, results: number, extent: number): 
           [low + 1, rest],
         ];
   });
+}
+
+/** The last is the box's end exactly: a sum of steps may be rounded beyond the image. NaN where there is no such box. */
+function positionOf(first: number, last: number, place: number, results: number): number {
+  if (results === 1) return 0.5 * (first + last);
+  const position = first + (place * (last - first)) / (results - 1);
+  return place === results - 1 && !Number.isNaN(position) ? last : position;
 }

@@ -239,8 +239,14 @@ export const cropAndResizeCase: PluginCase = {
       0.25,
       0.25,
     ]);
+    // Sums of steps of these end beyond the last pixel, in float32.
+    const whole = cropProblem(random, 'boxes up to the last pixels', { ...some, width: 7 }, crop);
+    whole.inputs['rois']!.values.set([0.005, 0.005, 1, 1, 0.016, 0.038, 1, 1, 0, 0.025, 1, 1, 1, 1, 0, 0.005]);
+    const none = cropProblem(random, 'no channels, boxes of the run', { ...some, channels: 0 }, crop);
     return [
       cropProblem(random, 'some boxes', some, crop),
+      withInput(whole, 'rois', { dtype: 'float32' }),
+      withInput(none, 'rois', { declared: [2, 'B', 4, 1] }),
       cropProblem(random, 'the middle', some, { crop_height: 1, crop_width: 1 }),
       cropProblem(random, 'one pixel', { ...some, height: 1, width: 1 }, crop),
       cropProblem(random, 'many results', { ...some, channels: 40 }, { crop_height: 11, crop_width: 7 }),
