@@ -23,7 +23,7 @@ import { operandLayouts, refuseContraction } from './contraction/group.js';
 import { tapsFirst } from './cudnn/filters.js';
 import { convolved, type ConvolutionMaps, mapsOf } from './cudnn/maps.js';
 import { isPossible, isTf32, likelyConvolution, placedConvolution } from './cudnn/problem.js';
-import { denseView } from './dense-view.js';
+import { isDense } from './dense-view.js';
 import { dtypeOf } from './operands.js';
 import { estimatesBehindOwn } from './own-estimate.js';
 
@@ -177,14 +177,13 @@ async function takes(
 ): Promise<boolean> {
   const output = context.outputView(0)!;
   // What has fewer axes is stretched over the result's last ones: which of them is the channels' depends on that.
-  const isDense = (v: MemoryView): boolean => {
-    const lead = output.dims.length - v.dims.length;
-    const { strides } = denseView([...new Array<number>(lead).fill(1), ...v.dims], true);
-    return v.dims.every((d, i) => d === 1 || provablyEqual(v.strides[i]!, strides[lead + i]!));
+  const stretched = ({ dims, strides }: MemoryView): Pick<MemoryView, 'dims' | 'strides'> => {
+    const lead = new Array<number>(output.dims.length - dims.length).fill(1);
+    return { dims: [...lead, ...dims], strides: [...lead, ...strides] };
   };
   const read = [group.anchorInputs[0]!, ...maps.sides.filter((s) => !s.isChannels).map((s) => s.input)];
   const views = [output, ...read.map((i) => context.view(i)!)];
-  if (views.every((v) => isDense(v) && provablyEqual(v.offset, 0))) return true;
+  if (views.every((v) => isDense(stretched(v), true) && provablyEqual(v.offset, 0))) return true;
   const placed = placedConvolution(group, maps, (i) => context.view(i)!, output);
   if (!placed) return false;
   try {

@@ -16,7 +16,7 @@ TW_DEVICE u32 score_bin(f32 score) {
   return static_cast<u32>(bins - 1 - min(max(bin, 0), bins - 1));
 }
 
-TW_DEVICE u64 score_key(f32 score, u32 index) { return static_cast<u64>(~rising_key(score)) << 32 | index; }
+TW_DEVICE u64 score_key(f32 score, u32 index) { return ranked(~rising_key(score), index); }
 
 // Which scores take part; NaN is none.
 struct Filter {

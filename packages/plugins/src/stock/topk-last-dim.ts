@@ -15,6 +15,7 @@ import { field, type Field, type FieldValues, type OptionalField } from '../fiel
 import { arg } from '../launch-argument.js';
 import type { KernelTensor, Launch, LaunchArgument, Plugin } from '../plugin.js';
 import { counterBytes, edgeLimit, source, uses } from './topk-last-dim-kernel.js';
+import { powerOfTwoFrom } from './power-of-two.js';
 import { widthOf } from './vector-access.js';
 
 /** Rows up to this size are taken whole: a warp picks up to `mostPicked` one after the other, or a block sorts them. */
@@ -49,10 +50,6 @@ function rowsOf(dims: readonly Dim[], axis: number): Rows {
   const at = axis < 0 ? axis + dims.length : axis;
   const inner = productOf(dims.slice(at + 1));
   return { count: mulDims(productOf(dims.slice(0, at)), inner), size: dims[at]!, inner };
-}
-
-function powerOfTwoFrom(n: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(n, 2)));
 }
 
 /** Bytes of scratch memory for the keys of all rows, twice as many as are wanted so that the next power of two fits. */
@@ -119,7 +116,7 @@ function launchesOf(operands: Operands, rows: Rows, fields: FieldValues<TopkFiel
   }
   const width = rows.inner === 1 ? widthOf(input.dtype, rows.size) : 1;
   const inScratch = k > mostShared;
-  const capacity = inScratch ? 1 : powerOfTwoFrom(k);
+  const capacity = inScratch ? 1 : powerOfTwoFrom(Math.max(k, 2));
   if (way === 'block') {
     const block = longest <= 8192 ? 256 : 1024;
     return [

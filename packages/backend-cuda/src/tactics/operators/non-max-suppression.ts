@@ -14,6 +14,7 @@ import { Arguments } from '../../launch/arguments.js';
 import { countedStep, extentsMemory } from '../../launch/counted-step.js';
 import { launchStep, type LaunchStep } from '../../launch/launch-step.js';
 import type { Tactic } from '../../tactic.js';
+import { powerOfTwo } from '../lane-shape.js';
 import { AnchorOperands, elementKernel } from './element-kernel.js';
 import { operatorTactic, ownExtents } from './operator-tactic.js';
 
@@ -81,7 +82,7 @@ function suppress(
   const workspace = shared ? '' : args.workspace(0, 'u64');
   const flags = shared ? '' : args.workspace(mulDims(mulDims(lists, slots), 8), 'u8');
   const room = shared
-    ? `__shared__ u64 items[${String(2 ** Math.ceil(Math.log2(Math.max(most, 2))))}];
+    ? `__shared__ u64 items[${String(powerOfTwo(Math.max(most, 2)))}];
   __shared__ u8 alive[sizeof items / sizeof items[0]];`
     : `u64* const items = ${workspace} + i64(blockIdx.x) * ${args.dim(slots)};
   u8* const alive = ${flags} + i64(blockIdx.x) * ${args.dim(slots)};`;

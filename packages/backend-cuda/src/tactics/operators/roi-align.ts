@@ -15,13 +15,12 @@ import {
   type Layout,
   mulDims,
   productOf,
-  provablyEqual,
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import { type Launch, launchStep } from '../../launch/launch-step.js';
 import { index, indexType, isAligned } from '../../print/views.js';
 import type { Tactic } from '../../tactic.js';
-import { denseView } from '../dense-view.js';
+import { denseView, isDense } from '../dense-view.js';
 import { dtypeOf, launchMicroseconds, layoutsFor, memoryMicroseconds } from '../operands.js';
 import { AnchorOperands, emitOverOutput, names, type TextOperand, threads } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
@@ -120,7 +119,7 @@ function emitChannels(group: GroupView, context: EmitContext, layout: Layout): P
   const [images, , imageHeight, imageWidth] = x.view.dims as [Dim, Dim, Dim, Dim];
   const channels = channelsOf(group) as number;
   const [height, columns] = [numberOf(attributes, 'outputHeight'), numberOf(attributes, 'outputWidth')];
-  const isLast = provablyLast(x);
+  const isLast = isDense(x.view, true);
   const { width, vectors, cells, groups } = tilesOf(channels, height * columns, x, isLast);
   const pixels = mulDims(imageHeight, imageWidth);
   const scratch = isLast ? undefined : args.workspace(0, x.type);
@@ -171,12 +170,6 @@ ${printAxes(operands, 'region', attributes, args)}
     ],
     ...(scratch !== undefined && { workspaceBytes: mulDims(productOf(x.view.dims), bitsOf(group) / 8) }),
   });
-}
-
-/** Whether the images lie densely with their channels innermost. */
-function provablyLast({ view }: TextOperand): boolean {
-  const dense = denseView(view.dims, true);
-  return view.dims.every((d, i) => d === 1 || provablyEqual(view.strides[i]!, dense.strides[i]!));
 }
 
 interface Tiles {

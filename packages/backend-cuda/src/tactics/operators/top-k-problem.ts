@@ -13,6 +13,7 @@ import {
 import { Arguments } from '../../launch/arguments.js';
 import type { Launch } from '../../launch/launch-step.js';
 import { index, indexType } from '../../print/views.js';
+import { powerOfTwo } from '../lane-shape.js';
 import { AnchorOperands, coordinates, type IndexType, names, type TextOperand } from './element-kernel.js';
 
 /** Bytes of keys that a block sorts in shared memory. */
@@ -82,9 +83,7 @@ ${coordinates(rows, 'rows', this.number, args, { linear: 'row' })}
   /** C++ that declares keys of a row to sort: in shared memory, or else in a list that is given. */
   sortedKeys(list: string): string {
     const { key } = this;
-    return this.#isShared()
-      ? `__shared__ ${key} keys[${String(powerOfTwo(dimBounds(this.k).max))}]`
-      : `${key}* const keys = ${list}`;
+    return this.#isShared() ? `__shared__ ${key} keys[${String(this.#capacity())}]` : `${key}* const keys = ${list}`;
   }
 
   /** Bytes of the lists that are needed for that, with room for the next power of two. */
@@ -97,8 +96,13 @@ ${coordinates(rows, 'rows', this.number, args, { linear: 'row' })}
     return addDims(mulDims(this.k, 2), 2);
   }
 
+  /** Keys of shared memory that sort as many elements as are wanted. */
+  #capacity(): number {
+    return powerOfTwo(Math.max(dimBounds(this.k).max, 2));
+  }
+
   #isShared(): boolean {
-    return powerOfTwo(dimBounds(this.k).max) * this.keyBytes <= mostShared;
+    return this.#capacity() * this.keyBytes <= mostShared;
   }
 
   /** C++ of a row's part of a list in scratch memory. */
@@ -121,8 +125,4 @@ extern "C" __global__ void __launch_bounds__(${String(threads)}) ${name}(const _
 ${body}
 }
 `;
-}
-
-export function powerOfTwo(n: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(n, 2)));
 }

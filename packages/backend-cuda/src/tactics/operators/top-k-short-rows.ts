@@ -1,7 +1,8 @@
 /** topK of short rows, taken whole: the best picked one after the other, or all sorted. */
 
 import { ceilDivDims, dimBounds, productOf } from '@tensorwright/core';
-import { kernel, powerOfTwo, type Printed, type TopKProblem } from './top-k-problem.js';
+import { powerOfTwo } from '../lane-shape.js';
+import { kernel, type Printed, type TopKProblem } from './top-k-problem.js';
 
 /** A warp to a row. */
 export function pick(problem: TopKProblem): Printed {
@@ -22,7 +23,7 @@ ${problem.row(own, 32, 1)}
 export function sort(problem: TopKProblem): Printed {
   const { args, number, key } = problem;
   const rows = productOf(problem.rows);
-  const padded = powerOfTwo(dimBounds(problem.n).max);
+  const padded = powerOfTwo(Math.max(dimBounds(problem.n).max, 2));
   const group = Math.max(32, padded / 2);
   const threads = Math.max(128, group);
   const groups = threads / group;
