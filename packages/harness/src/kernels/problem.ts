@@ -59,6 +59,11 @@ export function rounded(problem: Problem, float: FloatType): Problem {
   return { ...problem, operands: Object.fromEntries(operands) as Problem['operands'] };
 }
 
+/** Its first extent is a batch: where extents are dynamic, it is known to the run alone. */
+export function batched(operand: Operand): Operand {
+  return { ...operand, declared: ['n', ...operand.dims.slice(1)] };
+}
+
 export function constant(operand: Operand): Operand {
   return { ...operand, isConstant: true };
 }

@@ -3,7 +3,7 @@
 import type { NetworkDefinition, NetworkTensor } from '@tensorwright/core';
 import type { Operand } from '../../plugins/case.js';
 import type { Random } from '../../plugins/random.js';
-import { constant } from '../problem.js';
+import { batched, constant } from '../problem.js';
 
 export interface Epilogue {
   readonly name: string;
@@ -21,7 +21,7 @@ export interface Epilogue {
  */
 export function epilogue(random: Random, dims: readonly number[], channels: readonly number[]): Epilogue {
   const bias = constant(random.floats(channels));
-  const residual: Operand = { ...random.floats(dims), declared: dims.map((d, i) => (i === 0 ? 'n' : d)) };
+  const residual = batched(random.floats(dims));
   const all: readonly Epilogue[] = [
     { name: 'none', operands: {}, follow: (_, y) => y },
     {

@@ -1,15 +1,10 @@
 /** Kernels that move elements: permutations, joins, cuts, gathers, scatters, resizing. */
 
 import type { Random } from '../../plugins/random.js';
-import { constant, type Family } from '../problem.js';
+import { batched, constant, type Family } from '../problem.js';
 import { one } from './one.js';
 
 const extents = [1, 2, 3, 7, 8, 16, 33, 65];
-
-const input = (random: Random, dims: readonly number[]): ReturnType<Random['floats']> => ({
-  ...random.floats(dims),
-  declared: dims.map((d, i) => (i === 0 ? 'n' : d)),
-});
 
 function permutation(random: Random, rank: number): number[] {
   const axes = Array.from({ length: rank }, (_, i) => i);
@@ -29,7 +24,7 @@ export const permute: Family = {
     const scale = constant(random.floats([dims[order.at(-1)!]!]));
     return {
       name: `${dims.join('x')} to ${order.join(' ')}`,
-      operands: { x: input(random, dims), scale },
+      operands: { x: batched(random.floats(dims)), scale },
       layers: (n, o) => {
         const moved = n.addShuffle(n.addActivation(o['x']!, 'relu'), { firstTranspose: order });
         return n.addReduce(n.addElementWise(moved, o['scale']!, 'prod'), 'max', [0]);
@@ -68,7 +63,7 @@ export const gather: Family = {
     const indices = random.integers(at, dims[axis]!, one(random, ['int32', 'int64']));
     return {
       name: `${at.join('x')} ${indices.dtype} of ${dims.join('x')} along ${String(axis)}`,
-      operands: { x: input(random, dims), indices },
+      operands: { x: batched(random.floats(dims)), indices },
       layers: (n, o) => n.addUnary(n.addGather(o['x']!, o['indices']!, { axis }), 'neg'),
     };
   },
@@ -84,7 +79,7 @@ export const scatter: Family = {
     const indices = random.integers(updates, dims[axis]!, one(random, ['int32', 'int64']));
     return {
       name: `${reduction} of ${updates.join('x')} into ${dims.join('x')} along ${String(axis)}`,
-      operands: { x: input(random, dims), indices, updates: random.floats(updates) },
+      operands: { x: batched(random.floats(dims)), indices, updates: random.floats(updates) },
       layers: (n, o) =>
         n.addOperator('scatterElements', [o['x']!, o['indices']!, o['updates']!], { axis, reduction })[0]!,
     };

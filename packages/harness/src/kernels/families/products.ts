@@ -1,7 +1,7 @@
 /** Matrix products, alone and in batches, by constants and by other inputs. */
 
-import type { Family } from '../problem.js';
-import { constant } from '../problem.js';
+import type { Operand } from '../../plugins/case.js';
+import { batched, constant, type Family } from '../problem.js';
 import { epilogue } from './epilogue.js';
 import { one } from './one.js';
 
@@ -16,7 +16,7 @@ export const product: Family = {
     const after = epilogue(random, [m, n], [n]);
     return {
       name: `${String(m)} x ${String(n)} x ${String(k)}${turned ? ', transposed' : ''}, ${after.name}`,
-      operands: { x: { ...random.floats([m, k]), declared: ['n', k] }, weight, ...after.operands },
+      operands: { x: batched(random.floats([m, k])), weight, ...after.operands },
       layers: (network, o) =>
         after.follow(
           network,
@@ -39,8 +39,8 @@ export const batchedProduct: Family = {
     return {
       name: `${String(batch)} of ${String(m)} x ${String(n)} x ${String(k)}, ${turnA ? 'T' : 'N'}${turnB ? 'T' : 'N'}, ${after.name}`,
       operands: {
-        a: { ...a, declared: ['n', ...a.dims.slice(1)] },
-        b: { ...b, declared: ['n', ...b.dims.slice(1)] },
+        a: batched(a),
+        b: batched(b),
         ...after.operands,
       },
       layers: (network, o) => {
@@ -67,10 +67,7 @@ export const attention: Family = {
     const masked = one(random, [false, true]);
     const causal = queries <= keys && one(random, [false, false, true]);
     const softcap = one(random, [0, 0, 20]);
-    const heads4 = (count: number, rows: number): ReturnType<typeof random.floats> => ({
-      ...random.floats([batch, count, rows, size]),
-      declared: ['n', count, rows, size],
-    });
+    const heads4 = (count: number, rows: number): Operand => batched(random.floats([batch, count, rows, size]));
     return {
       name:
         `${String(batch)} x ${String(heads)}/${String(heads / shared)} x ${String(queries)} by ${String(keys)} of ${String(size)}` +

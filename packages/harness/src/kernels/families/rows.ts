@@ -1,7 +1,7 @@
 /** Kernels that work along axes: softmax, norms, reductions, sums up to each place, the largest values. */
 
 import type { Random } from '../../plugins/random.js';
-import { constant, type Family } from '../problem.js';
+import { batched, constant, type Family } from '../problem.js';
 import { one } from './one.js';
 
 function dimsOf(random: Random): number[] {
@@ -12,11 +12,6 @@ function dimsOf(random: Random): number[] {
   );
 }
 
-const input = (random: Random, dims: readonly number[]): ReturnType<Random['floats']> => ({
-  ...random.floats(dims, -2, 2),
-  declared: dims.map((d, i) => (i === 0 ? 'n' : d)),
-});
-
 export const softmax: Family = {
   name: 'softmax',
   problem(random) {
@@ -24,7 +19,7 @@ export const softmax: Family = {
     const axis = random.integer(dims.length);
     return {
       name: `${dims.join('x')} along ${String(axis)}`,
-      operands: { x: input(random, dims), scale: constant(random.floats([dims.at(-1)!], 0.5, 2)) },
+      operands: { x: batched(random.floats(dims, -2, 2)), scale: constant(random.floats([dims.at(-1)!], 0.5, 2)) },
       layers: (n, o) => n.addSoftMax(n.addElementWise(o['x']!, o['scale']!, 'prod'), axis),
     };
   },
@@ -41,8 +36,8 @@ export const layerNorm: Family = {
     return {
       name: `${dims.join('x')}, last ${String(count)}`,
       operands: {
-        x: input(random, dims),
-        residual: input(random, dims),
+        x: batched(random.floats(dims, -2, 2)),
+        residual: batched(random.floats(dims, -2, 2)),
         scale: constant(random.floats(own, 0.5, 2)),
         shift: constant(random.floats(own)),
       },
@@ -61,7 +56,7 @@ export const groupNorm: Family = {
     return {
       name: `${dims.join('x')}, ${String(groups)} groups`,
       operands: {
-        x: input(random, dims),
+        x: batched(random.floats(dims, -2, 2)),
         scale: constant(random.floats([channels], 0.5, 2)),
         shift: constant(random.floats([channels])),
       },
@@ -81,7 +76,7 @@ export const reduction: Family = {
     const keepDims = one(random, [false, true]);
     return {
       name: `${operation} of ${dims.join('x')} over ${axes.join(' ')}`,
-      operands: { x: input(random, dims) },
+      operands: { x: batched(random.floats(dims, -2, 2)) },
       // Sums of terms of one sign: those that cancel are rounding errors alone.
       layers: (n, o) =>
         n.addUnary(n.addReduce(n.addActivation(o['x']!, 'sigmoid'), operation, axes, { keepDims }), 'log'),
@@ -97,7 +92,7 @@ export const cumulative: Family = {
     const attributes = { axis, exclusive: one(random, [false, true]), reverse: one(random, [false, true]) };
     return {
       name: `${dims.join('x')} along ${String(axis)}${attributes.exclusive ? ', exclusive' : ''}${attributes.reverse ? ', reverse' : ''}`,
-      operands: { x: { ...input(random, dims) } },
+      operands: { x: batched(random.floats(dims, -2, 2)) },
       layers: (n, o) => n.addOperator('cumSum', [o['x']!], attributes)[0]!,
     };
   },
@@ -112,7 +107,7 @@ export const topK: Family = {
     const operation = one(random, ['max', 'min'] as const);
     return {
       name: `${String(k)} ${operation} of ${dims.join('x')} along ${String(axis)}`,
-      operands: { x: input(random, dims) },
+      operands: { x: batched(random.floats(dims, -2, 2)) },
       layers: (n, o) => n.addTopK(o['x']!, operation, k, axis).values,
     };
   },

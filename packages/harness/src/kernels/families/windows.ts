@@ -1,7 +1,8 @@
 /** Convolutions of every kind, and pooling. */
 
+import type { Operand } from '../../plugins/case.js';
 import type { Random } from '../../plugins/random.js';
-import { constant, type Family } from '../problem.js';
+import { batched, constant, type Family } from '../problem.js';
 import { epilogue } from './epilogue.js';
 import { one } from './one.js';
 
@@ -59,7 +60,7 @@ export const convolution: Family = {
         `${[batch, channels, ...extents].join('x')} by ${[filters, channels / groups, ...taps].join('x')}, ` +
         `stride ${window.stride.join(' ')}, dilation ${window.dilation.join(' ')}, pads ${window.prePadding.join(' ')}, ${after.name}`,
       operands: {
-        x: { ...random.floats([batch, channels, ...extents]), declared: ['n', channels, ...extents] },
+        x: batched(random.floats([batch, channels, ...extents])),
         kernel: constant(random.floats([filters, channels / groups, ...taps])),
         ...after.operands,
       },
@@ -81,7 +82,7 @@ export const deconvolution: Family = {
     return {
       name: `${[2, channels, ...extents].join('x')} by ${[channels, filters, ...taps].join('x')}, stride ${stride.join(' ')}, ${String(groups)} groups`,
       operands: {
-        x: { ...random.floats([2, channels, ...extents]), declared: ['n', channels, ...extents] },
+        x: batched(random.floats([2, channels, ...extents])),
         kernel: constant(random.floats([channels, filters, ...taps])),
       },
       layers: (network, o) =>
@@ -102,10 +103,8 @@ export const deformable: Family = {
     const batch = one(random, [1, 2, 3]);
     const result = resultExtents({ extents, taps, stride, dilation, prePadding, postPadding });
     const displaced = offsetGroup * taps[0]! * taps[1]!;
-    const places = (count: number, low: number, high: number): ReturnType<Random['floats']> => ({
-      ...random.floats([batch, count, ...result], low, high),
-      declared: ['n', count, ...result],
-    });
+    const places = (count: number, low: number, high: number): Operand =>
+      batched(random.floats([batch, count, ...result], low, high));
     const isKnown = one(random, [true, true, false]);
     const weights = random.floats([filters, channels / group, ...taps]);
     return {
@@ -113,7 +112,7 @@ export const deformable: Family = {
         `${[batch, channels, ...extents].join('x')} by ${[filters, channels / group, ...taps].join('x')}, ` +
         `displaced by ${String(offsetGroup)}, stride ${stride.join(' ')}, dilation ${dilation.join(' ')}, pads ${window.pads.join(' ')}`,
       operands: {
-        x: { ...random.floats([batch, channels, ...extents]), declared: ['n', channels, ...extents] },
+        x: batched(random.floats([batch, channels, ...extents])),
         weights: isKnown ? constant(weights) : weights,
         // Some out of the image.
         offset: places(2 * displaced, -3, 3),
@@ -136,7 +135,7 @@ export const pooling: Family = {
     const averageExcludesPadding = one(random, [false, true]);
     return {
       name: `${type} of ${taps.join('x')} in ${[batch, channels, ...extents].join('x')}, stride ${window.stride.join(' ')}${ceilMode ? ', ceil' : ''}`,
-      operands: { x: { ...random.floats([batch, channels, ...extents]), declared: ['n', channels, ...extents] } },
+      operands: { x: batched(random.floats([batch, channels, ...extents])) },
       layers: (network, o) =>
         network.addPooling(network.addActivation(o['x']!, 'tanh'), type, taps, {
           ...window,
@@ -171,7 +170,7 @@ export const stem: Family = {
         `${[batch, channels, ...extents].join('x')} by ${[filters, channels, taps, taps].join('x')}, stride ${String(stride)}, ` +
         `pad ${String(pad)}, pooled by ${String(pooled)}, pad ${String(pooledPad)}${ceilMode ? ', ceil' : ''}`,
       operands: {
-        x: { ...random.floats([batch, channels, ...extents]), declared: ['n', channels, ...extents] },
+        x: batched(random.floats([batch, channels, ...extents])),
         kernel: constant(random.floats([filters, channels, taps, taps])),
         bias: constant(random.floats([filters, 1, 1])),
       },
