@@ -1,6 +1,7 @@
 /** Which candidate a node gets where the times are given. */
 
-import { type Backend, type Candidate, GraphBuilder, type Layout, tensorType } from '@tensorwright/core';
+import { type Backend, type Candidate, GraphBuilder, type Layout, type Node, tensorType } from '@tensorwright/core';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { chooseTactics } from '../src/choose/choose.js';
 import { TacticTimer } from '../src/choose/measure.js';
@@ -61,4 +62,47 @@ describe('the tactic of a node', () => {
     expect(chosenBut(['some.rows.1', 'some.rows.2', 'some.channelsLast.3'])).rejects.toMatchObject({
       code: 'ERR_DEVICE',
     }));
+});
+
+/** How many nodes a backend was asked to prepare at once, and their tactics in the graph's order. */
+async function prepared(memory: { memory?: 'cuda' }): Promise<{ atOnce: number; tactics: string[] }> {
+  const builder = new GraphBuilder();
+  const inputs = Array.from({ length: 6 }, (_, i) => builder.input(`x${String(i)}`, tensorType('float32', [8])));
+  const outputs = inputs.map((x) => builder.op('relu', [x]));
+  const asked = outputs.map((v) => v.node);
+  let [now, atOnce] = [0, 0];
+  const ready = new Set<Node>();
+  const backend: Backend = {
+    ...some,
+    ...memory,
+    prepare: async (node) => {
+      atOnce = Math.max(atOnce, ++now);
+      // The first are ready last.
+      await setTimeout(2 * (asked.length - asked.indexOf(node)));
+      ready.add(node);
+      now--;
+    },
+    candidates: (node) => (ready.has(node) ? [candidate('rows', asked.indexOf(node))] : []),
+  };
+  const context: PassContext = {
+    builder,
+    options: {},
+    backends: [backend],
+    optimum: new Map(),
+    log: () => undefined,
+    breathe: () => Promise.resolve(),
+  };
+  const backendOf = new Map(asked.map((n) => [n, backend]));
+  const progress = new ProgressReporter(undefined);
+  const chosen = await chooseTactics({ inputs, outputs }, backendOf, context, progress, new TacticTimer(context));
+  return { atOnce, tactics: asked.map((n) => chosen.get(n)!.candidate.tactic) };
+}
+
+describe('backends are asked', () => {
+  const tactics = [0, 1, 2, 3, 4, 5].map((i) => `some.rows.${String(i)}`);
+
+  it('of several nodes at once where a device compiles', async () =>
+    expect(await prepared({ memory: 'cuda' })).toEqual({ atOnce: 6, tactics }));
+
+  it('of one after the other on the processor', async () => expect(await prepared({})).toEqual({ atOnce: 1, tactics }));
 });

@@ -4,7 +4,7 @@ import { createSymbol, type PlanOperand, type PlanStep, type PlanValue, symbolDi
 import { describe, expect, it } from 'vitest';
 import { ExpressionTable } from '../src/plan/expressions.js';
 import { mergeReads, type Placed } from '../src/plan/merge-reads.js';
-import { liveBytes } from '../src/plan/place-in-arenas.js';
+import { liveBytes, sizesIn } from '../src/plan/place-in-arenas.js';
 import { dependenciesOf } from '../src/plan/step-dependencies.js';
 import { withoutUnreadMoves } from '../src/plan/unread-moves.js';
 
@@ -50,8 +50,13 @@ class Program {
     return result;
   }
 
-  merged(outputs: readonly number[] = []): readonly PlanStep[] {
-    return mergeReads(this.placed, this.values, this.table, outputs).map(([step]) => step);
+  /** @param breathe called between slices of the work */
+  async merged(breathe: () => Promise<void> = () => Promise.resolve()): Promise<readonly PlanStep[]> {
+    return (await mergeReads(this.placed, this.values, this.table, [], breathe)).map(([step]) => step);
+  }
+
+  liveBytes(steps: readonly PlanStep[]): number {
+    return liveBytes(this.values, steps, [], sizesIn(this.values, this.table));
   }
 }
 
@@ -72,14 +77,14 @@ function expectOrdered(program: Program, steps: readonly PlanStep[]): void {
 }
 
 describe('reads of extents', () => {
-  it('come together where none needs another, before all that they do not need', () => {
+  it('come together where none needs another, before all that they do not need', async () => {
     const p = new Program();
     const x = p.value(8);
     p.step('x', [], [x]);
     const other = p.value(8);
     p.step('other', [x], [other]);
     for (const name of ['a', 'b', 'c']) p.pick(name, x);
-    const steps = p.merged();
+    const steps = await p.merged();
     expect(names(steps)).toEqual([
       'x',
       'a.count',
@@ -101,12 +106,12 @@ describe('reads of extents', () => {
     expectOrdered(p, steps);
   });
 
-  it('come level by level', () => {
+  it('come level by level', async () => {
     const p = new Program();
     const x = p.value(8);
     p.step('x', [], [x]);
     for (const name of ['a', 'b', 'c']) p.pick(`${name}2`, p.pick(`${name}1`, x));
-    const steps = p.merged();
+    const steps = await p.merged();
     expect(steps.filter((s) => s.kernel === 'extents').map((s) => s.layer.origins)).toEqual([
       ['a1.read', 'b1.read', 'c1.read'],
       ['a2.read', 'b2.read', 'c2.read'],
@@ -114,30 +119,30 @@ describe('reads of extents', () => {
     expectOrdered(p, steps);
   });
 
-  it('stay where they are when each needs the one before', () => {
+  it('stay where they are when each needs the one before', async () => {
     const p = new Program();
     let x = p.value(8);
     p.step('x', [], [x]);
     for (const name of ['a', 'b', 'c']) x = p.pick(name, x);
     const before = names(p.placed.map(([s]) => s));
-    expect(names(p.merged())).toEqual(before);
+    expect(names(await p.merged())).toEqual(before);
   });
 
-  it('keep what is changed in place behind those that read it as it was', () => {
+  it('keep what is changed in place behind those that read it as it was', async () => {
     const p = new Program();
     const x = p.value(8);
     p.step('x', [], [x]);
     p.pick('a', x);
     p.step('change', [x], [x]);
     p.pick('b', x);
-    const steps = p.merged();
+    const steps = await p.merged();
     const order = names(steps);
     expect(order.indexOf('a.count')).toBeLessThan(order.indexOf('change'));
     expect(order.indexOf('change')).toBeLessThan(order.indexOf('b.count'));
     expectOrdered(p, steps);
   });
 
-  it('that only check what the next step relies on come before it', () => {
+  it('that only check what the next step relies on come before it', async () => {
     const p = new Program();
     const x = p.value(8);
     p.step('x', [], [x]);
@@ -148,7 +153,7 @@ describe('reads of extents', () => {
     p.step('move.write', [x, parameters], [y]);
     p.pick('a', x);
     p.pick('b', y);
-    const steps = p.merged();
+    const steps = await p.merged();
     expect(steps.filter((s) => s.kernel === 'extents').map((s) => s.layer.origins)).toEqual([
       ['move.read', 'a.read'],
       ['b.read'],
@@ -158,19 +163,33 @@ describe('reads of extents', () => {
     expectOrdered(p, steps);
   });
 
-  it('are left apart where what waits for them would take too much memory', () => {
+  it('are left apart where what waits for them would take too much memory', async () => {
     const p = new Program();
     const x = p.value(8);
     p.step('x', [], [x]);
     // Of 8 MiB each: three at a time are too much.
     for (let i = 0; i < 40; i++) p.pick(`p${String(i)}`, x, 2 ** 20);
     const steps = p.placed.map(([s]) => s);
-    const own = liveBytes(p.values, steps, [], p.table);
-    const merged = p.merged();
+    const own = p.liveBytes(steps);
+    const merged = await p.merged();
     const reads = merged.filter((s) => s.kernel === 'extents').length;
     expect(reads).toBe(20);
-    expect(liveBytes(p.values, merged, [], p.table)).toBeLessThanOrEqual(own + 2 ** 24);
+    expect(p.liveBytes(merged)).toBeLessThanOrEqual(own + 2 ** 24);
     expectOrdered(p, merged);
+  });
+
+  it('give way to others between one order and the next', async () => {
+    const p = new Program();
+    const x = p.value(8);
+    p.step('x', [], [x]);
+    // Orders that bring many together need too much memory: several are weighed.
+    for (let i = 0; i < 40; i++) p.pick(`p${String(i)}`, x, 2 ** 20);
+    let breaths = 0;
+    await p.merged(() => {
+      breaths++;
+      return Promise.resolve();
+    });
+    expect(breaths).toBeGreaterThan(3);
   });
 });
 

@@ -41,7 +41,10 @@ async function choose(
 ): Promise<void> {
   const nodes = topologicalOrder(graph).filter((n) => backendOf.has(n));
   const offered = new Map<Node, readonly Candidate[]>();
-  for (const node of nodes) offered.set(node, await offeredBy(backendOf.get(node)!, node, context));
+  await forEach(nodes, preparedAtOnce(context), async (node) => {
+    offered.set(node, await offeredBy(backendOf.get(node)!, node, context));
+    await context.breathe();
+  });
   const labels = chooseLayouts(graph, offered);
   let done = 0;
   await forEach(nodes, preparedAtOnce(context), async (node) => {

@@ -20,6 +20,7 @@ import { closenessOf } from './agree.js';
 import type { Assignments } from './assignment.js';
 import { best, type Measured, nanosecondsAmongOthers } from './best.js';
 import { candidateAlone, graphAlone } from './candidate-alone.js';
+import { EqualWorks } from './equal-works.js';
 import { isChain, problemOf, type StandAlone, standAlone } from './problem.js';
 import { candidateKey, type Fault, type Findings, type Problem, TimingCache } from './timing-cache.js';
 import { type Outputs, verify, type Witness } from './verify.js';
@@ -46,7 +47,7 @@ export class TacticTimer {
   readonly #dropped = new Map<string, DroppedTactic>();
   /** The end of the measurement in progress: the machine is measured by one at a time. */
   #idle: Promise<unknown> = Promise.resolve();
-  /** Problems in progress: equal nodes wait for the first one's times. */
+  /** Problems in progress: of equal nodes, each waits for the times of the one before. */
   readonly #running = new Map<string, Promise<unknown>>();
 
   constructor(context: PassContext) {
@@ -93,9 +94,12 @@ export class TacticTimer {
     const problem = problemOf(alone);
     const key = canonicalJson(problem);
     const finding = this.#cache.findings(device, problem);
-    await this.#running.get(key);
-    const question = { node, alone, backend, device, problem, findings: await finding };
-    const work = this.#choose(question, candidates, below);
+    const before = this.#running.get(key);
+    const choose = async (): Promise<Measured | undefined> => {
+      await before;
+      return this.#choose({ node, alone, backend, device, problem, findings: await finding }, candidates, below);
+    };
+    const work = choose();
     this.#running.set(key, work);
     return work;
   }
@@ -132,12 +136,15 @@ export class TacticTimer {
       return work;
     };
     // A device's kernels compile while others are timed; on the processor both would disturb each other.
-    const ahead = backend.memory !== undefined && this.#mayMeasure() ? missing.map(make) : [];
+    const ahead = backend.memory !== undefined && this.#mayMeasure() ? missing.map(make) : undefined;
+    const measured = new EqualWorks<Trial>();
     for (const [i, candidate] of missing.entries()) {
       if (!this.#mayMeasure()) return;
-      const trial = await this.#try(question, candidate, async () =>
-        this.#measure(backend, await (ahead[i] ?? make(candidate))),
-      );
+      const trial = await this.#try(question, candidate, async () => {
+        if (!ahead) return this.#measure(backend, await make(candidate));
+        const work = await ahead[i]!;
+        return measured.once(work, () => this.#measure(backend, work));
+      });
       const times = trial?.nanoseconds ?? [];
       const median = times[Math.floor(times.length / 2)];
       if (median !== undefined)

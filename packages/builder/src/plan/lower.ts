@@ -83,7 +83,9 @@ class Lowering {
     await this.#steps.finish(outputs);
     const agreements = parent ? [] : planAgreements(this.#context.agreements ?? [], this.#graph.inputs, this.#table);
     const boundOf = (body: PlanProgram): MemoryBound => this.#bodies.get(body)!;
-    const arenas = placeInArenas(this.#values.values, this.#steps.steps, outputs, this.#table, boundOf);
+    const arenas = await placeInArenas(this.#values.values, this.#steps.steps, outputs, this.#table, boundOf, () =>
+      this.#context.breathe(),
+    );
     const program: PlanProgram = {
       symbols: this.#table.planSymbols(),
       ...(inherits.length > 0 && { inherits }),

@@ -33,7 +33,7 @@ export function lowerBoundBytes(buffers: readonly Lifetime[]): number {
   return peak;
 }
 
-export function planMemory(buffers: readonly Lifetime[]): MemoryPlan {
+export async function planMemory(buffers: readonly Lifetime[], breathe: () => Promise<void>): Promise<MemoryPlan> {
   const lowerBound = lowerBoundBytes(buffers);
   const life = (b: Lifetime): number => b.last - b.first + 1;
   const breadth = breadths(buffers);
@@ -51,9 +51,10 @@ export function planMemory(buffers: readonly Lifetime[]): MemoryPlan {
     const placed = { ...place(buffers, order), order };
     if (!best || placed.bytes < best.bytes) best = placed;
     if (best.bytes === lowerBound) break;
+    await breathe();
   }
   best ??= { offsets: [], bytes: 0, order: [] };
-  if (best.bytes > lowerBound) best = swapSearch(buffers, best, lowerBound);
+  if (best.bytes > lowerBound) best = await swapSearch(buffers, best, lowerBound, breathe);
   return { offsets: best.offsets, bytes: best.bytes, lowerBound };
 }
 
@@ -94,11 +95,12 @@ function place(buffers: readonly Lifetime[], order: readonly number[]): { offset
 }
 
 /** Seeded swaps of the placement order. */
-function swapSearch(
+async function swapSearch(
   buffers: readonly Lifetime[],
   start: { offsets: number[]; bytes: number; order: number[] },
   lowerBound: number,
-): typeof start {
+  breathe: () => Promise<void>,
+): Promise<typeof start> {
   let best = start;
   let seed = 0x9e3779b9;
   const next = (n: number): number => {
@@ -116,6 +118,7 @@ function swapSearch(
     [order[a], order[b]] = [order[b]!, order[a]!];
     const placed = { ...place(buffers, order), order };
     if (placed.bytes <= best.bytes) best = placed;
+    await breathe();
   }
   return best;
 }

@@ -5,7 +5,7 @@
 
 import { type PlanOperand, type PlanStep, type PlanValue } from '@tensorwright/core';
 import type { ExpressionTable } from './expressions.js';
-import { liveBytes } from './place-in-arenas.js';
+import { liveBytes, sizesIn } from './place-in-arenas.js';
 import { dependenciesOf } from './step-dependencies.js';
 
 /** A step, and who runs it. */
@@ -30,28 +30,29 @@ const schedules: readonly Schedule[] = [
 ];
 
 /** @param values merged reads add some. @param outputs of the program */
-export function mergeReads(
+export async function mergeReads(
   placed: readonly Placed[],
   values: PlanValue[],
   table: ExpressionTable,
   outputs: readonly number[],
-): readonly Placed[] {
+  breathe: () => Promise<void>,
+): Promise<readonly Placed[]> {
   const steps = placed.map(([step]) => step);
   const reads = steps.flatMap((step, i) => (isMergeable(step, values) ? [i] : []));
   if (reads.length < 2) return placed;
   const needs = dependenciesOf(steps, values, table);
   const levels = levelsOf(needs, new Set(reads));
   const extentsOf = (read: number): number => extentsIn(steps[read]!, values, table);
-  const bytesIn = (order: readonly number[]): number => {
-    const ordered = order.map((i) => steps[i]!);
-    return liveBytes(values, ordered, outputs, table);
-  };
-  const own = bytesIn(steps.map((_, i) => i));
+  await breathe();
+  const sizes = sizesIn(values, table);
+  const bytesIn = (ordered: readonly PlanStep[]): number => liveBytes(values, ordered, outputs, sizes);
+  const own = bytesIn(steps);
   const most = own + Math.max(own * extraFraction, extraBytes);
   for (const schedule of schedules) {
+    await breathe();
     const rounds = roundsOf(reads, levels, extentsOf, schedule.together);
     const order = inRounds(needs, rounds, schedule.first ? startOf(steps, values) : undefined);
-    if (bytesIn(order) > most) continue;
+    if (bytesIn(order.map((i) => steps[i]!)) > most) continue;
     return merged(order, rounds, placed, values, table);
   }
   return placed;

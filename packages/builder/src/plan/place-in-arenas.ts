@@ -4,6 +4,8 @@ import {
   alignUp,
   byteLength,
   dimBounds,
+  type DType,
+  type ExpressionIndex,
   parsePlanExpression,
   type PlanProgram,
   type PlanStep,
@@ -30,26 +32,28 @@ export interface MemoryBound {
   readonly device: number;
 }
 
-export function placeInArenas(
+export async function placeInArenas(
   values: readonly PlanValue[],
   steps: readonly PlanStep[],
   outputs: readonly number[],
   table: ExpressionTable,
   boundOf: (body: PlanProgram) => MemoryBound,
-): ArenaPlan {
-  const lifetimes = lifetimesIn(values, steps, outputs, table);
+  breathe: () => Promise<void>,
+): Promise<ArenaPlan> {
+  const sizes = sizesIn(values, table);
+  const lifetimes = lifetimesIn(values, steps, outputs, sizes);
   const touched = new Set(steps.flatMap((s) => [...s.inputs, ...s.outputs].flatMap((o) => (o ? [o.value] : []))));
   // What no step touches takes no room.
   const placed = values.map((v, i): PlanValue =>
     v.storage.kind === 'arena' && !touched.has(i) ? { ...v, storage: { kind: 'heap' } } : v,
   );
-  const plan = (memory: PlanValue['memory']): { bytes: number; lowerBound: number } => {
+  const plan = async (memory: PlanValue['memory']): Promise<{ bytes: number; lowerBound: number }> => {
     const { ids, lives } = lifetimes(memory);
-    const arena = planMemory(lives);
+    const arena = await planMemory(lives, breathe);
     ids.forEach((id, k) => {
       placed[id] = {
         ...values[id]!,
-        storage: { kind: 'arena', offset: arena.offsets[k]!, bytes: maxBytes(values[id]!, table) },
+        storage: { kind: 'arena', offset: arena.offsets[k]!, bytes: sizes[id]! },
       };
     });
     // A body has an arena of its own, while its step's values are alive.
@@ -60,8 +64,8 @@ export function placeInArenas(
     const lowerBound = lowerBoundBytes([...lives, ...bodies.filter((b) => b.bytes > 0)]);
     return { bytes: arena.bytes, lowerBound };
   };
-  const host = plan(undefined);
-  const device = plan('cuda');
+  const host = await plan(undefined);
+  const device = await plan('cuda');
   return {
     values: placed,
     hostBytes: host.bytes,
@@ -70,14 +74,17 @@ export function placeInArenas(
   };
 }
 
-/** Bytes of the arenas of both memories that some step cannot do without; bodies are left out. */
+/**
+ * Bytes of the arenas of both memories that some step cannot do without; bodies are left out.
+ * @param sizes of the values, by `sizesIn`
+ */
 export function liveBytes(
   values: readonly PlanValue[],
   steps: readonly PlanStep[],
   outputs: readonly number[],
-  table: ExpressionTable,
+  sizes: readonly number[],
 ): number {
-  const lifetimes = lifetimesIn(values, steps, outputs, table);
+  const lifetimes = lifetimesIn(values, steps, outputs, sizes);
   return lowerBoundBytes(lifetimes(undefined).lives) + lowerBoundBytes(lifetimes('cuda').lives);
 }
 
@@ -92,7 +99,7 @@ function lifetimesIn(
   values: readonly PlanValue[],
   steps: readonly PlanStep[],
   outputs: readonly number[],
-  table: ExpressionTable,
+  sizes: readonly number[],
 ): (memory: PlanValue['memory']) => Lifetimes {
   const first = new Map<number, number>();
   const last = new Map<number, number>();
@@ -109,7 +116,7 @@ function lifetimesIn(
       v.storage.kind === 'arena' && v.memory === memory && first.has(i) ? [i] : [],
     );
     const lives = ids.map((i) => ({
-      bytes: alignUp(maxBytes(values[i]!, table), memory ? deviceAlignment : alignment),
+      bytes: alignUp(sizes[i]!, memory ? deviceAlignment : alignment),
       first: first.get(i)!,
       last: last.get(i)!,
     }));
@@ -117,7 +124,19 @@ function lifetimesIn(
   };
 }
 
-function maxBytes(value: PlanValue, table: ExpressionTable): number {
-  const dims = value.dims!.map((i) => parsePlanExpression(table.expressions[i]!, (s) => table.symbols[s]!));
-  return byteLength(value.dtype!, Math.max(0, dimBounds(productOf(dims)).max));
+/** Bytes of each value at the profiles' maximum; 0 of those that lie in no arena. */
+export function sizesIn(values: readonly PlanValue[], table: ExpressionTable): readonly number[] {
+  const known = new Map<string, number>();
+  return values.map(({ storage, dtype, dims }) => {
+    if (storage.kind !== 'arena') return 0;
+    const key = `${dtype!} ${dims!.join(' ')}`;
+    let bytes = known.get(key);
+    if (bytes === undefined) known.set(key, (bytes = maxBytes(dtype!, dims!, table)));
+    return bytes;
+  });
+}
+
+function maxBytes(dtype: DType, dims: readonly ExpressionIndex[], { expressions, symbols }: ExpressionTable): number {
+  const extents = dims.map((i) => parsePlanExpression(expressions[i]!, (s) => symbols[s]!));
+  return byteLength(dtype, Math.max(0, dimBounds(productOf(extents)).max));
 }

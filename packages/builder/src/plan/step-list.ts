@@ -147,7 +147,8 @@ export class StepList {
       return [...(before.get(i) ?? []), step].map((s): Placed => [s, backend]);
     });
     const { values, table } = this.#values;
-    const order = mergeReads(this.#inputsFirst(withoutUnreadMoves(all, values, outputs)), values, table, outputs);
+    const kept = this.#inputsFirst(withoutUnreadMoves(all, values, outputs));
+    const order = await mergeReads(kept, values, table, outputs, () => this.#context.breathe());
     this.steps.splice(0, Infinity, ...order.map(([step]) => step));
     this.#backendOfStep.splice(0, Infinity, ...order.map(([, backend]) => backend));
   }
