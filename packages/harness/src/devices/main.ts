@@ -1,19 +1,22 @@
 /**
  * node scripts/from-source.mjs packages/harness/src/devices/main.ts MODEL [--precision fp16] [--duration 1000] [--json FILE]
- * One plan on every device of the machine: the results of the first one on all others, and, by contexts side by side,
- * how many runs a second they do alone and together. Tensors of one device are offered to another, which must refuse.
+ * One plan on every device of the machine, each by two contexts: the same results everywhere, near those of the
+ * processor; memory of one device is offered to another, which must refuse; how many runs a second they do alone and
+ * together; and nothing is left once all is closed. With one device, what needs two is left out, and it says so.
  */
 
 import { Builder } from '@tensorwright/builder';
-import { type RuntimeValue, Tensor, TensorwrightError } from '@tensorwright/core';
+import { type Network, TensorwrightError } from '@tensorwright/core';
 import { OnnxParser } from '@tensorwright/parser-onnx';
-import { DeviceBuffer, deviceMemory, type Engine, Runtime } from '@tensorwright/runtime';
+import { deviceMemory, type Engine, Runtime } from '@tensorwright/runtime';
 import { writeFile } from 'node:fs/promises';
 import process, { argv, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { seededInputs, usualExtents } from '../zoo/inputs.js';
+import { differing, type Inputs, largestError, refusesMemoryOf, type Results, resultsOf } from './checks.js';
 
-type Inputs = Readonly<Record<string, Tensor>>;
+/** Errors over the deviation that the arithmetic of a precision explains. */
+const tolerances: Readonly<Record<string, number>> = { '': 1e-4, tf32: 1e-2, fp16: 1e-2, bf16: 5e-2 };
 
 /** Runs of two contexts, the host's part of one beside the device's part of the other, in `milliseconds`. */
 async function runsPerSecond(engines: readonly Engine[], inputs: Inputs, milliseconds: number): Promise<number> {
@@ -30,39 +33,21 @@ async function runsPerSecond(engines: readonly Engine[], inputs: Inputs, millise
   return (1000 * runs) / milliseconds;
 }
 
-/** Bytes that differ, of all results together. */
-function differing(a: Readonly<Record<string, RuntimeValue>>, b: Readonly<Record<string, RuntimeValue>>): number {
-  return Object.entries(a).reduce((count, [name, value]) => {
-    const other = b[name];
-    if (!(value instanceof Tensor) || !(other instanceof Tensor)) return count + 1;
-    const [own, theirs] = [bytesOf(value), bytesOf(other)];
-    return count + own.reduce((n, byte, i) => n + Number(byte !== theirs[i]), Math.abs(own.length - theirs.length));
-  }, 0);
-}
-
-function bytesOf({ data }: Tensor): Buffer {
-  if (!ArrayBuffer.isView(data)) throw new Error('strings do not leave devices');
-  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-}
-
-async function refusesOthers(engine: Engine, inputs: Inputs, device: number): Promise<boolean> {
-  const [[name, tensor]] = Object.entries(inputs) as [[string, Tensor]];
-  using foreign = await DeviceBuffer.from(tensor, { device });
-  await using context = engine.createContext();
-  const refusal: unknown = await context
-    .run<DeviceBuffer | Tensor>({ ...inputs, [name]: foreign })
-    .catch((e: unknown) => e);
-  return TensorwrightError.is(refusal) && refusal.code === 'ERR_INVALID_ARGUMENT';
-}
-
 function deviceCount(): number {
   for (let i = 0; ; i++) {
     try {
       if (!deviceMemory(i)) return i;
-    } catch {
-      return i;
+    } catch (error) {
+      if (TensorwrightError.is(error) && error.code === 'ERR_BACKEND_UNAVAILABLE') return i;
+      throw error;
     }
   }
+}
+
+async function onProcessor(network: Network, inputs: Inputs): Promise<Results> {
+  const plan = await new Builder().build(network, { backends: ['cpu', 'reference'], optimizationLevel: 0 });
+  await using engine = await Runtime.load(await plan.toBytes());
+  return await resultsOf(engine, inputs);
 }
 
 async function main(): Promise<void> {
@@ -75,33 +60,46 @@ async function main(): Promise<void> {
     },
     allowPositionals: true,
   });
+  const tolerance = tolerances[values.precision];
+  if (positionals.length !== 1 || tolerance === undefined)
+    throw new Error('usage: devices MODEL [--precision fp16|bf16|tf32] [--duration 1000] [--json FILE]');
+  const count = deviceCount();
+  if (count === 0) throw new Error('there is no device here');
   const network = await OnnxParser.parseFile(positionals[0]!);
   const inputs = seededInputs(network, usualExtents);
+  const wanted = await onProcessor(network, inputs);
   const precision = values.precision === '' ? {} : { [values.precision]: true };
   const plan = await (await new Builder().build(network, { backends: ['cuda', 'cpu'], precision })).toBytes();
-  const count = deviceCount();
   const engines = await Promise.all(Array.from({ length: count }, (_, device) => Runtime.load(plan, { device })));
+  // Two contexts of each device at once: they share weights and nothing else.
   const results = await Promise.all(
-    engines.map(async (engine) => {
-      await using context = engine.createContext();
-      for (let i = 0; i < 3; i++) await context.run({ ...inputs });
-      return await context.run({ ...inputs });
-    }),
+    engines.map((engine) => Promise.all([resultsOf(engine, inputs), resultsOf(engine, inputs)])),
   );
-  const different = results.map((r) => differing(results[0]!, r));
-  const refused = await Promise.all(
-    engines.map((e, i) => (count > 1 ? refusesOthers(e, inputs, (i + 1) % count) : Promise.resolve(true))),
-  );
+  const different = results.map((pair) => Math.max(...pair.map((r) => differing(results[0]![0], r))));
+  const errors = results.map((pair) => Math.max(...pair.map((r) => largestError(r, wanted))));
+  const refused =
+    count === 1
+      ? undefined
+      : await Promise.all(engines.map((engine, i) => refusesMemoryOf((i + 1) % count, engine, inputs)));
   const milliseconds = Number(values.duration);
   const alone: number[] = [];
   for (const engine of engines) alone.push(await runsPerSecond([engine], inputs, milliseconds));
-  const together = await runsPerSecond(engines, inputs, milliseconds);
+  const together = count === 1 ? undefined : await runsPerSecond(engines, inputs, milliseconds);
   await Promise.all(engines.map((e) => e.close()));
   const left = engines.map((_, device) => deviceMemory(device)!.ownBytes);
-  const report = { devices: count, different, refused, runsPerSecond: { alone, together }, left };
+  const report = { devices: count, different, errors, refused, runsPerSecond: { alone, together }, left };
+  if (count === 1) stdout.write('one device: nothing to compare it with but the processor, and no other to refuse\n');
   stdout.write(`${JSON.stringify(report)}\n`);
   if (values.json) await writeFile(values.json, JSON.stringify(report));
-  if (different.some((d) => d !== 0) || refused.includes(false)) process.exitCode = 1;
+  const failures = [
+    different.some((d) => d !== 0) && 'results differ',
+    errors.some((e) => !(e <= tolerance)) && `results are beyond ${String(tolerance)} of the processor's`,
+    refused?.includes(false) && 'memory of another device was taken',
+    left.some((bytes) => bytes !== 0) && 'memory is left on a device after closing',
+  ].filter((f) => typeof f === 'string');
+  if (failures.length === 0) return;
+  stdout.write(`failed: ${failures.join(', ')}\n`);
+  process.exitCode = 1;
 }
 
 main().catch((error: unknown) => {
