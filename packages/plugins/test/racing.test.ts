@@ -105,6 +105,26 @@ describe('a plugin that implements a built-in operator', () => {
     registry.unregister(plugin.key);
   });
 
+  it.skipIf(!hasDevice)('offers what its tactics launch alike once', () => {
+    const plugin = definePlugin({
+      name: 'Alike',
+      implements: 'softmax',
+      inputs: ['x'],
+      outputs: ['y'],
+      cuda: {
+        source: '',
+        tactics: ['64', '128', 'also64', 'also128'],
+        formats: [{}, { x: 'channelsLast' }],
+        launches: ({ tactic }) => [{ kernel: 'rows', grid: 1, block: tactic.includes('64') ? 64 : 128, arguments: [] }],
+      },
+    });
+    const registry = new PluginRegistry().register(plugin);
+    expect(softmaxTactics(-1).filter((t) => t.includes('Alike'))).toEqual(
+      ['64-format0', '128-format0', '64-format1', '128-format1'].map((name) => `cuda.provided.Alike@1.${name}`),
+    );
+    registry.unregister(plugin.key);
+  });
+
   it.skipIf(!hasDevice).each(['float32', 'float16'] as const)('computes it in %s', async (dtype: DType) => {
     const registry = new PluginRegistry().register(rowSoftmax);
     try {

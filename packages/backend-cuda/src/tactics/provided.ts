@@ -37,7 +37,8 @@ export const provided: Tactic = {
     return reasons.includes(undefined) ? undefined : reasons.join('; ');
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
-    return variantsOf(group).map(({ kernels, variant }) => ({
+    const offers = variantsOf(group).map((offer) => ({ ...offer, identity: offer.variant.identity?.() }));
+    return withoutTwins(offers).map(({ kernels, variant, identity }) => ({
       variant: variantName(kernels, variant),
       parameters: { plugin: kernels.plugin, variant: variant.name },
       // What the map nodes read besides is read through any strides.
@@ -48,7 +49,7 @@ export const provided: Tactic = {
       }),
       stridedOutput: false,
       estimate: variant.estimate ?? memoryMicroseconds(bytesOf(group)),
-      producer: [kernels.producer, ...(variant.identity ? [variant.identity()] : [])].join(' '),
+      producer: [kernels.producer, ...(identity === undefined ? [] : [identity])].join(' '),
       plugin: kernels.plugin,
     }));
   },
@@ -99,6 +100,18 @@ function variantsOf(group: GroupView): Offer[] {
       ? kernels.variants(problem).map((variant) => ({ kernels, variant }))
       : [],
   );
+}
+
+interface Identified extends Offer {
+  readonly identity: string | undefined;
+}
+
+/** Without variants that launch the same as one before them: they would be timed, and verified, against themselves. */
+function withoutTwins(offers: readonly Identified[]): readonly Identified[] {
+  const keyOf = ({ kernels, variant, identity }: Identified): string =>
+    JSON.stringify([kernels.producer, identity ?? variant.name, variant.inputs, variant.outputs]);
+  const seen = new Set<string>();
+  return offers.filter((offer) => !seen.has(keyOf(offer)) && seen.add(keyOf(offer)));
 }
 
 /** 'acme::LeakyScale@1.256' */
