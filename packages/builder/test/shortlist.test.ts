@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { shortlist } from '../src/choose/shortlist.js';
 
 function ranked(tactics: string): Candidate[] {
-  return [...tactics].map((tactic, estimate) => ({ tactic, estimate }) as Candidate);
+  return [...tactics].map(
+    (tactic, estimate) => ({ tactic, estimate, ...(tactic === 'L' && { source: 'cublasLt' }) }) as Candidate,
+  );
 }
 
 describe('shortlist', () => {
@@ -14,6 +16,9 @@ describe('shortlist', () => {
     ['abcdef', 4, [0, 1, 2, 3]],
     ['aab', 8, [0, 1, 2]],
     ['aab', 2, [0, 2]],
+    // A library's (L) take nobody's place.
+    ['LaLaaLabbbLbb', 8, [0, 1, 2, 3, 4, 6, 7, 8, 9, 11]],
+    ['LLLL', 8, [0, 1]],
   ] as [string, number, number[]][])('of %s, %i', (tactics, limit, kept) => {
     expect(shortlist(ranked(tactics), limit).map((c) => c.estimate)).toEqual(kept);
   });

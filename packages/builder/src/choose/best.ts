@@ -3,7 +3,7 @@
 import type { Candidate } from '@tensorwright/core';
 
 /** A candidate within this fraction of the first-listed one does not displace it: simpler wins ties. */
-const noise = 0.02;
+export const noise = 0.02;
 
 export interface Measured {
   readonly candidate: Candidate;

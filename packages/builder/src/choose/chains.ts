@@ -9,7 +9,7 @@ import { isReference } from '../place/last-resort.js';
 import { Clustering } from '../passes/group/cluster.js';
 import { type Chain, chainPatterns } from '../passes/group/chains.js';
 import { outline, outlineClusters } from '../passes/group/outline.js';
-import { nanosecondsAmongOthers } from './best.js';
+import { nanosecondsAmongOthers, noise } from './best.js';
 import { type Fastest, fastest, forEach, offeredBy, preparedAtOnce } from './fastest.js';
 import type { TacticTimer } from './measure.js';
 
@@ -69,7 +69,8 @@ async function microsecondsSaved(
   const single: Fastest[] = [];
   for (const member of chain.members) single.push(await timed(member));
   const handovers = (chain.members.length - 1) * (backend.handover ?? 0);
-  const apart = single.reduce((sum, f) => sum + nanosecondsAmongOthers(f), handovers * 1000);
+  // Simpler wins ties.
+  const apart = single.reduce((sum, f) => sum + nanosecondsAmongOthers(f), handovers * 1000) * (1 - noise);
   const fused = await timed(whole, Number.isNaN(apart) ? undefined : apart);
   if (fused.nanoseconds === Infinity) return 0;
   if (fused.nanoseconds !== undefined && !Number.isNaN(apart)) return (apart - nanosecondsAmongOthers(fused)) / 1000;
