@@ -62,11 +62,10 @@ export interface PlanSegment {
   readonly end: number;
 }
 
-/** Extents that a run needs to be equal, or, with `orOne`, one of them to be 1. Only of what the inputs' shapes decide. */
+/** Extents that a run needs to be equal. Only of what the inputs' shapes decide. */
 export interface PlanAgreement {
   readonly left: number;
   readonly right: number;
-  readonly orOne?: boolean;
   readonly what: string;
   readonly names: readonly [left: string, right: string];
 }

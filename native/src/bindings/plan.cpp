@@ -44,13 +44,11 @@ std::vector<std::pair<int64_t, int64_t>> read_pairs(const Reader& r) {
 }
 
 AgreementDescription read_agreement(const Reader& r) {
-  const Reader or_one = r.field("orOne"), names = r.field("names");
-  if (!or_one.absent() && !or_one.value().IsBoolean()) or_one.fail("a boolean");
+  const Reader names = r.field("names");
   if (names.length() != 2) names.fail("two names");
   AgreementDescription a;
   a.left = r.field("left").integer();
   a.right = r.field("right").integer();
-  a.or_one = or_one.value().ToBoolean();
   a.what = r.field("what").string();
   a.left_name = names.element(0).string();
   a.right_name = names.element(1).string();

@@ -54,7 +54,6 @@ struct SegmentDescription {
 // Two extents, as expressions, that a run needs to be equal.
 struct AgreementDescription {
   int64_t left = 0, right = 0;
-  bool or_one = false;  // or one of them 1
   std::string what, left_name, right_name;  // for messages
 };
 

@@ -82,7 +82,7 @@ void Frame::check_agreements() const {
   for (const AgreementDescription& a : program_->agreements()) {
     const int64_t left = program_->expressions()[static_cast<size_t>(a.left)].evaluate(symbols_);
     const int64_t right = program_->expressions()[static_cast<size_t>(a.right)].evaluate(symbols_);
-    if (left == right || (a.or_one && (left == 1 || right == 1))) continue;
+    if (left == right) continue;
     throw Error(Code::kShapeMismatch, a.what + " are " + text(left) + " (" + a.left_name + ") and " + text(right) +
                                           " (" + a.right_name + ")");
   }

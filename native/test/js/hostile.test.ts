@@ -27,7 +27,7 @@ function everything(): PlanProgram {
   b.map(['in f32 0'], [weight], sum);
   return {
     ...b.build([found, sums, sum, size, half]),
-    agreements: [{ left: 0, right: 0, orOne: true, what: 'layer0: rows', names: ['x', 'x'] }],
+    agreements: [{ left: 0, right: 0, what: 'layer0: rows', names: ['x', 'x'] }],
   };
 }
 

@@ -93,12 +93,13 @@ export interface PlanSegment {
   readonly end: number;
 }
 
-/** Two extents that the shapes of the inputs decide and that must be equal: a run checks it before its first step. */
+/**
+ * Two extents that the shapes of the inputs decide and that must be equal: a run checks it before its first step. Where
+ * broadcasting allows one of them to be 1 instead, its expression then gives the other's value.
+ */
 export interface PlanAgreement {
   readonly left: ExpressionIndex;
   readonly right: ExpressionIndex;
-  /** Also agreed where one of them is 1: they broadcast. Default: no. */
-  readonly orOne?: boolean;
   /** For messages, the user's node and what it needs to agree: "MatMul_3: extents of label 'k'". */
   readonly what: string;
   /** For messages, the tensors whose extents these are. */

@@ -34,8 +34,9 @@ export interface NamedAgreement extends Agreement, Pick<PlanAgreement, 'names'> 
 export function collectAgreements(graphs: readonly Graph[], provenance: Provenance): NamedAgreement[] {
   const found = new Map<string, NamedAgreement>();
   for (const node of graphs.flatMap(topologicalOrder)) {
-    for (const { left, right, mayBeOne, what } of agreementsOf(node)) {
-      const key = `${dimKey(left)} ${mayBeOne} ${dimKey(right)}`;
+    for (const agreement of agreementsOf(node)) {
+      const { left, right, mayBeOne, what } = agreement;
+      const key = keyOf(agreement);
       if (found.has(key)) continue;
       const [a, b] = operandsWith(node, left, right);
       found.set(key, {
@@ -47,10 +48,19 @@ export function collectAgreements(graphs: readonly Graph[], provenance: Provenan
       });
     }
   }
-  return [...found.values()];
+  // What must be equal need not also broadcast.
+  return [...found.values()].filter(
+    (a) => a.mayBeOne === 'neither' || !found.has(keyOf({ ...a, mayBeOne: 'neither' })),
+  );
 }
 
-/** The agreements that the inputs' shapes decide. */
+/** The same for all that ask for the same: a = b and b = a are one. */
+function keyOf({ left, right, mayBeOne }: Pick<Agreement, 'left' | 'right' | 'mayBeOne'>): string {
+  const sides = [dimKey(left), dimKey(right)];
+  return [mayBeOne, ...(mayBeOne === 'right' ? sides : sides.sort())].join(' ');
+}
+
+/** The agreements that the inputs' shapes decide, as extents that are equal: what may be 1 counts as its other side then. */
 export function planAgreements(
   agreements: readonly NamedAgreement[],
   inputs: readonly Value[],
@@ -68,9 +78,8 @@ export function planAgreements(
   return agreements
     .filter(({ left, right }) => decided(left) && decided(right))
     .map(({ left, right, mayBeOne, what, names }) => ({
-      left: table.index(left),
-      right: table.index(mayBeOne === 'right' ? stretched(right, left) : right),
-      ...(mayBeOne === 'either' && { orOne: true }),
+      left: table.index(mayBeOne === 'either' ? stretched(left, right) : left),
+      right: table.index(mayBeOne === 'neither' ? right : stretched(right, left)),
       what,
       names,
     }));

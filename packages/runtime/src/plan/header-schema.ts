@@ -55,12 +55,12 @@ const storage: Check<PlanStorage> = byKind<PlanStorage>({
   object: object<Stored<'object'>>({ kind: text as Check<'object'>, strings: list(text) }, ['strings']),
 });
 
-const truth: Check<boolean> = (v) => (typeof v === 'boolean' ? undefined : problem('a boolean', v));
-
-const agreement: Check<PlanAgreement> = object<PlanAgreement>(
-  { left: index, right: index, orOne: truth, what: text, names: pair(text, text) },
-  ['orOne'],
-);
+const agreement: Check<PlanAgreement> = object<PlanAgreement>({
+  left: index,
+  right: index,
+  what: text,
+  names: pair(text, text),
+});
 
 const value: Check<PlanValue> = object<PlanValue>(
   {

@@ -5,9 +5,9 @@ import { evaluateExpression } from '../plan/expressions.js';
 
 /** @throws ERR_SHAPE_MISMATCH naming the node and the tensors */
 export function checkAgreements({ agreements, expressions }: PlanProgram, symbols: ReadonlyMap<number, number>): void {
-  for (const { left, right, orOne, what, names } of agreements ?? []) {
+  for (const { left, right, what, names } of agreements ?? []) {
     const [a, b] = [left, right].map((e) => evaluateExpression(expressions[e]!, symbols));
-    if (a === b || (orOne === true && (a === 1 || b === 1))) continue;
+    if (a === b) continue;
     throw new TensorwrightError(
       'ERR_SHAPE_MISMATCH',
       `${what} are ${String(a)} (${names[0]}) and ${String(b)} (${names[1]})`,
