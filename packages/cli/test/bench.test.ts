@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tensorwright } from './support/run-command.js';
 import { json, reference, smallFiles } from './support/small-files.js';

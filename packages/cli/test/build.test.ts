@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { tensorwright } from './support/run-command.js';
 import { json, reference, smallFiles } from './support/small-files.js';
 
-const { folder, model: small, plan } = smallFiles();
+const { folder, model: small } = smallFiles();
 
 describe('build', () => {
   it('writes a plan and says what it is', async () => {
