@@ -2,7 +2,7 @@
 
 import { type DType, dtypeInfo, isBig } from './dtype.js';
 import { invariant } from './errors.js';
-import { decodeTable, type EncodeOptions, encodeFloat, isNarrowFloat } from './float-formats.js';
+import { decodeTable, type EncodeOptions, floatEncoder, isNarrowFloat } from './float-formats.js';
 import { allocate, elementCount, Tensor, type TensorData, type TensorDataOf } from './tensor.js';
 
 /** (real, imaginary). */
@@ -147,7 +147,8 @@ export function tensorFromNumbers<T extends DType>(
   const elements = allocateElements(dtype, count);
   if (isNarrowFloat(dtype)) {
     const patterns = elements as Uint8Array | Uint16Array;
-    for (let i = 0; i < count; i++) patterns[i] = encodeFloat(dtype, numbers[i]!, options);
+    const encode = floatEncoder(dtype, options);
+    for (let i = 0; i < count; i++) patterns[i] = encode(numbers[i]!);
   } else if (isBig(dtype)) {
     const wide = elements as BigInt64Array | BigUint64Array;
     for (let i = 0; i < count; i++) wide[i] = Number.isFinite(numbers[i]) ? BigInt(Math.trunc(numbers[i]!)) : 0n;

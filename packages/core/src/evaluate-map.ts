@@ -3,11 +3,11 @@
 import { broadcastDims } from './dim.js';
 import { allocateElements, elementsOf, type Elements, tensorOf } from './elements.js';
 import { allocateBlock, type Block, compileScalar } from './evaluate-scalar.js';
-import { decodeTable, encodeFloat, isNarrowFloat } from './float-formats.js';
+import { decodeTable, floatEncoder, isNarrowFloat } from './float-formats.js';
 import type { EvaluateContext, Operator } from './operator.js';
-import { scalar } from './scalar.js';
+import { scalar, type Scalar } from './scalar.js';
 import { elementCount, type Tensor } from './tensor.js';
-import type { DType } from './dtype.js';
+import { type DType, isFloat } from './dtype.js';
 
 const blockLength = 1024;
 /** What a cast saturates is in range when it is stored, what it left infinite stays so. */
@@ -30,23 +30,36 @@ export function evaluateMap(scalarFn: NonNullable<Operator['scalar']>, context: 
   const count = elementCount(dims);
 
   const readers = tensors.map((t) => blockReader(t, dims));
-  const program = compileScalar(expression, Math.min(blockLength, Math.max(count, 1)));
+  const program = compileScalar(unrounded(expression), Math.min(blockLength, Math.max(count, 1)));
   const result = allocateElements(type.dtype, count);
+  const store = storer(result, type.dtype);
   for (let start = 0; start < count; start += blockLength) {
     const length = Math.min(blockLength, count - start);
     const blocks = readers.map((read) => read(start, length));
-    store(result, start, program.run(blocks, length), length, type.dtype);
+    store(start, program.run(blocks, length), length);
   }
   return tensorOf(type.dtype, result as ArrayLike<number>, dims);
 }
 
-function store(result: Elements, start: number, block: Block, length: number, dtype: DType): void {
-  if (isNarrowFloat(dtype)) {
-    const patterns = result as Uint16Array;
-    for (let i = 0; i < length; i++) patterns[start + i] = encodeFloat(dtype, block[i] as number, keepInfinite);
-  } else {
-    (result as Float64Array).set(block.subarray(0, length) as Float64Array, start);
-  }
+/** A cast of an input to 16 bits need not round what is rounded when it is stored: weights are large. */
+function unrounded(expression: Scalar): Scalar {
+  if (expression.op !== 'cast' || (expression.dtype !== 'float16' && expression.dtype !== 'bfloat16'))
+    return expression;
+  const [operand] = expression.args;
+  return operand.op === 'arg' && isFloat(operand.dtype) ? operand : expression;
+}
+
+/** Puts so many elements of a block where they belong. */
+function storer(result: Elements, dtype: DType): (start: number, block: Block, length: number) => void {
+  if (!isNarrowFloat(dtype))
+    return (start, block, length) => {
+      (result as Float64Array).set(block.subarray(0, length) as Float64Array, start);
+    };
+  const encode = floatEncoder(dtype, keepInfinite);
+  const patterns = result as Uint16Array;
+  return (start, block, length) => {
+    for (let i = 0; i < length; i++) patterns[start + i] = encode(block[i] as number);
+  };
 }
 
 /** Reads consecutive elements of a tensor broadcast to `dims`. */

@@ -5,7 +5,7 @@
 
 import { type DType, dtypeInfo, isBig, isFloat } from './dtype.js';
 import { invariant } from './errors.js';
-import { decodeTable, encodeFloat, isNarrowFloat } from './float-formats.js';
+import { decodeTable, floatEncoder, isNarrowFloat } from './float-formats.js';
 import { type BinaryScalarOp, type Scalar, scalarArgs, type UnaryScalarOp } from './scalar.js';
 import {
   bigBinary,
@@ -236,8 +236,8 @@ function rounding({ saturate, roundMode }: CastScalar, dtype: DType): (x: number
   if (dtype === 'float32') return Math.fround;
   if (!isNarrowFloat(dtype)) return (x) => x;
   const table = decodeTable(dtype);
-  const options = roundMode === undefined ? { saturate } : { saturate, roundMode };
-  return (x) => table[encodeFloat(dtype, x, options)]!;
+  const encode = floatEncoder(dtype, roundMode === undefined ? { saturate } : { saturate, roundMode });
+  return (x) => table[encode(x)]!;
 }
 
 function mapNumbersToBig(f: (x: number) => bigint): Kernel {

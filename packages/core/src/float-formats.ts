@@ -40,7 +40,8 @@ interface Format {
   readonly infinity: number;
   /** The pattern of the largest finite value. */
   readonly largest: number;
-  readonly smallestNormal: number;
+  /** Subnormal steps in 1. */
+  readonly stepsInOne: number;
   readonly nan: number;
 }
 
@@ -59,7 +60,7 @@ function defineFormat(bits: number, mantissa: number, bias: number, specials: Sp
     signBit,
     infinity,
     largest,
-    smallestNormal: 2 ** (1 - bias),
+    stepsInOne: 2 ** (bias - 1 + mantissa),
     nan,
   };
 }
@@ -117,10 +118,16 @@ export function decodeFloat(dtype: DType, bits: number): number {
 
 /** The bit pattern nearest to `value`, ties to even, with ONNX Cast's rules for what is out of range. */
 export function encodeFloat(dtype: DType, value: number, options: EncodeOptions = {}): number {
+  return floatEncoder(dtype, options)(value);
+}
+
+/** `encodeFloat` of many values. */
+export function floatEncoder(dtype: DType, options: EncodeOptions = {}): (value: number) => number {
   invariant(isNarrowFloat(dtype), `${dtype} is not stored as bit patterns`);
-  const saturate = options.saturate ?? true;
-  if (dtype === 'float8e8m0') return encodeScale(value, saturate, options.roundMode ?? 'up');
-  return encode(formats[dtype], value, saturate);
+  const { saturate = true, roundMode = 'up' } = options;
+  if (dtype === 'float8e8m0') return (value) => encodeScale(value, saturate, roundMode);
+  const format = formats[dtype];
+  return (value) => encode(format, value, saturate);
 }
 
 const f64 = new Float64Array(1);
@@ -132,25 +139,29 @@ function exponentOf(value: number): number {
   return (u32[1]! >>> 20) - 1023;
 }
 
-/** 2^exponent, of a normal double. */
-function powerOfTwo(exponent: number): number {
-  u32[0] = 0;
-  u32[1] = (exponent + 1023) << 20;
-  return f64[0]!;
-}
-
 function encode(format: Format, value: number, saturate: boolean): number {
-  const { mantissa, bias, specials, signBit, largest, smallestNormal } = format;
-  if (Number.isNaN(value)) return format.nan;
-  const sign = value < 0 || Object.is(value, -0) ? signBit : 0;
-  const magnitude = Math.abs(value);
+  const { mantissa, bias, specials, signBit, largest, stepsInOne } = format;
+  f64[0] = value;
+  const low = u32[0]!;
+  const high = u32[1]!;
+  const sign = high >>> 31 === 0 ? 0 : signBit;
+  const exponent = ((high >>> 20) & 0x7ff) - 1023;
   const smallestExponent = 1 - bias;
-  let pattern = largest + 1;
-  if (magnitude !== Infinity) {
-    const exponent = magnitude < smallestNormal ? smallestExponent : exponentOf(magnitude);
-    const steps = roundHalfEven(magnitude * powerOfTwo(mantissa - exponent));
-    // A carry out of the fraction moves into the exponent by itself; below 2^mantissa steps the number is subnormal.
-    pattern = (exponent - smallestExponent) * (1 << mantissa) + steps;
+  let pattern: number;
+  if (exponent === 1024) {
+    if (Number.isNaN(value)) return format.nan;
+    pattern = largest + 1;
+  } else if (exponent >= smallestExponent) {
+    // What is cut off of the fraction decides, and between two patterns the last bit kept.
+    const cut = 20 - mantissa;
+    const half = 1 << (cut - 1);
+    const rest = high & (2 * half - 1);
+    pattern = ((exponent - smallestExponent + 1) << mantissa) + ((high & 0xfffff) >>> cut);
+    // A carry out of the fraction moves into the exponent by itself.
+    if (rest > half || (rest === half && (low !== 0 || (pattern & 1) === 1))) pattern++;
+  } else {
+    // Subnormal: the pattern counts steps.
+    pattern = roundHalfEven(Math.abs(value) * stepsInOne);
   }
   if (pattern > largest) {
     if (format.saturates && (saturate || specials === 'finite')) pattern = largest;

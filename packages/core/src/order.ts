@@ -29,9 +29,15 @@ export function topologicalOrder(graph: Graph): Node[] {
     order.push(input.node);
   }
   const inputs = new Set(graph.inputs.map((v) => v.node));
+  const own = new Map<Node, boolean>();
+  const isOwn = (node: Node): boolean => {
+    let known = own.get(node);
+    if (known === undefined) own.set(node, (known = belongsTo(node, inputs)));
+    return known;
+  };
   const stack: { node: Node; needs: readonly Node[]; next: number }[] = [];
   const push = (node: Node): void => {
-    if (!done.has(node)) stack.push({ node, needs: dependencies(node, inputs), next: 0 });
+    if (!done.has(node)) stack.push({ node, needs: dependencies(node, isOwn), next: 0 });
   };
   for (const output of graph.outputs) {
     push(output.node);
@@ -51,12 +57,13 @@ export function topologicalOrder(graph: Graph): Node[] {
   return order;
 }
 
-function dependencies(node: Node, graphInputs: ReadonlySet<Node>): readonly Node[] {
+/** @param isOwn whether a node belongs to the graph */
+function dependencies(node: Node, isOwn: (node: Node) => boolean): readonly Node[] {
   const needs: Node[] = [];
   for (const v of node.inputs) if (v) needs.push(v.node);
   for (const symbol of nodeSymbols(node)) {
     const definer = definers.get(symbol)?.node;
-    if (definer && definer !== node && belongsTo(definer, graphInputs)) needs.push(definer);
+    if (definer && definer !== node && isOwn(definer)) needs.push(definer);
   }
   return needs;
 }

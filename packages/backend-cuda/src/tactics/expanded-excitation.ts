@@ -10,7 +10,7 @@ import { exciteMicroseconds, likely } from './excitation/cost.js';
 import { pairings } from './excitation/pairings.js';
 import { excitationOf } from './excitation/problem.js';
 import { emitExcited } from './excitation/step.js';
-import { type Ranked, residualCandidates } from './inverted-residual/candidates.js';
+import { hasResidualCandidates, type Ranked, residualCandidates } from './inverted-residual/candidates.js';
 import { printResidual, tilesOf } from './inverted-residual/emit.js';
 import { expandedOf } from './inverted-residual/problem.js';
 import type { ResidualShape } from './inverted-residual/shape.js';
@@ -29,7 +29,7 @@ export const expandedExcitation: Tactic = {
     const [first, second, ...others] = group.own.regions[0]!.outputs;
     const outputs = first === filter!.outputs[0] && second === up!.outputs[0] && others.length === 0;
     if (!outputs || !mean!.own.inputs.includes(first)) return 'only the image and what excites it are results';
-    return residualCandidates(problem).length > 0 ? undefined : 'no tile of the image fits into shared memory';
+    return hasResidualCandidates(problem) ? undefined : 'no tile of the image fits into shared memory';
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     const problem = taken(group, expandedOf(group));

@@ -5,7 +5,7 @@
 
 import type { Candidate, EmitContext, EmittedStep, GroupView } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { residualCandidates } from './inverted-residual/candidates.js';
+import { hasResidualCandidates, residualCandidates } from './inverted-residual/candidates.js';
 import { emitResidual } from './inverted-residual/emit.js';
 import { residualOf } from './inverted-residual/problem.js';
 import type { ResidualShape } from './inverted-residual/shape.js';
@@ -16,7 +16,7 @@ export const invertedResidual: Tactic = {
   refuses(group: GroupView): string | undefined {
     const problem = residualOf(group);
     if (typeof problem === 'string') return problem;
-    return residualCandidates(problem).length > 0 ? undefined : 'no tile of the block fits into shared memory';
+    return hasResidualCandidates(problem) ? undefined : 'no tile of the block fits into shared memory';
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     const problem = taken(group, residualOf(group));

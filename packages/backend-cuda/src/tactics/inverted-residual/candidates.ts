@@ -4,7 +4,7 @@ import { machineOf, mostOfCluster } from '../contraction/machine.js';
 import type { Machine } from '../contraction/tiles.js';
 import { estimateResidual } from './cost.js';
 import type { ResidualProblem } from './problem.js';
-import { layoutOf, type ResidualShape } from './shape.js';
+import { type Layout, layoutOf, type ResidualShape } from './shape.js';
 
 export interface Ranked {
   readonly shape: ResidualShape;
@@ -60,13 +60,22 @@ export function residualCandidates(problem: ResidualProblem): readonly Ranked[] 
   return ranked;
 }
 
+/** Whether there are any. To rank them all takes milliseconds, and many chains are asked about that are not taken. */
+export function hasResidualCandidates(problem: ResidualProblem): boolean {
+  const machine = machineOf();
+  for (const shape of shapesOf(problem, machine.clusters)) if (fits(layoutOf(problem, shape), machine)) return true;
+  return false;
+}
+
+function fits({ sharedBytes, down, across }: Layout, machine: Machine): boolean {
+  return sharedBytes <= machine.sharedBytes - reservedBytes && down * across * 4 <= mostSums;
+}
+
 function rank(problem: ResidualProblem, machine: Machine): readonly Ranked[] {
   const all: Ranked[] = [];
   for (const shape of shapesOf(problem, machine.clusters)) {
     const layout = layoutOf(problem, shape);
-    const { sharedBytes, down, across } = layout;
-    if (sharedBytes > machine.sharedBytes - reservedBytes || down * across * 4 > mostSums) continue;
-    all.push({ shape, estimate: estimateResidual(problem, shape, layout, machine) });
+    if (fits(layout, machine)) all.push({ shape, estimate: estimateResidual(problem, shape, layout, machine) });
   }
   all.sort((a, b) => a.estimate - b.estimate);
   const varied = distinct(all).slice(0, mostVaried);
