@@ -1,8 +1,18 @@
 /** External data: byte ranges of files beside the model, never outside of its folder, read when asked for. */
 
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, lstatSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readSync,
+  realpathSync,
+  type Stats,
+} from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { TensorwrightError } from '@tensorwright/core';
 import { ImportFailure } from './problems.js';
 
@@ -16,11 +26,19 @@ const chunkBytes = 1 << 30;
 
 export class ExternalData {
   readonly #folder: string;
+  /** Folders that links may lead into. */
+  readonly #roots: readonly string[];
   readonly #files = new Map<string, CheckedFile>();
 
-  /** @param folder the model's folder: nothing outside of it is ever read */
-  constructor(folder: string) {
+  /**
+   * @param folder the model's folder: nothing outside of it is ever read
+   * @param model the model's path: where that is a link, as in caches of downloaded models, data may be links into the
+   * folder of what it leads to
+   */
+  constructor(folder: string, model?: string) {
     this.#folder = realpathSync(folder);
+    const own = model === undefined || !existsSync(model) ? this.#folder : dirname(realpathSync(model));
+    this.#roots = [this.#folder, own];
   }
 
   /**
@@ -36,7 +54,11 @@ export class ExternalData {
     if (length !== bytes)
       throw failure(`external data '${location}' has length ${length}, the tensor needs ${bytes} bytes`);
     if (offset + length > file.stats.size) {
-      throw failure(`external data '${location}' has ${file.stats.size} bytes, the tensor's end at ${offset + length}`);
+      const hint = file.stats.size < 1024 ? 'If it is a pointer of Git LFS, git lfs pull fetches the data.' : undefined;
+      throw failure(
+        `external data '${location}' has ${file.stats.size} bytes, the tensor's end at ${offset + length}`,
+        hint,
+      );
     }
     return {
       read: () => read(file, location, offset, length),
@@ -55,30 +77,44 @@ export class ExternalData {
     const inside = relative(this.#folder, path);
     if (inside === '' || inside.startsWith('..') || isAbsolute(inside))
       throw failure(`external data '${location}' lies outside of the model's folder`);
-    const file = { path, stats: checkedStats(this.#folder, inside, location) };
+    const file = checkedFile(this.#folder, inside, this.#roots, location);
     this.#files.set(location, file);
     return file;
   }
 }
 
-/** No component may be a link, and the file must be a regular one with a single name. */
-function checkedStats(folder: string, inside: string, location: string): Stats {
-  let at = folder;
-  let stats: Stats | undefined;
-  for (const part of inside.split(sep)) {
-    at = join(at, part);
-    try {
-      stats = lstatSync(at);
-    } catch (cause) {
-      throw failure(
-        `external data '${location}' cannot be read (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`,
-      );
-    }
-    if (stats.isSymbolicLink()) throw failure(`external data '${location}' goes through a symbolic link`);
+/** A link may lead to a file of the folder, or of the model's own; the file must be a regular one with a single name. */
+function checkedFile(folder: string, inside: string, roots: readonly string[], location: string): CheckedFile {
+  let path: string;
+  try {
+    path = realpathSync(join(folder, inside));
+  } catch (cause) {
+    throw failure(`external data '${location}': ${whyUnreadable(cause)}`);
   }
-  if (!stats?.isFile()) throw failure(`external data '${location}' is not a regular file`);
-  if (stats.nlink > 1) throw failure(`external data '${location}' is a hard link (${stats.nlink} names)`);
-  return stats;
+  const isOwn = path === join(folder, inside);
+  if (!isOwn && !roots.some((root) => path.startsWith(root + sep)))
+    throw failure(`external data '${location}' is a link that leads out of the model's folder`, 'A copy will do.');
+  const stats = lstatSync(path);
+  if (!stats.isFile()) throw failure(`external data '${location}' is not a regular file`);
+  if (stats.nlink > 1)
+    throw failure(`external data '${location}' is a hard link (${stats.nlink} names)`, 'A copy of the file will do.');
+  return { path, stats };
+}
+
+/** Why a file cannot be read, in words. */
+export function whyUnreadable(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  switch (code) {
+    case 'ENOENT':
+      return 'there is no such file';
+    case 'EACCES':
+    case 'EPERM':
+      return 'no permission to read it';
+    case 'EISDIR':
+      return 'it is a folder';
+    default:
+      return `it cannot be read (${code ?? message})`;
+  }
 }
 
 const openFlags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0);
@@ -161,6 +197,6 @@ function printable(s: string): string {
   return JSON.stringify(s.slice(0, 200)).slice(1, -1);
 }
 
-function failure(reason: string): ImportFailure {
-  return new ImportFailure('ERR_EXTERNAL_DATA', reason);
+function failure(reason: string, hint?: string): ImportFailure {
+  return new ImportFailure('ERR_EXTERNAL_DATA', reason, hint);
 }

@@ -156,13 +156,15 @@ export class GraphImporter {
   }
 
   #run(proto: NodeProto, name: string, domain: string, scope: Scope): readonly (Value | undefined)[] {
-    const inputs = this.#inputs(proto, scope);
     const attributes = new AttributeReader(proto, this.environment, scope, this.model.source);
     const opType = proto.opType ?? '';
     const key = functionKey(domain, opType, proto.overload ?? '');
     const local = this.model.functions.get(key);
     const builtIn = local !== undefined || importers[domain]?.has(opType) === true;
     const custom = findCustom(this.model.settings, domain, opType, attributes);
+    // A problem of its own, whatever has become of the inputs.
+    if (!builtIn && !custom) importerOf(domain, opType, this.#opset(domain, opType), this.model.settings);
+    const inputs = this.#inputs(proto, scope);
     if (custom && (custom.overrides || !builtIn)) {
       // A domain of somebody's own need not be among the model's opsets.
       const opset = this.environment.opsets.get(domain) ?? 1;

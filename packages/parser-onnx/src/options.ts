@@ -5,7 +5,9 @@ import { type Logger, type OperatorSource, silentLogger, TensorwrightError } fro
 export interface ParseOptions {
   /** Receives warnings: contradicting shape hints, ignored sections. Default: nothing is logged. */
   readonly logger?: Logger;
-  /** Folder that external data lies in. Default: the folder of the model file; `parse` of bytes has none. */
+  /** Of `parse`: the file that the bytes are of. Errors name it, and external data lies beside it. Default: none. */
+  readonly path?: string;
+  /** Folder that external data lies in. Default: the folder of the model file; `parse` of bytes without `path` has none. */
   readonly externalDataFolder?: string;
   /** Largest model file, without external data. Default: 2^31 - 1, protobuf's own limit. */
   readonly maxModelBytes?: number;
@@ -28,14 +30,16 @@ export interface ParseOptions {
   readonly signal?: AbortSignal;
 }
 
-export type ParserSettings = Required<Omit<ParseOptions, 'externalDataFolder' | 'signal' | 'plugins'>> & {
+export type ParserSettings = Required<Omit<ParseOptions, 'path' | 'externalDataFolder' | 'signal' | 'plugins'>> & {
   readonly plugins: OperatorSource | undefined;
+  readonly path: string | undefined;
   readonly externalDataFolder: string | undefined;
   readonly signal: AbortSignal | undefined;
 };
 
 const defaults: ParserSettings = {
   logger: silentLogger,
+  path: undefined,
   externalDataFolder: undefined,
   maxModelBytes: 2 ** 31 - 1,
   maxNodes: 1_000_000,
@@ -81,7 +85,7 @@ export function parserSettings(options: ParseOptions = {}): ParserSettings {
       if (typeof value !== 'function') throw invalid(name, value, 'a function');
     } else if (name === 'signal') {
       if (!(value instanceof AbortSignal)) throw invalid(name, value, 'an AbortSignal');
-    } else if (name === 'externalDataFolder') {
+    } else if (name === 'externalDataFolder' || name === 'path') {
       if (typeof value !== 'string') throw invalid(name, value, 'a path');
     } else if (name === 'plugins') {
       if (typeof (value as OperatorSource | null)?.find !== 'function') throw invalid(name, value, 'a plugin registry');

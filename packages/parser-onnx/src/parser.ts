@@ -11,7 +11,8 @@ import {
   type Type,
   type Value,
 } from '@tensorwright/core';
-import { ExternalData } from './external-data.js';
+import { ExternalData, whyUnreadable } from './external-data.js';
+import { foreignFormat } from './foreign-formats.js';
 import { keyOfFunction } from './functions.js';
 import { GraphImporter } from './graph-importer.js';
 import { canonicalDomain, type Environment, ModelContext, ParseAborted } from './model-context.js';
@@ -41,7 +42,7 @@ export class OnnxParser {
         'ERR_INVALID_ARGUMENT',
         'OnnxParser.parse takes the bytes of a model as a Uint8Array',
       );
-    return parseModel(bytes, settings, 'model', settings.externalDataFolder);
+    return parseModel(bytes, settings, settings.path);
   }
 
   /** Reads a model file; external data is looked for in its folder, and read when it is needed. */
@@ -50,7 +51,7 @@ export class OnnxParser {
     if (typeof path !== 'string')
       throw new TensorwrightError('ERR_INVALID_ARGUMENT', 'OnnxParser.parseFile takes the path of a model');
     const bytes = await readModel(path, settings);
-    return parseModel(bytes, settings, path, settings.externalDataFolder ?? dirname(path));
+    return parseModel(bytes, settings, path);
   }
 }
 
@@ -59,12 +60,7 @@ async function readModel(path: string, { maxModelBytes, signal }: ParserSettings
   try {
     file = await open(path, 'r');
   } catch (cause) {
-    throw new TensorwrightError(
-      'ERR_INVALID_MODEL',
-      `${path}: the file cannot be opened (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`,
-      { path },
-      { cause },
-    );
+    throw new TensorwrightError('ERR_INVALID_MODEL', `${path}: ${whyUnreadable(cause)}`, { path }, { cause });
   }
   try {
     const stats = await file.stat();
@@ -96,23 +92,22 @@ function checkSize(size: number, limit: number, what: string): void {
   }
 }
 
-async function parseModel(
-  bytes: Uint8Array,
-  settings: ParserSettings,
-  what: string,
-  folder: string | undefined,
-): Promise<Network> {
+async function parseModel(bytes: Uint8Array, settings: ParserSettings, path: string | undefined): Promise<Network> {
+  const what = path ?? 'model';
   const breather = new Breather(settings.signal);
   checkSize(bytes.length, settings.maxModelBytes, what);
   settings.signal?.throwIfAborted();
   if (bytes.length === 0) throw new TensorwrightError('ERR_INVALID_MODEL', `${what}: the file is empty`);
+  const other = foreignFormat(bytes);
+  if (other !== undefined)
+    throw new TensorwrightError('ERR_INVALID_MODEL', `${what}: it is no ONNX model but ${other}`);
   checkWireSize(bytes, settings, what);
   await breather.breathe();
   // A subgraph takes three messages: attribute, graph, node.
   const proto = await breather.drive(decodeModel(bytes, what, 3 * settings.maxDepth + 16));
   await breather.breathe();
   try {
-    return await breather.drive(importModel(proto, settings, what, folder));
+    return await breather.drive(importModel(proto, settings, what, lazyData(settings, path)));
   } catch (error) {
     if (error instanceof ParseAborted) throw error.error;
     throw error;
@@ -123,17 +118,13 @@ function* importModel(
   proto: ModelProto,
   settings: ParserSettings,
   what: string,
-  folder: string | undefined,
+  external: ExternalData | undefined,
 ): Steps<Network> {
   const functions = functionsOf(proto);
-  const model = new ModelContext(
-    settings,
-    { external: lazyFolder(folder), maxConstantBytes: settings.maxConstantBytes },
-    functions.map,
-  );
+  const model = new ModelContext(settings, { external, maxConstantBytes: settings.maxConstantBytes }, functions.map);
   for (const name of functions.duplicates)
     model.problems.add({ code: 'ERR_INVALID_MODEL', node: `function '${name}'`, reason: 'it is defined twice' });
-  const opsets = checkedHeader(proto, model);
+  const opsets = checkedHeader(proto, model, what);
   const graph = proto.graph;
   if (!graph) {
     model.problems.add({ code: 'ERR_INVALID_MODEL', node: 'model', reason: 'it has no graph' });
@@ -161,10 +152,11 @@ function* importModel(
 }
 
 /** The folder is looked at only when a tensor asks for external data. */
-function lazyFolder(folder: string | undefined): ExternalData | undefined {
+function lazyData({ externalDataFolder }: ParserSettings, path: string | undefined): ExternalData | undefined {
+  const folder = externalDataFolder ?? (path === undefined ? undefined : dirname(path));
   if (folder === undefined) return undefined;
   try {
-    return new ExternalData(folder);
+    return new ExternalData(folder, path);
   } catch {
     return undefined;
   }
@@ -181,7 +173,7 @@ function functionsOf(proto: ModelProto): { map: ReadonlyMap<string, FunctionProt
   return { map, duplicates };
 }
 
-function checkedHeader(proto: ModelProto, model: ModelContext): ReadonlyMap<string, number> {
+function checkedHeader(proto: ModelProto, model: ModelContext, what: string): ReadonlyMap<string, number> {
   const ir = toNumber(proto.irVersion);
   if (ir < irVersions.oldest || ir > irVersions.newest) {
     model.problems.add({
@@ -192,7 +184,7 @@ function checkedHeader(proto: ModelProto, model: ModelContext): ReadonlyMap<stri
           ? 'it has no IR version: this is no ONNX model'
           : `IR version ${ir} is not supported; versions ${irVersions.oldest} to ${irVersions.newest} are`,
     });
-    model.problems.throwIfAny('model');
+    model.problems.throwIfAny(what);
   }
   const opsets = new Map<string, number>();
   for (const o of proto.opsetImport ?? []) {

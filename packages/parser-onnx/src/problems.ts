@@ -54,10 +54,11 @@ export class ProblemList {
     const code =
       codes.size === 1 ? this.#problems[0]!.code : codes.has('ERR_INTERNAL') ? 'ERR_INTERNAL' : 'ERR_INVALID_MODEL';
     const count = this.#problems.length;
+    const details = { model, problems: this.#problems };
+    if (count === 1) throw new TensorwrightError(code, `${model}: ${formatProblem(this.#problems[0]!)}`, details);
     const lines = this.#problems.slice(0, problemsInMessage).map((p) => `  ${formatProblem(p)}`);
     if (count > problemsInMessage) lines.push(`  … and ${String(count - problemsInMessage)} more (details.problems)`);
-    const head = `${model}: ${count === 1 ? 'a problem' : `${String(count)} problems`}`;
-    throw new TensorwrightError(code, `${head}\n${lines.join('\n')}`, { model, problems: this.#problems });
+    throw new TensorwrightError(code, `${model}: ${String(count)} problems\n${lines.join('\n')}`, details);
   }
 }
 

@@ -1,6 +1,7 @@
-import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Network } from '@tensorwright/core';
 import { OnnxParser } from '@tensorwright/parser-onnx';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ExternalData } from '../src/external-data.js';
@@ -34,13 +35,14 @@ describe('external data', () => {
       ],
     });
 
+  const constantOf = (network: Network): Float32Array =>
+    (network.outputs[0]!.value.node.inputs[1]!.node.attributes['data'] as { tensor: { data: Float32Array } }).tensor
+      .data;
+
   it('is read when it is asked for', async () => {
     writeFileSync(join(folder, 'model.onnx'), externalModel({ location: 'good.bin' }));
     const network = await OnnxParser.parseFile(join(folder, 'model.onnx'));
-    const data = network.outputs[0]!.value.node.inputs[1]!.node.attributes['data'] as {
-      tensor: { data: Float32Array };
-    };
-    expect([...data.tensor.data]).toEqual([3, 4]);
+    expect([...constantOf(network)]).toEqual([3, 4]);
   });
 
   it('is read off the event loop too, and refused once it has changed', async () => {
@@ -56,15 +58,34 @@ describe('external data', () => {
     await expect(part.load()).rejects.toThrow(/cannot be opened/);
   });
 
+  it('may be a link to where the link of the model leads, as in caches of downloaded models', async () => {
+    const [snapshot, blobs] = [join(root, 'snapshots/main'), join(root, 'blobs')];
+    for (const made of [snapshot, blobs]) mkdirSync(made, { recursive: true });
+    writeFileSync(join(blobs, 'c0ffee'), externalModel({ location: 'model.onnx_data' }));
+    writeFileSync(join(blobs, 'decaf'), new Uint8Array(new Float32Array([5, 6]).buffer));
+    const path = join(snapshot, 'model.onnx');
+    symlinkSync('../../blobs/c0ffee', path);
+    symlinkSync('../../blobs/decaf', join(snapshot, 'model.onnx_data'));
+    const bytes = readFileSync(path);
+    for (const network of [await OnnxParser.parseFile(path), await OnnxParser.parse(bytes, { path })])
+      expect([...constantOf(network)]).toEqual([5, 6]);
+    // Nothing says here where the model has come from.
+    expect((await refusal(bytes, { externalDataFolder: snapshot })).message).toContain('leads out');
+    const secret = join(snapshot, 'secret');
+    symlinkSync(join(root, 'secret.bin'), secret);
+    const thief = externalModel({ location: 'secret' });
+    expect((await refusal(thief, { path })).message).toContain('leads out');
+  });
+
   it.each([
     ['..', { location: '../secret.bin' }, "'..'"],
     ['.. in between', { location: 'sub/../../secret.bin' }, "'..'"],
     ['an absolute path', { location: join(root, 'secret.bin') }, 'relative path'],
-    ['a symbolic link', { location: 'link.bin' }, 'symbolic link'],
-    ['a link on the way', { location: 'up/secret.bin' }, 'symbolic link'],
+    ['a symbolic link', { location: 'link.bin' }, 'leads out'],
+    ['a link on the way', { location: 'up/secret.bin' }, 'leads out'],
     ['a hard link', { location: 'twice.bin' }, 'hard link'],
     ['a folder', { location: 'sub' }, 'not a regular file'],
-    ['a missing file', { location: 'no.bin' }, 'ENOENT'],
+    ['a missing file', { location: 'no.bin' }, 'there is no such file'],
     ['no location', {}, 'no location'],
     ['an offset past the end', { location: 'good.bin', offset: '4' }, 'has 8 bytes'],
     ['a length that does not fit', { location: 'good.bin', length: '4' }, 'needs 8 bytes'],

@@ -14,6 +14,23 @@ describe('bytes that are no model', () => {
     expect((await refusal(bytes)).code).toBe('ERR_INVALID_MODEL');
   });
 
+  const [utf8, plan] = [(t: string): Uint8Array => new TextEncoder().encode(t), 'TWPLAN\r\n and more'];
+  const weights = '{"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}';
+  it.each([
+    ['a pointer of Git LFS', utf8('version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n'), 'git lfs pull'],
+    ['a web page', utf8('\n<!DOCTYPE html><html></html>'), 'download has failed'],
+    ['a PyTorch checkpoint', Uint8Array.of(0x50, 0x4b, 3, 4, 0, 0), 'torch.onnx.export'],
+    ['a compressed file', Uint8Array.of(0x1f, 0x8b, 8, 0), 'unpack'],
+    ['a TensorFlow Lite model', utf8('\x1c\0\0\0TFL3'), 'tf2onnx'],
+    ['weights', Uint8Array.of(weights.length, 0, 0, 0, 0, 0, 0, 0, ...utf8(weights), 0, 0, 0, 0), 'safetensors'],
+    ['a plan', utf8(plan), 'Runtime.load'],
+  ])('says what to do with %s', async (_, bytes, what) => {
+    const error = await refusal(bytes, { path: 'net.onnx' });
+    expect(error.code).toBe('ERR_INVALID_MODEL');
+    expect(error.message).toMatch(/^net\.onnx: it is no ONNX model but /);
+    expect(error.message).toContain(what);
+  });
+
   it('refuses every truncation of a good model with a coded error', async () => {
     const good = modelBytes({ node: [node('Relu', ['x'], ['y'])] });
     await OnnxParser.parse(good);
@@ -54,6 +71,8 @@ describe('graphs', () => {
         node: [
           node('NoSuchOperator', ['x'], ['a']),
           node('Relu', ['a'], ['b']),
+          // Unknown whatever it is given: no consequence.
+          node('NoSuchOperatorEither', ['b'], ['e']),
           node('Relu', ['missing'], ['c']),
           node('Add', ['b', 'c'], ['y']),
           node('Transpose', ['x'], ['d'], {
@@ -63,10 +82,15 @@ describe('graphs', () => {
       }),
     );
     const problems = error.details['problems'] as { node: string; operator: string; reason: string; opset: number }[];
-    expect(problems.map((p) => p.node)).toEqual(['NoSuchOperator a', 'Relu c', 'Transpose d']);
+    expect(problems.map((p) => p.node)).toEqual([
+      'NoSuchOperator a',
+      'NoSuchOperatorEither e',
+      'Relu c',
+      'Transpose d',
+    ]);
     expect(problems[0]).toMatchObject({ operator: 'NoSuchOperator', opset: 17 });
-    expect(problems[1]!.reason).toContain("'missing'");
-    expect(error.message).toContain('3 problems');
+    expect(problems[2]!.reason).toContain("'missing'");
+    expect(error.message).toContain('4 problems');
   });
 
   it('sorts nodes that come before what they need', async () => {

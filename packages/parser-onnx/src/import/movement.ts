@@ -11,6 +11,7 @@ import {
   maxDims,
   minDims,
   mulDims,
+  padsOf,
   provablyLessOrEqual,
   subDims,
   Tensor,
@@ -249,12 +250,9 @@ function pad(c: ImportContext): Value {
     return c.op('padDynamic', [x, attribute ? c.dims(attribute) : wide(c, 1), value, wide(c, 3)], { mode });
   const axes = (axesFact as number[] | undefined)?.map((a) => c.axis(a, dims.length)) ?? dims.map((_, i) => i);
   if (pads.length !== 2 * axes.length) c.fail(`${pads.length} pads for ${axes.length} axes`);
-  const low: Dim[] = dims.map(() => 0);
-  const high: Dim[] = dims.map(() => 0);
-  axes.forEach((axis, k) => {
-    low[axis] = pads[k]!;
-    high[axis] = pads[k + axes.length]!;
-  });
+  const both = padsOf(pads, axes, dims.length);
+  if (typeof both === 'string') return c.fail(both);
+  const { low, high } = both;
   if ([...low, ...high].every((p) => p === 0)) return x;
   return c.op('pad', [x, value], { low, high, mode });
 }

@@ -31,7 +31,7 @@ export async function main(args: readonly string[]): Promise<number> {
     });
     counts[result.status]++;
     if (result.status === 'passed') continue;
-    const reason = (result.reason ?? '').replace(/^(ERR_\w+) model: a problem\n\s*/, '$1 ');
+    const reason = (result.reason ?? '').replace(/^(ERR_\w+) model: /, '$1 ');
     if (summary) {
       const key =
         /\(([^()]*), opset \d+\): the operator is not known/.exec(reason)?.[1] ?? reason.split('\n')[0]!.slice(0, 160);
