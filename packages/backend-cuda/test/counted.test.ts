@@ -214,6 +214,10 @@ describe.skipIf(!hasDevice)('nonMaxSuppression', () => {
     [1, 1, 6, 3, 0.5, 0.1],
     [2, 3, 90, 10, 0.3, 0.5],
     [1, 2, 700, 1000, 0.6, 0],
+    [1, 1, 700, 150, 0.9, 0],
+    [2, 2, 300, 300, -1, 0.2],
+    [1, 2, 0, 5, 0.5, 0.5],
+    [10, 70, 260, 30, 0.7, 0.1],
     [1, 1, 20, 5, 0, 2],
     [1, 1, 20, 0, 0.5, 0],
   ])('%i images, %i classes, %i boxes', (images, classes, count, most, overlap, least) =>
@@ -233,11 +237,15 @@ describe.skipIf(!hasDevice)('nonMaxSuppression', () => {
       inputs: [boxes(2, 40), scores(2, 2, 40), scalar('int64', 7), scalar('float32', 0.4)],
       graph: (b, ...inputs) => b.op('nonMaxSuppression', inputs, { centerPointBox: 1 }),
     }));
-  it('more boxes than a block can hold', () =>
+  it.each([
+    [1, 2, 5000, 40, 0.5],
+    [1, 1, 9000, 10000, 0.95],
+  ])('more boxes than a block sorts: %i images, %i classes, %i boxes', (images, classes, count, most, overlap) =>
     compare({
-      inputs: [boxes(1, 5000), scores(1, 2, 5000), scalar('int64', 40), scalar('float32', 0.5)],
+      inputs: [boxes(images, count), scores(images, classes, count), scalar('int64', most), scalar('float32', overlap)],
       graph: (b, ...inputs) => b.op('nonMaxSuppression', inputs),
-    }));
+    }),
+  );
 });
 
 describe.skipIf(!hasDevice)('extents, depths and axes that are values', () => {
