@@ -100,11 +100,47 @@ describe.each(backends)('agreements on %s', (...names) => {
       [1, 3],
       [3, 1],
       [0, 0],
+      [0, 1],
+      [1, 0],
     ] as const) {
+      const rows = n === 0 || m === 0 ? 0 : Math.max(n, m);
       const { y } = await context.run({ a: ones(n, 4), b: ones(m, 4) });
-      expect(y!.dims).toEqual([Math.max(n, m), 4]);
-      expect([...(y!.data as Float32Array)]).toEqual(new Array<number>(Math.max(n, m) * 4).fill(2));
+      expect(y!.dims).toEqual([rows, 4]);
+      expect([...(y!.data as Float32Array)]).toEqual(new Array<number>(rows * 4).fill(2));
     }
+  });
+
+  it('refuse more of the best than there are elements', async () => {
+    const k = Tensor.fromBytes('int64', new Uint8Array(BigInt64Array.of(5n).buffer), [1]);
+    await using engine = await load({
+      inputs: { a: [3, dim('n')] },
+      graph: (b, x) => b.node('topK', [x, b.constant(k)], { axis: 1 })[0]!,
+    });
+    await using context = engine.createContext();
+    expect((await context.run({ a: ones(3, 5) })).y!.dims).toEqual([3, 5]);
+    await expect(context.run({ a: ones(3, 4) })).rejects.toMatchObject({
+      code: 'ERR_SHAPE_MISMATCH',
+      message: expect.stringMatching(
+        /Layer_3: k and the elements along axis 1, up to k, are 5 \(.*\) and 4 \(.*\)/,
+      ) as string,
+    });
+  });
+
+  it('refuse to squeeze axes that the rank of the result counts', async () => {
+    await using engine = await load({
+      inputs: { a: [1, dim('n'), dim('m')] },
+      graph: (b, x) => b.op('squeezeDynamic', [x]),
+    });
+    await using context = engine.createContext();
+    for (const dims of [
+      [2, 3],
+      [0, 2],
+    ] as const)
+      expect((await context.run({ a: ones(1, ...dims) })).y!.dims).toEqual(dims);
+    await expect(context.run({ a: ones(1, 1, 3) })).rejects.toMatchObject({
+      code: 'ERR_SHAPE_MISMATCH',
+      message: expect.stringContaining('Layer_3: the ranks') as string,
+    });
   });
 
   // Extents that make room for an operand, its own, and the axis that the message names.

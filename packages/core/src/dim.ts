@@ -255,7 +255,7 @@ export function maxDims(a: Dim, b: Dim): Dim {
 }
 
 /** The operands of a nested minimum or maximum; the dim itself when it is neither. */
-function extremeOperands(d: Dim, fn: 'min' | 'max'): readonly Dim[] {
+export function extremeOperands(d: Dim, fn: 'min' | 'max'): readonly Dim[] {
   const atom = asCall(d, fn);
   return atom ? atom.args.flatMap((x) => extremeOperands(x, fn)) : [d];
 }
@@ -447,32 +447,4 @@ export function formatDim(d: Dim): string {
 
 export function formatDims(dims: readonly Dim[] | undefined): string {
   return dims === undefined ? '[…]' : `[${dims.map(formatDim).join(', ')}]`;
-}
-
-/**
- * The numpy broadcast of two extents. Two different unknowns broadcast to their maximum, which is right whenever
- * the run-time extents are compatible; the executor checks that they are.
- * @returns undefined when the extents can never be compatible.
- */
-export function broadcastDim(a: Dim, b: Dim): Dim | undefined {
-  if (provablyEqual(a, b)) return a;
-  if (a === 1) return b;
-  if (b === 1) return a;
-  if (typeof a === 'number' && typeof b === 'number') return undefined;
-  if (typeof a === 'number') return a;
-  if (typeof b === 'number') return b;
-  if (dimBounds(a).min > 1) return a;
-  if (dimBounds(b).min > 1) return b;
-  return maxDims(a, b);
-}
-
-export function broadcastDims(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
-  const rank = Math.max(a.length, b.length);
-  const out: Dim[] = [];
-  for (let i = 0; i < rank; i++) {
-    const d = broadcastDim(a[a.length - rank + i] ?? 1, b[b.length - rank + i] ?? 1);
-    if (d === undefined) return undefined;
-    out.push(d);
-  }
-  return out;
 }

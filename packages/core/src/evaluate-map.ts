@@ -1,6 +1,6 @@
 /** Evaluates a map operator: its scalar expression over the numpy broadcast of the inputs. */
 
-import { broadcastDims } from './dim.js';
+import { broadcastDims } from './broadcast.js';
 import { allocateElements, elementsOf, type Elements, tensorOf } from './elements.js';
 import { allocateBlock, type Block, compileScalar } from './evaluate-scalar.js';
 import { decodeTable, floatEncoder, isNarrowFloat } from './float-formats.js';

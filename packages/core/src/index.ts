@@ -1,6 +1,7 @@
 export { type Agreement, agreementsOf } from './agreements.js';
 export * from './backend.js';
 export * from './breathe.js';
+export * from './broadcast.js';
 export * from './constant.js';
 export * from './dim.js';
 export * from './dtype.js';

@@ -1,6 +1,7 @@
 /** Matrix products and Einsum as labelled dots. */
 
-import { broadcastDim, type Dim, formatDims, provablyEqual } from '../dim.js';
+import { broadcastDim } from '../broadcast.js';
+import { type Dim, formatDims, provablyEqual } from '../dim.js';
 import type { Value } from '../graph.js';
 import type { LayerBuilder } from './layers.js';
 

@@ -3,7 +3,7 @@
 export * from './group.js';
 export * from './sources.js';
 export { controlOperators, scannedElement } from './control.js';
-export { dynamicMovementOperators, resolveReshape, sliceBounds } from './movement-dynamic.js';
+export { dynamicMovementOperators, padsOf, resolveReshape, sliceBounds } from './movement-dynamic.js';
 export { movementOperators } from './movement.js';
 export { pad } from './pad.js';
 export { optionalOperators } from './optional.js';

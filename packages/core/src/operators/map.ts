@@ -1,6 +1,7 @@
 /** What all map operators share: broadcasting type inference and elementwise value facts. */
 
-import { broadcastDims, type Dim, formatDims } from '../dim.js';
+import { broadcastDims } from '../broadcast.js';
+import { type Dim, formatDims } from '../dim.js';
 import { type DType, isFloat } from '../dtype.js';
 import type { Attributes } from '../graph.js';
 import { type InferContext, type Operator, registerOperator } from '../operator.js';

@@ -1,8 +1,8 @@
 /** Movement operators whose sizes are tensors computed at run time, and `range`. Where the sizes are known, importers make the plain forms. */
 
+import { broadcastDims, isOneDim } from '../broadcast.js';
 import {
   addDims,
-  broadcastDims,
   ceilDivDims,
   type Dim,
   dimBounds,
@@ -147,6 +147,23 @@ export function axesOf(axes: readonly number[] | undefined, count: number, rank:
     return `axes [${all.join(', ')}] are out of range for rank ${String(rank)}`;
   if (new Set(all).size !== all.length) return `axes [${all.join(', ')}] repeat`;
   return all;
+}
+
+/** Low and high pads of every axis, from ONNX's list of both for some axes: all leading ones when absent. */
+export function padsOf<T extends Dim>(
+  pads: readonly T[],
+  axes: readonly number[] | undefined,
+  rank: number,
+): { readonly low: (T | 0)[]; readonly high: (T | 0)[] } | string {
+  const count = pads.length / 2;
+  const chosen = axesOf(axes, count, rank);
+  if (typeof chosen === 'string') return chosen;
+  const both = [0, count].map((first) => {
+    const own = new Array<T | 0>(rank).fill(0);
+    chosen.forEach((axis, k) => (own[axis] = pads[first + k]!));
+    return own;
+  });
+  return { low: both[0]!, high: both[1]! };
 }
 
 function knownAxes(c: InferContext, i: number, count: number, rank: number): number[] | undefined {
@@ -322,17 +339,9 @@ export const dynamicMovementOperators: readonly Operator[] = [
     infer: inferPadDynamic,
     evaluate: (c) => {
       const x = c.tensor(0);
-      const pads = c.integers(1);
-      const count = pads.length / 2;
-      const axes = axesOf(c.has(3) ? c.integers(3) : undefined, count, x.dims.length);
-      if (typeof axes === 'string') return c.fail(axes);
-      const low = x.dims.map(() => 0);
-      const high = x.dims.map(() => 0);
-      axes.forEach((axis, k) => {
-        low[axis] = pads[k]!;
-        high[axis] = pads[k + count]!;
-      });
-      return [checkedPad(c, x, low, high, c.has(2) ? c.tensor(2) : undefined)];
+      const pads = padsOf(c.integers(1), c.has(3) ? c.integers(3) : undefined, x.dims.length);
+      if (typeof pads === 'string') return c.fail(pads);
+      return [checkedPad(c, x, pads.low, pads.high, c.has(2) ? c.tensor(2) : undefined)];
     },
   }),
   registerOperator({
@@ -342,13 +351,12 @@ export const dynamicMovementOperators: readonly Operator[] = [
     infer: (c) => {
       const x = c.tensor(0);
       // Extents that are unknown count as more than 1; a run in which one is 1 fails.
-      if (!c.has(1) && x.dims !== undefined)
-        return [
-          tensorType(
-            x.dtype,
-            x.dims.filter((d) => d !== 1),
-          ),
-        ];
+      if (!c.has(1) && x.dims !== undefined) {
+        const kept = x.dims.filter((d) => d !== 1);
+        const left = kept.reduce<Dim>((rank, d) => subDims(rank, isOneDim(d)), kept.length);
+        c.agree(kept.length, left, 'the ranks without extents that are 1 in every run and in this run');
+        return [tensorType(x.dtype, kept)];
+      }
       const count = c.has(1) ? vectorLength(c, 1) : undefined;
       if (x.dims === undefined || typeof count !== 'number') return [tensorType(x.dtype, undefined)];
       return [tensorType(x.dtype, freshDims(c, x.dims.length - count, elementBound(x.dims)))];

@@ -1,6 +1,7 @@
 /** Operators on strings: concatenation, splitting, matching, normalisation. Lengths are in code points, as ONNX's UTF-8. */
 
-import { broadcastDims, type Dim } from '../dim.js';
+import { broadcastDims } from '../broadcast.js';
+import type { Dim } from '../dim.js';
 import { type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';

@@ -1,6 +1,6 @@
 /** Strings where other dtypes have map operators: comparison, choice, conversion from and to numbers. */
 
-import { broadcastDims } from '../dim.js';
+import { broadcastDims } from '../broadcast.js';
 import { type DType, dtypeInfo, isBig, isFloat } from '../dtype.js';
 import { elementsOf, readNumbers, tensorFromNumbers } from '../elements.js';
 import { type EvaluateContext, type Operator, registerOperator } from '../operator.js';

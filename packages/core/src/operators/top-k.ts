@@ -1,5 +1,6 @@
 /** topK: the k largest or smallest elements along an axis, best first, equal ones by index. */
 
+import { minDims } from '../dim.js';
 import { allocateElements, elementsOf, tensorOf } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, Tensor } from '../tensor.js';
@@ -16,6 +17,7 @@ function inferTopK(c: InferContext): ReturnType<Operator['infer']> {
   const k = c.fact(1)?.[0];
   if (typeof k === 'number' && typeof extent === 'number' && k > extent)
     c.fail(`k is ${String(k)}, the axis has ${String(extent)} elements`);
+  if (k !== undefined) c.agree(k, minDims(k, extent), `k and the elements along axis ${String(axis)}, up to k,`);
   const bound = typeof extent === 'number' ? { max: extent } : {};
   const count = k ?? c.fresh('k', bound);
   const out = dims.map((d, i) => (i === axis ? count : d));

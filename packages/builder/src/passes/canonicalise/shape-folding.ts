@@ -1,6 +1,6 @@
 /** Shape folding: whatever is known of small integer tensors becomes a constant or a tensor of dims. */
 
-import { type Dim, inferFacts, type Rule, Tensor, tensorType, type Value } from '@tensorwright/core';
+import { type Dim, inferFacts, padsOf, type Rule, Tensor, tensorType, type Value } from '@tensorwright/core';
 import { dimsOf, rulePass, type RulePass, typeOf, unaryExample } from '../rules.js';
 
 const knownElements: Rule = {
@@ -66,14 +66,10 @@ const knownPads: Rule = {
     const known = pads && inferFacts(pads);
     if (!x || !dims || !known) return undefined;
     const chosen = axes ? inferFacts(axes) : dims.map((_, i) => i);
-    if (!chosen?.every((a) => typeof a === 'number') || known.length !== 2 * chosen.length) return undefined;
-    const low: Dim[] = dims.map(() => 0);
-    const high: Dim[] = dims.map(() => 0);
-    chosen.forEach((a, k) => {
-      const axis = a < 0 ? a + dims.length : a;
-      low[axis] = known[k]!;
-      high[axis] = known[k + chosen.length]!;
-    });
+    if (!chosen?.every((a) => typeof a === 'number')) return undefined;
+    const both = padsOf(known, chosen, dims.length);
+    if (typeof both === 'string') return undefined;
+    const { low, high } = both;
     if ([...low, ...high].every((p) => p === 0)) return x;
     return builder.op('pad', [x, value], { low, high, mode: node.attributes['mode'] as string });
   },
