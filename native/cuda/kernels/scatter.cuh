@@ -56,13 +56,18 @@ TW_DEVICE void add_half(i64* sum, u32* flags, i64 place, f16 value) {
   if (own) atomicOr(flags + place / 8, own << 4 * (place % 8));
   else atomic_add(sum, static_cast<i64>(wide * 16777216.0f));
 }
+// With the last bit set where bits are lost, so that rounding it once more, to float or less, is exact.
+TW_DEVICE f64 to_odd_double(i64 x) {
+  const bool large = x > (i64{1} << 53) || x < -(i64{1} << 53);
+  return static_cast<f64>(large ? (x & ~i64{0x7FF}) | ((x & 0x7FF) != 0 ? 0x800 : 0) : x);
+}
 TW_DEVICE f16 half_sum(i64 sum, const u32* flags, i64 place, f16 before) {
   const u32 added = flags[place / 8] >> 4 * (place % 8) & 15u;
   if (sum == 0 && added == 0) return before;
   const f32 wide = before;
   const u32 all = added | flags_of(wide);
   if (all) return convert<f16>(flagged(all));
-  return convert<f16>(static_cast<f32>(static_cast<f64>(sum + static_cast<i64>(wide * 16777216.0f)) / 16777216.0));
+  return convert<f16>(to_odd_double(sum + static_cast<i64>(wide * 16777216.0f)) / 16777216.0);
 }
 
 constexpr u32 exponent_bits = 0x7F800000u;
@@ -94,12 +99,13 @@ TW_DEVICE void add_part(i64* sum, u32 top, f32 value) {
     if (own) atomicOr(reinterpret_cast<u64*>(sum), u64{own});
   }
 }
+// To be rounded once.
 template <int Room>
-TW_DEVICE f32 sum_of(i64 sum, u32 top, f32 before) {
+TW_DEVICE f64 sum_of(i64 sum, u32 top, f32 before) {
   if (sum == 0) return before;
   if (top >= exponent_bits) return flagged(static_cast<u32>(sum) | flags_of(before));
   const f64 unit = bit_cast<f64>(static_cast<u64>(1023 + exponent_of(top) - 188 + Room) << 52);
-  return static_cast<f32>(static_cast<f64>(sum + part_of<Room>(before, top)) * unit);
+  return to_odd_double(sum + part_of<Room>(before, top)) * unit;
 }
 
 // Everything else: each place has a list of its updates, put together in any order and then sorted.
@@ -107,7 +113,8 @@ TW_DEVICE f32 sum_of(i64 sum, u32 top, f32 before) {
 // Adds update `i` to the list that begins at head.
 TW_DEVICE void push_update(i32* head, i32* next, i32 i) { next[i] = atomicExch(head, i); }
 
-// Sorts a linked list of at most `Most` indices in registers; -1 for longer ones, which stay as they are.
+// Sorts a linked list of `Most` indices at most, and at least one, in registers; -1 for longer ones, which stay as they
+// are.
 template <int Most>
 TW_DEVICE i32 sort_few(i32 head, i32* next) {
   constexpr i32 none = 0x7FFFFFFF;

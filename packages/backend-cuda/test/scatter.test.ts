@@ -82,6 +82,26 @@ describe.skipIf(!hasDevice)('sums of updates', () => {
     });
   });
 
+  // Just above the middle between two neighbours, by less than float32 can tell.
+  it.each([
+    ['float16', 2 ** -11, 2 ** -24, 1 + 2 ** -10],
+    ['bfloat16', 2 ** -8, 2 ** -32, 1 + 2 ** -7],
+    ['float32', 2 ** -24, 2 ** -50, 1 + 2 ** -23],
+  ] as const)('of %s, rounded once', (dtype, half, little, sum) =>
+    compare({
+      inputs: [
+        { dtype, dims: [3], fill: () => 1 },
+        { dtype: 'int64', dims: [6], fill: (i) => i % 3 },
+        { dtype, dims: [6], fill: (i) => (i < 3 ? half : little) },
+      ],
+      graph: (b, x, i, u) => {
+        const y = b.op('scatterElements', [x, i, u], { axis: 0, reduction: 'add' });
+        return b.op('equal', [y, b.constant(tensorFromNumbers(dtype, [sum], [1]))]);
+      },
+      expected: [tensorFromNumbers('bool', [1, 1, 1], [3])],
+    }),
+  );
+
   it.each(['add', 'max', 'none'])('%s into nothing', (reduction) =>
     compare({
       inputs: [
