@@ -241,15 +241,16 @@ TW_DEVICE Cut cut_of(const RowCounters& counters, u32 wanted) {
           second.count};
 }
 
-// Adds up in shared memory, so that few atomics go to the same place of global memory.
+// Of the elements whose digits before those that are left by the shift are `prefix`: adds up in shared memory, so that
+// few atomics go to the same place of global memory.
 template <int Threads, typename Each>
-TW_DEVICE void count_digits(u32* totals, int shift, u64 prefix, bool all, const Each& each) {
+TW_DEVICE void count_digits(u32* totals, int shift, u64 prefix, const Each& each) {
   __shared__ u32 histogram[bins];
   for (int i = threadIdx.x; i < bins; i += Threads) histogram[i] = 0;
   __syncthreads();
   each([&](const auto& key) {
     const u64 number = leading(key) >> shift;
-    if (all || number >> bin_bits == prefix) atomicAdd(&histogram[number & (bins - 1)], 1u);
+    if (number >> bin_bits == prefix) atomicAdd(&histogram[number & (bins - 1)], 1u);
   });
   __syncthreads();
   for (int i = threadIdx.x; i < bins; i += Threads)
@@ -259,7 +260,7 @@ TW_DEVICE void count_digits(u32* totals, int shift, u64 prefix, bool all, const 
 // Each of these looks at the elements from `begin` to `end`; the counters are 0 at first.
 template <typename Row>
 TW_DEVICE void count_leading(RowCounters& counters, const Row& row, u32 begin, u32 end) {
-  count_digits<Row::threads>(counters.leading, 64 - bin_bits, 0, true,
+  count_digits<Row::threads>(counters.leading, 64 - bin_bits, 0,
                              [&](const auto& take) { row.each(begin, end, take); });
 }
 
@@ -269,7 +270,7 @@ TW_DEVICE void count_following(RowCounters& counters, const Row& row, u32 wanted
   if (wanted == 0) return;
   const Bin first = find_bin<Row::threads>(counters.leading, wanted);
   if (first.count <= edge_limit) return;
-  count_digits<Row::threads>(counters.following, 64 - 2 * bin_bits, first.index, false,
+  count_digits<Row::threads>(counters.following, 64 - 2 * bin_bits, first.index,
                              [&](const auto& take) { row.each(begin, end, take); });
 }
 

@@ -16,7 +16,7 @@ constexpr int64_t kMostExtents = 1024;
 // Of those on the device, the length.
 size_t extents_of(std::span<const Tensor> inputs) {
   const Tensor& t = inputs[kExtents];
-  if (t.dtype != DType::kInt64 || t.rank != 1 || t.dims[0] < 0) invalid("the extents are a list of int64");
+  if (!is_int64_list(t)) invalid("the extents are a list of int64");
   return static_cast<size_t>(t.dims[0]);
 }
 
@@ -29,8 +29,7 @@ std::span<const int64_t> numbers_of(std::span<const Tensor> inputs) {
 ExtentsKernel::ExtentsKernel(const StepInfo& step) {
   if (step.inputs.size() != 2) invalid("expected numbers and extents");
   const Tensor& numbers = step.inputs[kNumbers];
-  if (numbers.dtype != DType::kInt64 || numbers.rank != 1 || numbers.dims[0] < 0)
-    invalid("the numbers are a list of int64");
+  if (!is_int64_list(numbers)) invalid("the numbers are a list of int64");
   numbers_ = static_cast<size_t>(numbers.dims[0]);
   extents_ = extents_of(step.inputs);
   if (extents_ > kMostExtents) invalid("more than " + std::to_string(kMostExtents) + " extents");

@@ -25,8 +25,7 @@ LaunchKernel::LaunchKernel(const StepInfo& step) : device_(std::static_pointer_c
   const auto& inputs = step.inputs;
   if (inputs.size() < 2 || inputs[kCode].dtype != DType::kUInt8 || inputs[kCode].rank != 1 || !inputs[kCode].data)
     invalid("the first input of a launch is its machine code");
-  if (inputs[kNumbers].dtype != DType::kInt64 || inputs[kNumbers].rank != 1 || inputs[kNumbers].dims[0] < 0)
-    invalid("the second input of a launch is a list of int64");
+  if (!is_int64_list(inputs[kNumbers])) invalid("the second input of a launch is a list of int64");
   numbers_ = static_cast<size_t>(inputs[kNumbers].dims[0]);
   module_ = Module::load(device_, {inputs[kCode].as<const std::byte>(), static_cast<size_t>(inputs[kCode].dims[0])});
   read_launches(step.attributes);

@@ -37,14 +37,11 @@ export function joinCopies(dtype: DType, copies: readonly Copy[]): readonly Join
   const joined: JoinedCopies[] = [];
   for (let at = 0; at + 1 < small.length; at += mostCopies) {
     const members = small.slice(at, at + mostCopies);
-    if (members.length > 1)
-      joined.push({
-        copies: members,
-        step: emitCopies(
-          bits,
-          members.map((i) => copies[i]!),
-        ),
-      });
+    const step = emitCopies(
+      bits,
+      members.map((i) => copies[i]!),
+    );
+    joined.push({ copies: members, step });
   }
   return joined;
 }

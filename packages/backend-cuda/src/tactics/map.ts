@@ -8,7 +8,6 @@ import {
   type GroupView,
   type Layout,
   type MemoryView,
-  provablyEqual,
   type Scalar,
   type TensorType,
 } from '@tensorwright/core';
@@ -27,7 +26,7 @@ import { printScalars, refuseScalars } from '../print/scalars.js';
 import { cxxType } from '../print/types.js';
 import { indexType } from '../print/views.js';
 import type { Tactic } from '../tactic.js';
-import { dtypeOf, refuseOperands, stridedCandidates } from './operands.js';
+import { dtypeOf, refuseOperands, sameExtents, stridedCandidates } from './operands.js';
 
 const threads = 256;
 
@@ -38,8 +37,7 @@ export const map: Tactic = {
     const reason = refuseOperands(group);
     if (reason !== undefined) return reason;
     const [first, ...others] = group.outputs.map((v) => (v.type as TensorType).dims!);
-    if (!others.every((dims) => dims.length === first!.length && dims.every((d, i) => provablyEqual(d, first![i]!))))
-      return 'the outputs have different shapes';
+    if (!others.every((dims) => sameExtents(dims, first!))) return 'the outputs have different shapes';
     return refuseScalars(group.expressions());
   },
   candidates: (group: GroupView) => stridedCandidates(group),

@@ -1,4 +1,4 @@
-/** What a tactic took a node for, at emission. */
+/** The problem of a node that is being emitted, of which a refusal is none. */
 
 import { type GroupView, TensorwrightError } from '@tensorwright/core';
 

@@ -7,12 +7,11 @@ import {
   type EmitContext,
   type GroupView,
   type Layout,
-  provablyEqual,
   type TensorType,
 } from '@tensorwright/core';
 import { refuseScalars } from '../../print/scalars.js';
 import type { CandidateOutline } from '../../tactic.js';
-import { dtypeOf, refuseOperands } from '../operands.js';
+import { dtypeOf, refuseOperands, sameExtents } from '../operands.js';
 import { convProblem, refuseConv } from './conv-problem.js';
 import { dotProblem } from './dot-problem.js';
 import type { Problem } from './problem.js';
@@ -37,8 +36,7 @@ export function refuseContraction(group: GroupView, computes = false): string | 
   }
   const dims = (anchor.outputs[0]!.type as TensorType).dims!;
   const outDims = (group.outputs[0]!.type as TensorType).dims!;
-  if (dims.length !== outDims.length || !dims.every((d, i) => provablyEqual(d, outDims[i]!)))
-    return 'the maps after a contraction keep its extents';
+  if (!sameExtents(dims, outDims)) return 'the maps after a contraction keep its extents';
   return (anchor.op === 'dot' ? undefined : refuseConv(group)) ?? refuseScalars(group.expressions());
 }
 

@@ -11,7 +11,7 @@ import {
 } from '@tensorwright/core';
 import type { CudnnMap } from '@tensorwright/native';
 import { sameScalar, withoutGelu } from '../gelu.js';
-import { dtypeOf } from '../operands.js';
+import { dtypeOf, sameExtents } from '../operands.js';
 
 /** An input of the group that maps read. */
 export interface Side {
@@ -209,7 +209,7 @@ class MapWriter {
   #isWhole(input: number): boolean {
     const shape = (this.#group.node.inputs[input]!.type as TensorType).dims!;
     const result = (this.#group.outputs[0]!.type as TensorType).dims!;
-    return shape.length === result.length && shape.every((d, i) => provablyEqual(d, result[i]!));
+    return sameExtents(shape, result);
   }
 }
 

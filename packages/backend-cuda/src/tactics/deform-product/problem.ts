@@ -1,19 +1,11 @@
 /** A deformConv as a product: what it multiplies, step by step, and why it may be refused. */
 
-import {
-  constantOf,
-  type DType,
-  dtypeInfo,
-  type GroupView,
-  provablyEqual,
-  type Tensor,
-  type TensorType,
-} from '@tensorwright/core';
+import { constantOf, type DType, dtypeInfo, type GroupView, type Tensor, type TensorType } from '@tensorwright/core';
 import { refuseScalars } from '../../print/scalars.js';
 import { type Geometry, geometryOf, pixelAxes } from '../contraction/conv-problem.js';
 import { groupsToMerge } from '../contraction/group-weights.js';
 import type { ResultShape } from '../contraction/result.js';
-import { dtypeOf, refuseOperands } from '../operands.js';
+import { dtypeOf, refuseOperands, sameExtents } from '../operands.js';
 
 /** Channels of a group that share their displacements, at most `depth`. */
 export interface Chunk {
@@ -53,8 +45,7 @@ export function refuseDeform(group: GroupView): string | undefined {
   if (group.anchorInputs.includes(-1)) return 'it reads no computed operand';
   const own = (anchor.outputs[0]!.type as TensorType).dims!;
   const made = (group.outputs[0]!.type as TensorType).dims!;
-  if (own.length !== made.length || !own.every((d, i) => provablyEqual(d, made[i]!)))
-    return 'the maps after it keep its extents';
+  if (!sameExtents(own, made)) return 'the maps after it keep its extents';
   const dtype = dtypeOf(anchor.inputs[0])!;
   if (!products.includes(dtype) || dtypeOf(anchor.inputs[1]) !== dtype) return `no products of ${dtype}`;
   const { x, w, kernel } = geometryOf(group);

@@ -7,14 +7,13 @@ import {
   type Dim,
   type DType,
   type GroupView,
-  provablyEqual,
   type Tensor,
   type TensorType,
   viewGroup,
 } from '@tensorwright/core';
 import { argumentsOf, refuseScalars } from '../../print/scalars.js';
 import { type Geometry, geometryOf, refuseConv } from '../contraction/conv-problem.js';
-import { dtypeOf, refuseOperands } from '../operands.js';
+import { dtypeOf, refuseOperands, sameExtents } from '../operands.js';
 
 /** A convolution with constant weights, and what is made of it. */
 export interface Layer {
@@ -118,8 +117,9 @@ function layerOf(group: GroupView, before: Layer | undefined): Layer | string {
     return 'only 16-bit floats of one type stay in a block';
   if (before && before.weights.dtype !== dtype) return 'only 16-bit floats of one type stay in a block';
   const [made, kept] = [anchor!.outputs[0]!, outputs[0]!].map((v) => (v.type as TensorType).dims!) as [Dim[], Dim[]];
-  const same = made.length === kept.length && made.every((d, i) => provablyEqual(d, kept[i]!));
-  return same ? { group, geometry: geometryOf(group), weights, bias } : 'the maps of a block keep its extents';
+  return sameExtents(made, kept)
+    ? { group, geometry: geometryOf(group), weights, bias }
+    : 'the maps of a block keep its extents';
 }
 
 function problemOf(expand: Layer | undefined, filter: Layer, project: Layer | undefined): ResidualProblem | string {
