@@ -87,7 +87,7 @@ class DeformConv final : public Kernel {
           for (int64_t c = begin; c < end; ++c) {
             const T* in = x.as<T>() + (image * channels + c) * plane;
             T* to = &panel[static_cast<size_t>(((c - g * group_channels) * taps + t) * kPanel)];
-            for (int64_t p = 0; p < count; ++p) to[p] = corners[p].sample(in, 1 << rank);
+            for (int64_t p = 0; p < count; ++p) to[p] = corners[p].sample(in);
           }
         }
       }
@@ -96,30 +96,35 @@ class DeformConv final : public Kernel {
     });
   }
 
-  // The neighbours of a fractional position, with their weights; those outside count nothing.
+  // The neighbours of a fractional position, with their weights; a position more than a pixel outside, or NaN, has none.
   template <typename T>
   struct Corners {
     int64_t offset[16];
-    T weight[16];
-    void set(const Tensor& x, int rank, const T* at, T factor) {
+    T weight[16], factor;
+    int count;
+    void set(const Tensor& x, int rank, const T* at, T scale) {
+      count = 0, factor = scale;
+      for (int i = 0; i < rank; ++i)
+        if (!(at[i] > -1 && at[i] < static_cast<T>(x.dims[i + 2]))) return;
       for (int corner = 0; corner < 1 << rank; ++corner) {
-        T w = factor;
+        T w = 1;
         int64_t o = 0;
+        bool exists = true;
         for (int i = 0; i < rank; ++i) {
-          const T low = std::floor(at[i]), fraction = at[i] - low, index = low + static_cast<T>((corner >> i) & 1);
-          const bool inside = index >= 0 && index < static_cast<T>(x.dims[i + 2]);
-          w = inside ? w * ((corner >> i) & 1 ? fraction : 1 - fraction) : T(0);
-          o = o * x.dims[i + 2] + (inside ? static_cast<int64_t>(index) : 0);
+          const T low = std::floor(at[i]), fraction = at[i] - low;
+          const int64_t high = (corner >> i) & 1, index = static_cast<int64_t>(low) + high;
+          exists = exists && index >= 0 && index < x.dims[i + 2];
+          w *= high ? fraction : 1 - fraction;
+          o = o * x.dims[i + 2] + index;
         }
-        offset[corner] = o;
-        weight[corner] = w;
+        if (exists) offset[count] = o, weight[count++] = w;
       }
     }
-    T sample(const T* p, int corners) const {
+    // Neighbours of weight 0 count as well: beside an infinite one, the result is NaN.
+    T sample(const T* p) const {
       T sum = 0;
-      for (int k = 0; k < corners; ++k)
-        if (weight[k] != 0) sum += weight[k] * p[offset[k]];
-      return sum;
+      for (int k = 0; k < count; ++k) sum += weight[k] * p[offset[k]];
+      return sum * factor;
     }
   };
 

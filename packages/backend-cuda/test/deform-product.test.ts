@@ -185,6 +185,65 @@ describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
       after: (b, y) => b.op('relu', [b.op('mul', [y, smallWeights(b, 'float16', [1, 16, 1, 1])])]),
     }));
 
+  // The reference's formula is held against ONNX Runtime's by packages/harness/test/plugins-deform-conv.test.ts.
+  it.each([
+    ['float32', 'deformConv', {}],
+    ['float64', 'deformConv', {}],
+    ['float32', 'deformProduct', {}],
+    ['float16', 'deformProduct', {}],
+    ...(isHopper() ? ([['float16', 'deformProduct.warpgroups', { splits: 1 }]] as const) : []),
+  ] as const)('takes infinite pixels and places that are none, in %s by %s', (dtype, tactic, parameters) => {
+    const places = [0, 0.5, -1, NaN, 0, Infinity, 1, -0.5, -Infinity, 6e4, 0.25];
+    return compare({
+      inputs: [
+        { dtype, dims: [1, 16, 4, 5], fill: (i) => (i < 20 && i % 9 === 7 ? Infinity : (i % 5) - 2) },
+        { dtype, dims: [1, 2, 4, 5], fill: (i) => places[i % places.length]! },
+      ],
+      graph: (b, x, offset) =>
+        b.op('deformConv', [x, smallWeights(b, dtype, [8, 16, 1, 1]), offset], { group: 1, offsetGroup: 1 }),
+      tolerance: 2e-3,
+      force: { tactic: `cuda.${tactic}`, parameters },
+    });
+  });
+
+  it.each([
+    [
+      'displacements',
+      [8, 180, 1, 1],
+      [
+        [1, 1],
+        [1, 3],
+      ],
+    ],
+    [
+      'channels',
+      [12, 1, 3, 3],
+      [
+        [1, 1],
+        [3, 1],
+      ],
+    ],
+  ] as const)('tells groups of %s apart where weights are the same', async (_, w, both) => {
+    const channels = both.map(([group]) => w[1] * group);
+    const offsets = both.map(([, offsetGroup]) => offsetGroup * w[2] * w[3] * 2);
+    const [height, width] = [6 - w[2], 7 - w[3]];
+    for (const dtype of ['float16', 'float32'] as const)
+      await compare({
+        inputs: [
+          ...channels.map((c) => ({ dtype, dims: [1, c, 5, 6] })),
+          ...offsets.map((o) => ({ dtype, dims: [1, o, height, width] })),
+        ],
+        graph: (b, ...x) => {
+          const weights = smallWeights(b, dtype, w);
+          return both.map(([group, offsetGroup], i) =>
+            b.op('deformConv', [x[i], weights, x[i + 2]], { group, offsetGroup }),
+          );
+        },
+        tolerance: dtype === 'float32' ? 4e-6 : 2e-3,
+        force: forced({ dtype, x: [], w: [], out: [0, 0] }),
+      });
+  });
+
   it('takes extents that only the run knows', () =>
     convolve({
       x: [2, 16, 8, 6],

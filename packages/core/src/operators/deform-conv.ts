@@ -114,25 +114,30 @@ export function indexTuples(dims: readonly number[]): Int32Array {
   return out;
 }
 
-/** Multilinear interpolation at a fractional position; zero outside. */
+/**
+ * Multilinear interpolation at a fractional position; zero outside, and where the position is NaN. As in ONNX Runtime,
+ * neighbours of weight 0 count as well: beside an infinite one, the result is NaN.
+ */
 function sampler(dims: readonly number[]): (data: NumberArray, base: number, at: Float64Array) => number {
   const strides = rowMajorStrides(dims);
   const corners = 2 ** dims.length;
   return (data, base, at) => {
+    if (!dims.every((d, i) => at[i]! > -1 && at[i]! < d)) return 0;
     let sum = 0;
     for (let corner = 0; corner < corners; corner++) {
       let weight = 1;
       let offset = base;
+      let exists = true;
       for (let i = 0; i < dims.length; i++) {
         const low = Math.floor(at[i]!);
         const high = (corner >> i) & 1;
         const index = low + high;
         const fraction = at[i]! - low;
         weight *= high ? fraction : 1 - fraction;
-        if (index < 0 || index >= dims[i]!) weight = 0;
+        exists &&= index >= 0 && index < dims[i]!;
         offset += index * strides[i]!;
       }
-      if (weight !== 0) sum += weight * data[offset]!;
+      if (exists) sum += weight * data[offset]!;
     }
     return sum;
   };

@@ -30,10 +30,12 @@ export function packedElements(problem: DeformProblem): number {
  * [group][chunk][tap][depth][pitch], with zeros where a chunk has fewer channels and where groups were merged.
  */
 export function stepWeights(problem: KnownDeform): Tensor {
-  const { weights, groups, depth, width } = problem;
+  const { weights, geometry, depth, chunks } = problem;
   let tables = cache.get(weights);
   if (!tables) cache.set(weights, (tables = new Map<string, Tensor>()));
-  const key = [groups, depth, width, problem.chunks[0]!.length].join();
+  // The same weights may serve other groups of channels, and other groups of displacements, which end chunks elsewhere.
+  const steps = chunks.map((list) => list.map(({ channel, count }) => [channel, count]));
+  const key = JSON.stringify([geometry.group, depth, steps]);
   let table = tables.get(key);
   if (!table) tables.set(key, (table = pack(problem)));
   return table;

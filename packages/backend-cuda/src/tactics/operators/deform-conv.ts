@@ -78,17 +78,20 @@ function emitDeformConv(group: GroupView, context: EmitContext, layout: Layout):
     const n = String(k);
     const shift = offset.at(['c0', `(displaced * ${String(rank)} + ${n})`, ...place]);
     return `      const ${sum} at${n} = c${String(k + 2)} * ${String(windows.strides[k]!)} - ${args.dim(windows.pads[k]!)} + t${n} * ${String(windows.dilations[k]!)} + convert<${sum}>(${shift});
-      const i32 low${n} = i32(${sum === 'f64' ? 'floor' : 'floorf'}(at${n}));`;
+      const bool inside${n} = at${n} > -1 && at${n} < ${args.dim(x.view.dims[k + 2]!)};
+      const i32 low${n} = inside${n} ? i32(${sum === 'f64' ? 'floor' : 'floorf'}(at${n})) : 0;`;
   });
   const corners = Array.from({ length: 2 ** rank }, (_, corner) => {
     const high = (k: number): number => (corner >> k) & 1;
     const index = (k: number): string => `low${String(k)}${high(k) ? ' + 1' : ''}`;
-    const inside = kernel.map((_, k) => `${index(k)} >= 0 && ${index(k)} < ${args.dim(x.view.dims[k + 2]!)}`);
+    const exists = kernel.map((_, k) =>
+      high(k) ? `${index(k)} < ${args.dim(x.view.dims[k + 2]!)}` : `${index(k)} >= 0`,
+    );
     const weight = kernel.map((_, k) =>
       high(k) ? `(at${String(k)} - low${String(k)})` : `(1 - (at${String(k)} - low${String(k)}))`,
     );
     const pixel = x.at(['c0', 'channel', ...kernel.map((_, k) => `(${index(k)})`)]);
-    return `      if (${inside.join(' && ')}) sampled += ${weight.join(' * ')} * convert<${sum}>(${pixel});`;
+    return `      if (inside && ${exists.join(' && ')}) sampled += ${weight.join(' * ')} * convert<${sum}>(${pixel});`;
   });
   const loops = kernel.map(
     (size, k) => `    for (i32 t${String(k)} = 0; t${String(k)} < ${String(size)}; ++t${String(k)})`,
@@ -107,6 +110,7 @@ function emitDeformConv(group: GroupView, context: EmitContext, layout: Layout):
 ${loops.join('\n')} {
       const i32 displaced = channel / ${perOffset} * ${String(taps)} + ${tap};
 ${positions.join('\n')}
+      const bool inside = ${kernel.map((_, k) => `inside${String(k)}`).join(' && ')};
       ${sum} sampled = 0;
 ${corners.join('\n')}
       ${mask ? `sampled *= convert<${sum}>(${mask.at(['c0', 'displaced', ...place])});` : ''}
