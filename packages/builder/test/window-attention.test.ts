@@ -1,9 +1,10 @@
 /** Attention within windows that are folded into the batch, each with a mask that all images share, as exporters write it. */
 
-import { Tensor } from '@tensorwright/core';
+import { GraphBuilder, rewriteGraph, Tensor, tensorType, topologicalOrder, type Value } from '@tensorwright/core';
 import { OnnxParser } from '@tensorwright/parser-onnx';
 import { describe, expect, test } from 'vitest';
 import { Builder, type BuildOptions } from '../src/index.js';
+import { fuseAttention } from '../src/passes/numbers/attention.js';
 import { ModelWriter } from './support/model-writer.js';
 import { expectLikeOnnxRuntime, integers, numbers } from './support/whole-path.js';
 
@@ -89,5 +90,59 @@ test('as many windows as come at run time, of so many parts of images', async ()
   });
   await expectLikeOnnxRuntime(m.output(y, 'float32').bytes(), [inputs(3), inputs(4)], {
     profiles: [{ mask: { min: shape(1), opt: shape(3), max: shape(parts) } }],
+  });
+});
+
+describe('masks of two kinds of windows, one after the other', () => {
+  const parts = 12;
+  const twice = (first: number, second: number): Uint8Array => {
+    const m = new ModelWriter();
+    const q = m.input('q', 'float32', [parts, heads, rows, size]);
+    const k = m.input('k', 'float32', [parts, heads, size, rows]);
+    const v = m.input('v', 'float32', [parts, heads, rows, size]);
+    const reshape = (x: string, dims: readonly number[]): string => m.node('Reshape', [x, m.weight(integers(dims))]);
+    const masked = (scores: string, count: number): string => {
+      const apart = reshape(scores, [parts / count, count, heads, rows, rows]);
+      const sum = m.node('Add', [apart, m.weight(numbers([1, count, 1, rows, rows], count))]);
+      return reshape(sum, [parts, heads, rows, rows]);
+    };
+    const biased = m.node('Add', [
+      masked(m.node('MatMul', [q, k]), first),
+      m.weight(numbers([1, heads, rows, rows], 9)),
+    ]);
+    const y = m.node('MatMul', [m.node('Softmax', [masked(biased, second)], { axis: -1 }), v]);
+    return m.output(y, 'float32').bytes();
+  };
+  const inputs = {
+    q: numbers([parts, heads, rows, size], 1),
+    k: numbers([parts, heads, size, rows], 2),
+    v: numbers([parts, heads, rows, size], 3),
+  };
+
+  test.each([
+    [3, 3, 1],
+    [3, 2, 0],
+    [1, 2, 1],
+  ])('%i of one and %i of the other, as one attention: %i', (first, second, fused) => {
+    const b = new GraphBuilder();
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => b.input(name, tensorType('float32', [parts, heads, rows, size])));
+    const mask = (count: number): Value =>
+      b.input(`m${String(count)}`, tensorType('float32', [1, count, 1, rows, rows]));
+    const masked = (scores: Value, count: number): Value => {
+      const apart = b.op('reshape', [scores], { dims: [parts / count, count, heads, rows, rows] });
+      return b.op('reshape', [b.op('add', [apart, mask(count)])], { dims: [parts, heads, rows, rows] });
+    };
+    const scores = b.op('dot', [q!, k!], { lhs: 'bhld', rhs: 'bhsd', out: 'bhls' });
+    const p = b.op('softmax', [masked(masked(scores, first), second)], { axis: -1 });
+    const y = b.op('dot', [p, v!], { lhs: 'bhls', rhs: 'bhsd', out: 'bhld' });
+    const { outputs } = rewriteGraph({ inputs: [q!, k!, v!], outputs: [y] }, b, fuseAttention.rules);
+    expect(topologicalOrder({ inputs: [], outputs }).filter((n) => n.op === 'attention')).toHaveLength(fused);
+  });
+
+  test.each([
+    [3, 2],
+    [4, 3],
+  ])('%i of one and %i of the other give what they should', async (first, second) => {
+    await expectLikeOnnxRuntime(twice(first, second), [inputs]);
   });
 });

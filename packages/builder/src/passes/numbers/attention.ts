@@ -138,8 +138,7 @@ function probabilitiesOf(v: Value, uses: (v: Value) => number): Value | undefine
   return guarded && p.node.op === 'softmax' && uses(p) === 2 && uses(condition) === 1 ? p : undefined;
 }
 
-/** @param inTurn whether masks take turns */
-function fused(node: Node, { builder, uses }: RewriteContext, inTurn: boolean): Value | undefined {
+function fused(node: Node, { builder, uses }: RewriteContext): Value | undefined {
   const v = node.inputs[1]!;
   const probabilities = probabilitiesOf(node.inputs[0]!, uses);
   if (!probabilities) return undefined;
@@ -168,13 +167,16 @@ function fused(node: Node, { builder, uses }: RewriteContext, inTurn: boolean): 
     second.lhs === [...pv.batch, ...pv.rows, ...pv.contracted].join('');
   if (!sound) return undefined;
 
+  const inTurn = scores.turns.length > 0;
+  // What each batch has of its own does not fit masks that take turns, nor do turns of different lengths each other.
+  const own = scores.masks.some((m) => dimsOf(m)!.length === rank && dimsOf(m)![0] !== 1);
+  const lengths = new Set(scores.turns.map((m) => dimsOf(m)![0]).filter((length) => length !== 1));
+  if (inTurn && (own || batchRank === 0 || lengths.size > 1)) return undefined;
+
   const [queries, keys] = scores.product.node.inputs as [Value, Value];
   const q = arrange(builder, queries, first.lhs, [...qk.batch, ...qk.rows, ...qk.contracted], batchRank);
   const k = arrange(builder, keys, first.rhs, [...qk.batch, ...qk.columns, ...qk.contracted], batchRank);
   const w = arrange(builder, v, second.rhs, [...pv.batch, ...pv.contracted, ...pv.columns], batchRank);
-  // What each batch has of its own does not fit masks that take turns.
-  const own = scores.masks.some((m) => dimsOf(m)!.length === rank && dimsOf(m)![0] !== 1);
-  if (inTurn !== scores.turns.length > 0 || (inTurn && (own || batchRank === 0))) return undefined;
   const masks = [...scores.masks, ...scores.turns];
   const sum = masks.length === 0 ? undefined : masks.reduce((a, b) => builder.op('add', [a, b]));
   const mask = sum && overKeys(builder, sum, dimsOf(probabilities)!.at(-1)!);
@@ -193,34 +195,22 @@ function fused(node: Node, { builder, uses }: RewriteContext, inTurn: boolean): 
 }
 
 const attention: Rule = {
-  name: 'dot(softmax(dot(q, k)·c + m), v) ⇒ attention(q, k, v, m)',
+  name: 'dot(softmax(dot(q, k)·c + m), v) ⇒ attention(q, k, v, m), in turn where m is of folded batches',
   roots: ['dot'],
-  apply: (node, context) => fused(node, context, false),
-  example: (b) => {
-    const q = b.input('q', tensorType('float32', [1, 2, 5, 4]));
-    const k = b.input('k', tensorType('float32', [1, 2, 6, 4]));
-    const v = b.input('v', tensorType('float32', [1, 2, 6, 4]));
-    const m = b.input('m', tensorType('float32', [1, 1, 1, 6]));
-    const scores = b.op('dot', [q, k], { lhs: 'bhld', rhs: 'bhsd', out: 'bhls' });
-    const masked = b.op('add', [b.op('mul', [scores, b.scalar(0.5, 'float32')]), m]);
-    const p = b.op('softmax', [masked], { axis: -1 });
-    return { inputs: [q, k, v, m], outputs: [b.op('dot', [p, v], { lhs: 'bhls', rhs: 'bhsd', out: 'bhld' })] };
-  },
-};
-
-const windowed: Rule = {
-  name: 'dot(softmax(fold(unfold(dot(q, k)) + m)), v) ⇒ attention(q, k, v, m in turn)',
-  roots: ['dot'],
-  apply: (node, context) => fused(node, context, true),
+  apply: fused,
   example: (b) => {
     const q = b.input('q', tensorType('float32', [6, 2, 5, 4]));
     const k = b.input('k', tensorType('float32', [6, 2, 5, 4]));
     const m = b.input('m', tensorType('float32', [1, 3, 1, 5, 5]));
     const bias = b.input('bias', tensorType('float32', [1, 2, 5, 5]));
-    const scores = b.op('add', [b.op('dot', [q, k], { lhs: 'bhld', rhs: 'bhsd', out: 'bhls' }), bias]);
-    const masked = b.op('add', [b.op('reshape', [scores], { dims: [2, 3, 2, 5, 5] }), m]);
-    const p = b.op('softmax', [b.op('reshape', [masked], { dims: [6, 2, 5, 5] })], { axis: -1 });
-    return { inputs: [q, k, m, bias], outputs: [b.op('dot', [p, k], { lhs: 'bhls', rhs: 'bhsd', out: 'bhld' })] };
+    const product = b.op('dot', [q, k], { lhs: 'bhld', rhs: 'bhsd', out: 'bhls' });
+    const weighted = (scores: Value): Value =>
+      b.op('dot', [b.op('softmax', [scores], { axis: -1 }), k], { lhs: 'bhls', rhs: 'bhsd', out: 'bhld' });
+    const plain = b.op('add', [b.op('mul', [product, b.scalar(0.5, 'float32')]), bias]);
+    const other = b.op('dot', [k, q], { lhs: 'bhld', rhs: 'bhsd', out: 'bhls' });
+    const apart = b.op('reshape', [b.op('add', [other, bias])], { dims: [2, 3, 2, 5, 5] });
+    const folded = b.op('reshape', [b.op('add', [apart, m])], { dims: [6, 2, 5, 5] });
+    return { inputs: [q, k, m, bias], outputs: [weighted(plain), weighted(folded)] };
   },
 };
 
@@ -290,4 +280,4 @@ function alignMask(builder: GraphBuilder, mask: Value, batchRank: number): Value
   return builder.op('reshape', [mask], { dims: [dims[0]!, 1, dims[1]!, dims[2]!] });
 }
 
-export const fuseAttention: RulePass = rulePass('fuse-attention', 'numbers', [attention, windowed, scaledOperand]);
+export const fuseAttention: RulePass = rulePass('fuse-attention', 'numbers', [attention, scaledOperand]);
