@@ -2,7 +2,7 @@
 
 import type { Candidate, EmitContext, EmittedStep, GroupView } from '@tensorwright/core';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { pooledCandidates, type PooledTile } from './stem/pooled-tiles.js';
+import { hasPooledCandidates, pooledCandidates, type PooledTile } from './stem/pooled-tiles.js';
 import { emitPooledStem } from './stem/pooled-emit.js';
 import { pooledStemOf } from './stem/pooled.js';
 import { taken } from './taken.js';
@@ -12,7 +12,7 @@ export const pooledStem: Tactic = {
   refuses(group: GroupView): string | undefined {
     const problem = pooledStemOf(group);
     if (typeof problem === 'string') return problem;
-    return pooledCandidates(problem, group).length === 0 ? 'only tiles that a multiprocessor holds' : undefined;
+    return hasPooledCandidates(problem) ? undefined : 'only tiles that a multiprocessor holds';
   },
   candidates: (group: GroupView): readonly CandidateOutline[] =>
     pooledCandidates(taken(group, pooledStemOf(group)), group),

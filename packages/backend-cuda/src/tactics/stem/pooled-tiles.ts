@@ -73,38 +73,24 @@ export function pooledBytes(t: PooledTile, p: PooledStem, loads: Loads): number 
   return weightBytes(p.geometry) + tileLines(t, p, loads).bytes;
 }
 
+const fewestThreads = 64;
 const mostThreads = 512;
 const mostSums = 128;
 /** Heights of tiles that convolve as many rows of as many channels at once: how they share a device is hard to tell. */
 const mostAlike = 3;
 
+/** Whether a multiprocessor holds any tile. */
+export function hasPooledCandidates(p: PooledStem): boolean {
+  for (const t of tilesOf(p)) if (fits(t, p)) return true;
+  return false;
+}
+
 export function pooledCandidates(p: PooledStem, group: GroupView): readonly CandidateOutline[] {
   const machine = machineOf();
   const layouts = operandLayouts(plainGroup(p.stem));
   const image = imageOf(p.stem)!.input;
-  const fours = Math.ceil((p.geometry.w[0] as number) / 32);
-  const wides = [1, 2].filter((wide) => fours % wide === 0);
-  const tiles: PooledTile[] = [];
-  for (const warpsX of [1, 2, 4, 8])
-    for (const warpsY of [1, 2, 4])
-      for (const wide of wides)
-        for (const rows of [1, 2])
-          for (const passes of [1, 2, 4, 7])
-            tiles.push({ warpsX, warpsY, warpsN: fours / wide, rows, passes, columns: 4 * wide, warpgroups: 0 });
-  if (isHopper() && mayGroup(p))
-    for (const warpsX of [4, 8])
-      for (const warpsY of [1, 2])
-        for (const rows of [1, 2])
-          for (const passes of [1, 2, 4, 7, 14])
-            tiles.push({ warpsX, warpsY, warpsN: 1, rows, passes, columns: 4 * fours, warpgroups: 1 });
-  const outlines = tiles
-    .filter((t) => pooledThreads(t) <= mostThreads && pooledThreads(t) >= 64)
-    .filter((t) => {
-      const loads = loadsOf(p.geometry, pooledBegins(t, p));
-      const each = registersOf(t, p, loads);
-      const fits = each <= 255 && hasRegisters(pooledThreads(t), each);
-      return fits && sumsOf(t, p) <= mostSums && pooledBytes(t, p, loads) <= sharedBytes(machine);
-    })
+  const outlines = [...tilesOf(p)]
+    .filter((t) => fits(t, p))
     .map((t) => ({
       parameters: { ...t },
       ...(t.warpgroups === 1 && { variant: 'warpgroups' }),
@@ -122,6 +108,31 @@ export function pooledCandidates(p: PooledStem, group: GroupView): readonly Cand
     heights.set(kind, seen.add(height));
     return true;
   });
+}
+
+function* tilesOf(p: PooledStem): Generator<PooledTile> {
+  const fours = Math.ceil((p.geometry.w[0] as number) / 32);
+  const wides = [1, 2].filter((wide) => fours % wide === 0);
+  for (const warpsX of [1, 2, 4, 8])
+    for (const warpsY of [1, 2, 4])
+      for (const wide of wides)
+        for (const rows of [1, 2])
+          for (const passes of [1, 2, 4, 7])
+            yield { warpsX, warpsY, warpsN: fours / wide, rows, passes, columns: 4 * wide, warpgroups: 0 };
+  if (!isHopper() || !mayGroup(p)) return;
+  for (const warpsX of [4, 8])
+    for (const warpsY of [1, 2])
+      for (const rows of [1, 2])
+        for (const passes of [1, 2, 4, 7, 14])
+          yield { warpsX, warpsY, warpsN: 1, rows, passes, columns: 4 * fours, warpgroups: 1 };
+}
+
+function fits(t: PooledTile, p: PooledStem): boolean {
+  const threads = pooledThreads(t);
+  if (threads > mostThreads || threads < fewestThreads || sumsOf(t, p) > mostSums) return false;
+  const loads = loadsOf(p.geometry, pooledBegins(t, p));
+  const each = registersOf(t, p, loads);
+  return each <= 255 && hasRegisters(threads, each) && pooledBytes(t, p, loads) <= sharedBytes(machineOf());
 }
 
 function sharedBytes(machine: Machine): number {
