@@ -85,6 +85,7 @@ export interface Binding {
     inputsDims: readonly (readonly number[])[],
     minNanoseconds: number,
     maxRuns: number,
+    coldConstants: boolean,
     outputs: boolean,
     token: Handle | undefined,
   ): Promise<{ nanoseconds: number[]; outputs: (NativeTensor | null)[] }>;

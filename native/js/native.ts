@@ -132,7 +132,15 @@ export class Native {
     options: TimeOptions = {},
   ): Promise<number[]> {
     const { minNanoseconds = 10_000_000, maxRuns = 1000, cancel } = options;
-    const trial = await this.#binding.try(program.handle, inputsDims, minNanoseconds, maxRuns, false, cancel?.handle);
+    const trial = await this.#binding.try(
+      program.handle,
+      inputsDims,
+      minNanoseconds,
+      maxRuns,
+      false,
+      false,
+      cancel?.handle,
+    );
     return trial.nanoseconds;
   }
 
@@ -145,8 +153,8 @@ export class Native {
     inputsDims: readonly (readonly number[])[],
     options: Omit<TrialOptions, 'threads' | 'device'> = {},
   ): Promise<Trial> {
-    const { minNanoseconds = 10_000_000, maxRuns = 1000, outputs = false } = options;
-    return this.#binding.try(program.handle, inputsDims, minNanoseconds, maxRuns, outputs, undefined);
+    const { minNanoseconds = 10_000_000, maxRuns = 1000, coldConstants = false, outputs = false } = options;
+    return this.#binding.try(program.handle, inputsDims, minNanoseconds, maxRuns, coldConstants, outputs, undefined);
   }
 
   /** What tries programs in a process of their own. Nothing starts before the first trial. */

@@ -13,8 +13,9 @@ process.on('message', async ({ request, work, options }) => {
     process.send({ request, begun: true });
     weights = addon.copyWeights(work.weights);
     program = addon.createProgram(work.program, weights, options.threads, options.device);
-    const { inputDims } = work, { minNanoseconds, maxRuns, outputs } = options;
-    process.send({ request, trial: await addon.try(program, inputDims, minNanoseconds, maxRuns, outputs, undefined) });
+    const { minNanoseconds, maxRuns, coldConstants, outputs } = options;
+    const trial = addon.try(program, work.inputDims, minNanoseconds, maxRuns, coldConstants, outputs, undefined);
+    process.send({ request, trial: await trial });
   } catch (error) {
     process.send({ request, error: { code: error.code ?? 'ERR_INTERNAL', message: error.message } });
   } finally {

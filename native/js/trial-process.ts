@@ -21,6 +21,11 @@ export interface TrialOptions {
   readonly minNanoseconds?: number;
   /** Measure at most this often; 0: not at all. Default: 1000. */
   readonly maxRuns?: number;
+  /**
+   * Time it on a device with constants that the device's cache does not hold, as where the other constants of a network
+   * displace them. Default: false.
+   */
+  readonly coldConstants?: boolean;
   /** Give what the last step computes, in memory that held NaNs before. Default: false. */
   readonly outputs?: boolean;
   /** Threads of kernels on the processor. Default: the physical cores. */
@@ -101,8 +106,9 @@ export class TrialProcess {
   }
 
   async #try(work: TrialWork, options: TrialOptions, signal: AbortSignal | undefined): Promise<Trial> {
-    const { minNanoseconds = 10_000_000, maxRuns = 1000, outputs = false, threads = 0, device = 0 } = options;
-    const message = { work, options: { minNanoseconds, maxRuns, outputs, threads, device } };
+    const { minNanoseconds = 10_000_000, maxRuns = 1000, coldConstants = false, outputs = false } = options;
+    const { threads = 0, device = 0 } = options;
+    const message = { work, options: { minNanoseconds, maxRuns, coldConstants, outputs, threads, device } };
     let answer: Answer;
     try {
       answer = await this.#request(message, signal);

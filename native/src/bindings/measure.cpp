@@ -71,9 +71,10 @@ Napi::Value try_out(const Napi::CallbackInfo& info) {
   TimingOptions options;
   options.min_nanoseconds = argument(info, 2, "minNanoseconds").integer();
   options.max_runs = argument(info, 3, "maxRuns").integer();
-  options.outputs = info[4].ToBoolean();
+  options.cold_constants = info[4].ToBoolean();
+  options.outputs = info[5].ToBoolean();
   auto job = std::make_unique<TrialJob>(handle<LoadedProgram>(info[0]), std::move(dims), options);
-  job->cancelled = token(info[5]);
+  job->cancelled = token(info[6]);
   return Environment::of(info.Env()).submit(std::move(job));
 }
 

@@ -31,6 +31,7 @@ class CudaDevice : public Device {
   std::byte* allocate(size_t bytes) override;
   void release(std::byte* data, size_t bytes) noexcept override;
   DeviceMemoryState memory() override;
+  size_t cache_bytes() const override { return properties_.l2_bytes; }
   void upload(std::byte* to, const std::byte* from, size_t bytes) override;
   void download(std::byte* to, const std::byte* from, size_t bytes) override;
   std::unique_ptr<DeviceQueue> make_queue() override;

@@ -88,6 +88,8 @@ class Device : public std::enable_shared_from_this<Device> {
   virtual std::byte* allocate(size_t bytes) = 0;
   virtual void release(std::byte* data, size_t bytes) noexcept = 0;
   virtual DeviceMemoryState memory() = 0;
+  // Bytes of the cache that all its processors share.
+  virtual size_t cache_bytes() const = 0;
   // Return when the copy is done.
   virtual void upload(std::byte* to, const std::byte* from, size_t bytes) = 0;
   virtual void download(std::byte* to, const std::byte* from, size_t bytes) = 0;

@@ -50,6 +50,7 @@ struct FrameOptions {
   bool poison = false;     // memory nobody may read any more is filled with NaN bytes
   bool recordings = true;  // steps of a device are recorded, and played again
   bool guards = false;     // steps of plugins run between guards; nothing is recorded then
+  std::byte* constants = nullptr;  // a copy of the program's constants on the device, to be used instead of them
 };
 
 struct DeviceTimes {
@@ -91,8 +92,9 @@ class Frame : private OutputAllocator {
   const Program& program() const { return *program_; }
   std::span<const int64_t> symbols() const { return symbols_; }
   // Times all recordable steps, as one recording of them `repeats` times over, played `plays` times. After a run, with
-  // its dims; in memory of the frame's own, since the caller's may be gone. Nothing when there was no run.
-  DeviceTimes device_times(int repeats, int plays, const RunOptions& options);
+  // its dims; in memory of the frame's own, since the caller's may be gone. Nothing when there was no run. `turns`: of
+  // the same program and queue, and as far; they take turns with this one.
+  DeviceTimes device_times(int repeats, int plays, const RunOptions& options, std::span<Frame* const> turns = {});
   // Fills all memory that steps compute in with NaN bytes, between runs.
   void poison_all();
   void set_profiling(bool on);
@@ -111,6 +113,13 @@ class Frame : private OutputAllocator {
   int64_t planned_extent(const ProgramOperand& operand, size_t axis) const;
 
  private:
+  std::byte* constant_data(const ProgramValue& value) const {
+    const bool elsewhere = frame_options_.constants && value.on_device && value.bytes;
+    return elsewhere ? frame_options_.constants + value.device_offset : program_->constant_data(value);
+  }
+  // Makes what device_times records independent of the caller's memory.
+  void detach(const RunOptions& options);
+
   // What was recorded for these dims of the inputs and symbols from around, with these exchanges, and with these
   // inputs and outputs in the device's memory.
   struct Recorded {

@@ -112,6 +112,7 @@ class Program {
   bool host_results() const { return host_results_; }
   // Of the device's memory: constants, which all frames share.
   size_t device_constant_bytes() const { return device_constants_.capacity(); }
+  const std::byte* device_constants() const { return device_constants_.data(); }
   size_t arena_bytes() const { return arena_bytes_; }
   size_t device_arena_bytes() const { return device_arena_bytes_; }
   size_t tensors() const { return tensors_; }

@@ -56,7 +56,13 @@ bool Frame::run_recorded(size_t range, KernelContext& context) {
   return true;
 }
 
-DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& options) {
+void Frame::detach(const RunOptions& options) {
+  options_ = &options;
+  take_places(std::vector<std::byte*>(exchanged_.size(), nullptr));
+  apply_patches();
+}
+
+DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& options, std::span<Frame* const> turns) {
   DeviceTimes times;
   const auto ranges = program_->recordable();
   if (ranges.empty() || !resolved_) return times;
@@ -65,17 +71,19 @@ DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& option
   for (const ProgramStep& step : program_->steps())
     transfers += step.on_device && !step.dynamic && step.kernel && !step.kernel->recordable() ? 1 : 0;
   times.complete = covered + transfers == program_->steps().size();
-  options_ = &options;
   queue_->enter();
-  take_places(std::vector<std::byte*>(exchanged_.size(), nullptr));
-  apply_patches();
-  KernelContext context{pool_, *this, workspace_.data(), options.cancelled, queue_.get()};
+  std::vector<Frame*> frames{this};
+  frames.insert(frames.end(), turns.begin(), turns.end());
+  for (Frame* frame : frames) frame->detach(options);
   // What is recorded cannot be waited for, which measuring its steps would.
   const Restored unmeasured(profiling_, false);
   const auto recording = queue_->record([&] {
-    for (int r = 0; r < repeats; ++r)
+    for (int r = 0; r < repeats; ++r) {
+      Frame& frame = *frames[static_cast<size_t>(r) % frames.size()];
+      KernelContext context{pool_, frame, frame.workspace_.data(), options.cancelled, queue_.get()};
       for (const auto& [begin, end] : ranges)
-        for (size_t s = begin; s < end; ++s) run_named(s, context);
+        for (size_t s = begin; s < end; ++s) frame.run_named(s, context);
+    }
   });
   queue_->play(recording);
   for (int p = 0; p < plays; ++p) {
@@ -88,7 +96,7 @@ DeviceTimes Frame::device_times(int repeats, int plays, const RunOptions& option
     queue_->synchronize();
     times.device.push_back(queue_->nanoseconds(0, 1) / repeats);
   }
-  device_busy_ = false;
+  for (Frame* frame : frames) frame->device_busy_ = false;
   return times;
 }
 

@@ -135,7 +135,7 @@ void Frame::resolve(std::span<const Tensor> inputs) {
     int64_t dims[kMaxRank];
     for (size_t a = 0; a < v.dims.size(); ++a) dims[a] = require(v.dims[a], v);
     know(i, {dims, v.dims.size()});
-    if (v.storage == Storage::kConstant) values_[i].data = p.constant_data(v);
+    if (v.storage == Storage::kConstant) values_[i].data = constant_data(v);
     if (v.storage == Storage::kArena && v.direct_output < 0) values_[i].data = memory_for(i);
     if (v.storage == Storage::kDims) {
       fill_dims(v);

@@ -11,6 +11,8 @@ namespace tw {
 struct TimingOptions {
   int64_t min_nanoseconds = 10'000'000;  // measure at least this long in all …
   int64_t max_runs = 1000;               // … but not more often than this; 0: not at all
+  bool cold_constants = false;           // a device times it with constants that its cache does not hold, as where a
+                                         // network's other constants displace them
   bool outputs = false;                  // also give what the last step computes in memory that was full of NaNs:
                                          // of a large tensor, a sample of its elements
 };

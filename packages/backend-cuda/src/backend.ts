@@ -43,6 +43,7 @@ function device(): DeviceDescription | undefined {
     return {
       id: `${first.name} ${first.architecture} driver ${status.driver}`,
       description: `${first.name} (${first.architecture}, ${String(first.multiprocessors)} multiprocessors)`,
+      cacheBytes: first.l2Bytes,
     };
   } catch (error) {
     if (TensorwrightError.is(error) || (error as { code?: string }).code === 'ERR_NATIVE_LOAD') return undefined;

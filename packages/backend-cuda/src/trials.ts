@@ -28,8 +28,9 @@ class CudaTrials implements Trials {
     this.#log = log;
   }
 
-  async try(work: Measurable, { timed, outputs, signal }: TrialOptions): Promise<Trial> {
-    const options = { minNanoseconds: timing.minNanoseconds, maxRuns: timed ? timing.maxRuns : 0, outputs };
+  async try(work: Measurable, { timed, coldConstants = false, outputs, signal }: TrialOptions): Promise<Trial> {
+    const { minNanoseconds, maxRuns } = timing;
+    const options = { minNanoseconds, maxRuns: timed ? maxRuns : 0, coldConstants, outputs };
     const trial = (await this.#elsewhere(work, options, signal)) ?? (await tryHere(work, options));
     return { nanoseconds: trial.nanoseconds, outputs: trial.outputs.map(tensorOf) };
   }

@@ -20,6 +20,7 @@ import { setImmediate } from 'node:timers/promises';
 import { chooseChains } from './choose/chains.js';
 import type { Assignments } from './choose/assignment.js';
 import { chooseTactics } from './choose/choose.js';
+import { areConstantsCold } from './choose/cold-constants.js';
 import { TacticTimer } from './choose/measure.js';
 import { type BuildOptions, checkOptions } from './options.js';
 import type { PassContext } from './pass.js';
@@ -154,7 +155,7 @@ async function chooseAll(
   context: PassContext,
   progress: ProgressReporter,
 ): Promise<{ placed: PlacedGraph; assignments: Assignments; dropped: readonly DroppedTactic[] }> {
-  const timer = new TacticTimer(context);
+  const timer = new TacticTimer(context, areConstantsCold(graph, context.backends));
   try {
     const placed = await assignBackends(await chooseChains(graph, context, timer), context);
     const assignments = await chooseTactics(placed.graph, placed.backendOf, context, progress, timer);

@@ -111,6 +111,8 @@ export interface Trial {
 export interface TrialOptions {
   /** Measure its runs. */
   readonly timed: boolean;
+  /** With constants that the device's cache does not hold, as in a network with more of them. Default: false. */
+  readonly coldConstants?: boolean;
   /** Give what the last step computes. */
   readonly outputs: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -187,6 +189,8 @@ export interface DeviceDescription {
   /** What timings depend on: 'cpu avx512+vnni 2 cores 2500 MHz'. */
   readonly id: string;
   readonly description: string;
+  /** Bytes of the cache that all its processors share. Default: not known. */
+  readonly cacheBytes?: number;
 }
 
 /** Runs single steps in TypeScript. */

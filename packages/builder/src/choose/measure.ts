@@ -41,6 +41,7 @@ interface Question {
 /** Times tactics, one at a time; what they need to be run is made for several at once. */
 export class TacticTimer {
   readonly #context: PassContext;
+  readonly #coldConstants: boolean;
   readonly #cache: TimingCache;
   readonly #mayMeasure: () => boolean;
   readonly #trials = new Map<Backend, Trials>();
@@ -50,8 +51,10 @@ export class TacticTimer {
   /** Problems in progress: of equal nodes, each waits for the times of the one before. */
   readonly #running = new Map<string, Promise<unknown>>();
 
-  constructor(context: PassContext) {
+  /** @param coldConstants whether runs find constants out of the device's cache. Default: no */
+  constructor(context: PassContext, coldConstants = false) {
     this.#context = context;
+    this.#coldConstants = coldConstants;
     this.#cache = new TimingCache(context.options.timingCache);
     const started = performance.now();
     const budget = context.options.timeBudgetMs ?? Infinity;
@@ -91,7 +94,7 @@ export class TacticTimer {
     if ((!backend.measure && !backend.trials) || device === undefined) return undefined;
     const alone = standAlone(node, this.#context.builder, this.#context.optimum);
     if (!alone) return undefined;
-    const problem = problemOf(alone);
+    const problem = problemOf(alone, this.#coldConstants);
     const key = canonicalJson(problem);
     const finding = this.#cache.findings(device, problem);
     const before = this.#running.get(key);
@@ -138,12 +141,13 @@ export class TacticTimer {
     // A device's kernels compile while others are timed; on the processor both would disturb each other.
     const ahead = backend.memory !== undefined && this.#mayMeasure() ? missing.map(make) : undefined;
     const measured = new EqualWorks<Trial>();
+    const measure = (work: Measurable): Promise<Trial> => this.#measure(question, work);
     for (const [i, candidate] of missing.entries()) {
       if (!this.#mayMeasure()) return;
       const trial = await this.#try(question, candidate, async () => {
-        if (!ahead) return this.#measure(backend, await make(candidate));
+        if (!ahead) return measure(await make(candidate));
         const work = await ahead[i]!;
-        return measured.once(work, () => this.#measure(backend, work));
+        return measured.once(work, () => measure(work));
       });
       const times = trial?.nanoseconds ?? [];
       const median = times[Math.floor(times.length / 2)];
@@ -153,11 +157,17 @@ export class TacticTimer {
     }
   }
 
-  async #measure(backend: Backend, work: Measurable): Promise<Trial> {
+  async #measure({ backend, problem }: Question, work: Measurable): Promise<Trial> {
     const { signal } = this.#context.options;
+    const { coldConstants } = problem;
     return this.#inTurn(async () =>
       backend.trials
-        ? this.#trialsOf(backend).try(work, { timed: true, outputs: false, signal })
+        ? this.#trialsOf(backend).try(work, {
+            timed: true,
+            coldConstants: coldConstants === true,
+            outputs: false,
+            signal,
+          })
         : { nanoseconds: await backend.measure!(work, signal), outputs: [] },
     );
   }

@@ -39,12 +39,14 @@ export function standAlone(
   return known ? { graph, node: graph.outputs[0]!.node } : undefined;
 }
 
-export function problemOf({ node }: StandAlone): Problem {
+/** @param cold whether the device's cache does not hold its constants when it runs */
+export function problemOf({ node }: StandAlone, cold: boolean): Problem {
   const operator = serializeOperator(node, {
     symbol: () => 0,
     constant: (data) => ({ dtype: data.dtype, dims: data.dims }),
   });
-  return { operator, constants: node.inputs.map((v) => v?.node.op === 'constant') };
+  const constants = node.inputs.map((v) => v?.node.op === 'constant');
+  return { operator, constants, ...(cold && constants.includes(true) && { coldConstants: true }) };
 }
 
 /** A group of groups. */
