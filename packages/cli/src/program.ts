@@ -2,7 +2,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { TensorwrightError } from '@tensorwright/core';
-import { CommandError, type ExitCode, exitCodeOf, exitCodes } from './exit-codes.js';
+import { CommandError, type ExitCode, exitCodeOf, exitCodes, usageError } from './exit-codes.js';
 import { normaliseArguments } from './options/trtexec-names.js';
 import { paint } from './output/style.js';
 import { pluginHint } from './plugins/plugin-hint.js';
@@ -70,6 +70,8 @@ export async function runCommandLine(argv: readonly string[], session: Session):
   const name = args.find((a) => !a.startsWith('-'));
   try {
     const helped = name === 'help' ? args.find((a) => a !== 'help' && !a.startsWith('-')) : name;
+    if (name === 'help' && helped !== undefined && !commands.some((c) => c.name === helped))
+      throw usageError(`there is no command '${helped}'; there are ${commands.map((c) => c.name).join(', ')}`);
     const program = await createProgram(session, (candidate) => candidate === helped);
     if (args.length === 0) {
       program.outputHelp();

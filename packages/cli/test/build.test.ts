@@ -42,6 +42,16 @@ describe('build', () => {
     expect(inputs[0].profiles).toEqual([{ min: [2, 4], opt: [2, 4], max: [2, 4] }]);
   });
 
+  it('warns of names of nodes that are none', async () => {
+    const path = join(folder, 'kept.plan');
+    const kept = ['--bf16', '--keep-float32', 'sec*,thrid', ...reference];
+    const { code, stderr } = await tensorwright(['build', small, '-o', path, ...kept]);
+    expect({ code, warnings: stderr.match(/^warning: .*$/gm) }).toEqual({
+      code: 0,
+      warnings: ["warning: --keep-float32: no node matches 'thrid'"],
+    });
+  });
+
   it('finds out before building that the plan cannot be written', async () => {
     const { code, stderr } = await tensorwright(['build', small, '-o', join(folder, 'nowhere/small.plan')]);
     expect(code).toBe(1);

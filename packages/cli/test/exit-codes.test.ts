@@ -19,8 +19,19 @@ describe('exit codes', () => {
     ['an unknown peer', ['run', 'm', '--against', 'me'], 2],
     ['the version', ['--version'], 0],
     ['help', ['help', 'bench'], 0],
+    ['help of an unknown command', ['help', 'nope'], 2],
   ])('%s', async (_, args, code) => {
     expect((await tensorwright(args)).code).toBe(code);
+  });
+
+  it.each([
+    ['that is not there', () => join(folder, 'nowhere.onnx'), 'there is no such file'],
+    ['that is a folder', () => folder, 'it is a folder'],
+  ])('tells of a file %s', async (_, path, message) => {
+    for (const command of [['inspect'], ['bench'], ['run'], ['build', '-o', plan]]) {
+      const { code, stderr } = await tensorwright([...command, path()]);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: `error: '${path()}': ${message}\n` });
+    }
   });
 
   it('tells invalid models and unknown operators', async () => {

@@ -35,6 +35,14 @@ describe('the progress bar', () => {
     expect(lines.at(-1)).toBe('building: choose 100/100');
   });
 
+  it('prints phases that come by turns once', () => {
+    const out = stream(false);
+    const bar = new ProgressBar(out, 'building');
+    for (const phase of ['canonicalise', 'numbers', 'canonicalise', 'numbers', 'group'])
+      bar.update({ phase, done: 0, total: 1 });
+    expect(out.text).toBe('building: canonicalise\nbuilding: numbers\nbuilding: group\n');
+  });
+
   it('redraws one line on a terminal, not too often, and leaves nothing behind', () => {
     const out = stream(true);
     let now = 0;

@@ -9,6 +9,7 @@ export * from './elements.js';
 export * from './errors.js';
 export * from './evaluate.js';
 export * from './facts.js';
+export { whyUnreadable } from './file-errors.js';
 export * from './float-formats.js';
 export * from './graph.js';
 export { GraphBuilder } from './graph-builder.js';

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { TensorwrightError } from '@tensorwright/core';
+import { TensorwrightError, whyUnreadable } from '@tensorwright/core';
 import { ImportFailure } from './problems.js';
 
 interface CheckedFile {
@@ -99,22 +99,6 @@ function checkedFile(folder: string, inside: string, roots: readonly string[], l
   if (stats.nlink > 1)
     throw failure(`external data '${location}' is a hard link (${stats.nlink} names)`, 'A copy of the file will do.');
   return { path, stats };
-}
-
-/** Why a file cannot be read, in words. */
-export function whyUnreadable(cause: unknown): string {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  switch (code) {
-    case 'ENOENT':
-      return 'there is no such file';
-    case 'EACCES':
-    case 'EPERM':
-      return 'no permission to read it';
-    case 'EISDIR':
-      return 'it is a folder';
-    default:
-      return `it cannot be read (${code ?? message})`;
-  }
 }
 
 const openFlags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0);

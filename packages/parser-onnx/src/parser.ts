@@ -10,8 +10,9 @@ import {
   TensorwrightError,
   type Type,
   type Value,
+  whyUnreadable,
 } from '@tensorwright/core';
-import { ExternalData, whyUnreadable } from './external-data.js';
+import { ExternalData } from './external-data.js';
 import { foreignFormat } from './foreign-formats.js';
 import { keyOfFunction } from './functions.js';
 import { GraphImporter } from './graph-importer.js';

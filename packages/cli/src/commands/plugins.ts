@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { pluginTitle, Tensor } from '@tensorwright/core';
 import type { AnyPlugin, Implementation } from '@tensorwright/plugins';
 import { CommandError, exitCodes } from '../exit-codes.js';
+import { addCommonOptions } from '../options/build-options.js';
 import { addPluginOptions, type PluginFlags } from '../options/plugin-options.js';
 import { writeJson } from '../output/json.js';
 import { formatFields, formatTable } from '../output/table.js';
@@ -24,8 +25,8 @@ const backendsOf: Readonly<Record<Implementation, readonly string[]>> = {
 
 export function define(command: Command, session: Session): void {
   command.argument('[names...]', 'tell all of the plugins of these names');
-  addPluginOptions(command)
-    .option('--json', 'print one JSON document')
+  addPluginOptions(command).option('--json', 'print one JSON document');
+  addCommonOptions(command)
     .addHelpText(
       'after',
       "\nBackend 'plugins' runs functions in TypeScript, 'any' means that the plugin becomes layers, and 'cpu, cuda?' that its\nlibrary says for each call where it runs.",
@@ -121,7 +122,7 @@ function table(plugins: readonly Description[]): string {
       { title: 'backends' },
       { title: 'inputs', maxWidth: 60 },
       { title: 'outputs', maxWidth: 60 },
-      { title: 'fields' },
+      { title: 'fields', maxWidth: 80 },
     ],
     plugins.map((p) => [
       p.name,

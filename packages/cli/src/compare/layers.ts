@@ -3,20 +3,17 @@
 import type { Network } from '@tensorwright/core';
 import type { EngineInspection } from '@tensorwright/runtime';
 import type { FileNode, ModelFile } from '../onnx/model-file.js';
+import { matcherOf } from '../options/name-pattern.js';
 import type { Difference } from './difference.js';
 import { sharedWithOnnxRuntime } from './onnxruntime-peer.js';
 
 /** Names of the tensors between nodes that match one of the patterns; `*` matches any characters. */
 export function tensorsToMark(file: ModelFile, patterns: readonly string[]): string[] {
-  const matchers = patterns.map((p) => new RegExp(`^${p.split('*').map(escape).join('.*')}$`, 's'));
+  const matches = matcherOf(patterns);
   const existing = new Set(file.outputs);
   return file.nodes
     .flatMap((node) => node.outputs)
-    .filter((name) => name !== '' && !existing.has(name) && matchers.some((m) => m.test(name)));
-}
-
-function escape(text: string): string {
-  return text.replace(/[\\^$.|?+()[\]{}]/g, String.raw`\$&`);
+    .filter((name) => name !== '' && !existing.has(name) && matches(name));
 }
 
 /** Marked outputs that both sides can give: tensors, of dtypes that the peer has. */

@@ -1,7 +1,8 @@
 /** Builds a network, with progress on stderr. */
 
 import type { BuildOptions, Plan } from '@tensorwright/builder';
-import type { Network } from '@tensorwright/core';
+import { type Network, topologicalOrder } from '@tensorwright/core';
+import { matcherOf } from '../options/name-pattern.js';
 import type { Reporter } from '../output/reporter.js';
 
 export interface BuiltPlan {
@@ -15,6 +16,7 @@ export async function buildPlan(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<BuiltPlan> {
+  warnOfUnknownNodes(network, options, reporter);
   await registerOwnBackends();
   const { Builder } = await import('@tensorwright/builder');
   const started = performance.now();
@@ -22,6 +24,15 @@ export async function buildPlan(
     new Builder().build(network, { ...options, logger: reporter.logger, onProgress: update, signal }),
   );
   return { plan, milliseconds: performance.now() - started };
+}
+
+/** A misspelt name would be a node less in float32, without a word. */
+function warnOfUnknownNodes({ graph, builder }: Network, { precision }: BuildOptions, reporter: Reporter): void {
+  const patterns = precision?.keepFloat32 ?? [];
+  if (patterns.length === 0) return;
+  const names = new Set(topologicalOrder(graph).flatMap((node) => builder.provenance.of(node)));
+  for (const pattern of patterns)
+    if (![...names].some(matcherOf([pattern]))) reporter.warn(`--keep-float32: no node matches '${pattern}'`);
 }
 
 /** They register themselves when they are imported; this package depends on them, whatever else is installed. */

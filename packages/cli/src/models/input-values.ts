@@ -9,6 +9,7 @@ import {
   tensorFromNumbers,
   tensorOf,
   tensorType,
+  whyUnreadable,
 } from '@tensorwright/core';
 import { usageError } from '../exit-codes.js';
 import { type ResolvedShapes, resolveShapes, type ShapedInput, type ShapeSpec } from '../options/shapes.js';
@@ -70,7 +71,7 @@ async function readInputFiles(
     try {
       bytes = await readFile(path);
     } catch (cause) {
-      throw usageError(`--load-inputs: cannot read '${path}': ${(cause as Error).message}`);
+      throw usageError(`--load-inputs: '${path}': ${whyUnreadable(cause)}`);
     }
     files.set(
       input.name,

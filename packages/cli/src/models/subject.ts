@@ -2,7 +2,7 @@
 
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type DType, formatDim, type Network } from '@tensorwright/core';
+import { type DType, formatDim, type Network, whyUnreadable } from '@tensorwright/core';
 import { usageError } from '../exit-codes.js';
 import type { Reporter } from '../output/reporter.js';
 import type { ShapedInput } from '../options/shapes.js';
@@ -20,7 +20,7 @@ export async function kindOfFile(path: string): Promise<'model' | 'plan'> {
       await file.close();
     }
   } catch (cause) {
-    throw usageError(`cannot read '${path}': ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`);
+    throw usageError(`'${path}': ${whyUnreadable(cause)}`);
   }
   return start.equals(planMagic) ? 'plan' : 'model';
 }

@@ -18,6 +18,8 @@ export class ProgressBar {
   readonly #stream: TextStream;
   readonly #title: string;
   readonly #now: () => number;
+  /** Phases that have a line. */
+  readonly #told = new Set<string>();
   #phase: string | undefined;
   #tenths = 0;
   #drawnAt = -Infinity;
@@ -57,6 +59,10 @@ export class ProgressBar {
   #print({ phase, done, total, estimateMs }: Progress): void {
     const tenths = total > 1 ? Math.floor((10 * done) / total) : 0;
     if (phase === this.#phase && tenths <= this.#tenths) return;
+    const isCounted = total > 1;
+    // Some phases come by turns, several times.
+    if (!isCounted && this.#told.has(phase)) return;
+    this.#told.add(phase);
     this.#phase = phase;
     this.#tenths = tenths;
     this.#stream.write(`${this.#title}: ${phase}${counted(done, total)}${left(estimateMs)}\n`);
