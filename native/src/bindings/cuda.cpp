@@ -134,7 +134,7 @@ class ConvolutionPlanJob : public Job {
       : convolution_(std::move(convolution)), configuration_(std::move(configuration)) {}
   void execute() override {
     const auto device = cuda::CudaDevice::open(kDevice);
-    bytes_ = cuda::cudnn::ConvolutionPlan(device, convolution_, configuration_).workspace_bytes();
+    bytes_ = cuda::cudnn::ConvolutionPlan::make(device, convolution_, configuration_)->workspace_bytes();
   }
   Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(bytes_)); }
 

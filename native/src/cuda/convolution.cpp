@@ -30,6 +30,23 @@ void turn(Place& filters) {
     if (list->size() > 2) std::rotate(list->begin() + 1, list->end() - 1, list->end());
 }
 
+std::span<const int64_t> pads_of(std::span<const Tensor> inputs) {
+  return host_list(inputs[kPads], "the pads of a convolution of cuDNN");
+}
+
+// Calls `take` with all that only the run knows of a convolution, until it has had enough; false then.
+template <typename Take>
+bool each_extent(std::span<const Tensor> inputs, const Tensor& result, const Take& take) {
+  const auto pads = pads_of(inputs);
+  const auto of = [&](const Tensor& t) {
+    bool more = take(t.rank);
+    for (int axis = 0; more && axis < t.rank; ++axis) more = take(t.dims[axis]) && take(t.strides[axis]);
+    return more;
+  };
+  return take(static_cast<int64_t>(pads.size())) && std::all_of(pads.begin(), pads.end(), take) && of(result) &&
+         std::all_of(inputs.begin() + kImage, inputs.end(), of);
+}
+
 // A list of channels over the result's axes.
 void spread(Place& bias, size_t rank) {
   if (bias.dims.size() != 1) invalid("a bias that is no list");
@@ -45,6 +62,7 @@ ConvolutionKernel::ConvolutionKernel(const StepInfo& step)
     : device_(std::static_pointer_cast<CudaDevice>(step.device)), contexts_(Contexts::of(*device_)) {
   const auto& [attributes, inputs, outputs, device] = step;
   if (inputs.size() < kFirstSide || outputs.size() != 1) invalid("it has pads, an image, filters, and one result");
+  if (inputs.size() > cudnn::kMostTensors) invalid("more operands than it takes");
   const Tensor& pads = inputs[kPads];
   if (pads.dtype != DType::kInt64 || pads.rank != 1) invalid("pads that are no list");
   template_.strides = attributes.integers("strides");
@@ -82,7 +100,7 @@ cudnn::Convolution ConvolutionKernel::convolution(std::span<const Tensor> inputs
     c.sides.push_back(place_of(inputs[i], alignments_[i]));
     if (static_cast<int>(i) == bias_) spread(c.sides.back(), c.y.dims.size());
   }
-  const auto pads = host_list(inputs[kPads], "the pads of a convolution of cuDNN");
+  const auto pads = pads_of(inputs);
   if (pads.size() % 2 != 0 || pads.size() > 2 * kMaxRank) invalid("pads before and after each axis");
   const auto after = pads.begin() + static_cast<std::ptrdiff_t>(pads.size() / 2);
   c.pads_before.assign(pads.begin(), after);
@@ -92,6 +110,11 @@ cudnn::Convolution ConvolutionKernel::convolution(std::span<const Tensor> inputs
 
 void ConvolutionKernel::check(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const {
   if (outputs[0].count() == 0) return;
+  {
+    // Whatever is known has been checked, or is being so.
+    std::lock_guard lock(mutex_);
+    if (find(inputs, outputs)) return;
+  }
   convolution(inputs, outputs).check();
 }
 
@@ -99,14 +122,11 @@ ConvolutionKernel::PlanPointer ConvolutionKernel::make(const cudnn::Convolution&
   // It may be asked for while a run is recorded.
   const Unrecorded unrecorded;
   const auto attempt = [&](const cudnn::Configuration& with) -> PlanPointer {
-    for (bool again = true;; again = false) {
-      try {
-        return std::make_shared<cudnn::ConvolutionPlan>(device_, convolution, with);
-      } catch (const Error& e) {
-        if (e.code == tw::Code::kUnsupported) return nullptr;
-        // Once more, where memory that is only kept to save time can go.
-        if (e.code != tw::Code::kOutOfMemory || !again || !reclaim(*device_)) throw;
-      }
+    try {
+      return cudnn::ConvolutionPlan::make(device_, convolution, with);
+    } catch (const Error& e) {
+      if (e.code == tw::Code::kUnsupported) return nullptr;
+      throw;
     }
   };
   auto made = configuration_ ? attempt(*configuration_) : nullptr;
@@ -120,64 +140,75 @@ ConvolutionKernel::PlanPointer ConvolutionKernel::make(const cudnn::Convolution&
   return made;
 }
 
-ConvolutionKernel::PlanPointer ConvolutionKernel::plan(const cudnn::Convolution& convolution) const {
+ConvolutionKernel::KnownPointer ConvolutionKernel::find(std::span<const Tensor> inputs,
+                                                        std::span<const Tensor> outputs) const {
+  const auto known = std::find_if(known_.rbegin(), known_.rend(), [&](const KnownPointer& k) {
+    auto next = k->extents.begin();
+    const bool all =
+        each_extent(inputs, outputs[0], [&](int64_t extent) { return next != k->extents.end() && *next++ == extent; });
+    return all && next == k->extents.end();
+  });
+  if (known == known_.rend()) return nullptr;
+  std::rotate(std::prev(known.base()), known.base(), known_.end());
+  return known_.back();
+}
+
+ConvolutionKernel::PlanPointer ConvolutionKernel::plan(std::span<const Tensor> inputs,
+                                                       std::span<const Tensor> outputs) const {
   std::promise<PlanPointer> promise;
-  std::shared_future<PlanPointer> future;
-  bool ours = false;
-  Known dropped;  // once nobody waits for the lock
+  KnownPointer own, dropped;  // which goes once nobody waits for the lock
   {
-    std::lock_guard lock(mutex_);
-    const auto known =
-        std::find_if(plans_.begin(), plans_.end(), [&](const Known& k) { return k.convolution == convolution; });
-    if (known != plans_.end()) {
-      future = known->plan;
-      std::rotate(known, known + 1, plans_.end());
-    } else {
-      ours = true;
-      future = promise.get_future().share();
-      if (plans_.size() == kMostPlans) {
-        dropped = std::move(plans_.front());
-        plans_.erase(plans_.begin());
-      }
-      plans_.push_back({convolution, future});
+    std::unique_lock lock(mutex_);
+    if (const KnownPointer known = find(inputs, outputs)) {
+      lock.unlock();
+      return known->plan.get();
     }
+    auto added = std::make_shared<Known>();
+    each_extent(inputs, outputs[0], [&](int64_t extent) { return added->extents.push_back(extent), true; });
+    added->plan = promise.get_future().share();
+    own = std::move(added);
+    if (known_.size() == kMostPlans) {
+      dropped = std::move(known_.front());
+      known_.erase(known_.begin());
+    }
+    known_.push_back(own);
   }
-  if (!ours) return future.get();
   try {
-    promise.set_value(make(convolution));
+    promise.set_value(make(convolution(inputs, outputs)));
   } catch (...) {
     // Who waits for it fails alike; who comes later tries again.
     {
       std::lock_guard lock(mutex_);
-      std::erase_if(plans_, [&](const Known& k) { return k.convolution == convolution; });
+      std::erase(known_, own);
     }
     promise.set_exception(std::current_exception());
   }
-  return future.get();
+  return own->plan.get();
 }
 
 size_t ConvolutionKernel::workspace_bytes(std::span<const Tensor> inputs, std::span<const Tensor> outputs, int) const {
   if (outputs[0].count() == 0) return 0;
   device_->make_current();
-  return plan(convolution(inputs, outputs))->workspace_bytes();
+  return plan(inputs, outputs)->workspace_bytes();
 }
 
 void ConvolutionKernel::run(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const {
   if (outputs[0].count() == 0) return;
-  std::vector<void*> data = {inputs[kImage].data, inputs[kFilters].data, outputs[0].data};
-  for (size_t i = kFirstSide; i < inputs.size(); ++i) data.push_back(inputs[i].data);
-  for (size_t i = 0; i < data.size(); ++i)
+  void* data[cudnn::kMostTensors] = {inputs[kImage].data, inputs[kFilters].data, outputs[0].data};
+  for (size_t i = kFirstSide; i < inputs.size(); ++i) data[i] = inputs[i].data;
+  for (size_t i = 0; i < inputs.size(); ++i)
     if (reinterpret_cast<uintptr_t>(data[i]) % static_cast<uintptr_t>(alignments_[i]) != 0)
       invalid("attributes.alignments: an operand lies otherwise");
   auto& queue = static_cast<Queue&>(*context.queue);
-  const PlanPointer known = plan(convolution(inputs, outputs));
+  const PlanPointer known = plan(inputs, outputs);
   queue.keep(known);
   auto& lease = queue.attachment(&contexts_);
   if (!lease) {
     const Unrecorded unrecorded;
     lease = std::make_shared<Contexts::Lease>(contexts_);
   }
-  known->run(data, context.workspace, std::static_pointer_cast<Contexts::Lease>(lease)->handle(), queue.lend());
+  known->run({data, inputs.size()}, context.workspace, std::static_pointer_cast<Contexts::Lease>(lease)->handle(),
+             queue.lend());
 }
 
 }  // namespace tw::cuda

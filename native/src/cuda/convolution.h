@@ -5,6 +5,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/kernel.h"
@@ -22,11 +23,19 @@ class ConvolutionKernel : public Kernel {
   void run(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const override;
 
  private:
-  cudnn::Convolution convolution(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
   using PlanPointer = std::shared_ptr<const cudnn::ConvolutionPlan>;
+  struct Known {
+    std::vector<int64_t> extents;  // all that tells them from others
+    std::shared_future<PlanPointer> plan;
+  };
+  using KnownPointer = std::shared_ptr<const Known>;
+
+  cudnn::Convolution convolution(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
+  // The plan for these extents that there is, or is being made; null for none. `mutex_` is locked.
+  KnownPointer find(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
   // For these extents: by the configuration of the plan, or by the library's first that takes them. Who asks for one
   // that another thread is making waits for that one alone.
-  PlanPointer plan(const cudnn::Convolution& convolution) const;
+  PlanPointer plan(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
   PlanPointer make(const cudnn::Convolution& convolution) const;
 
   std::shared_ptr<CudaDevice> device_;
@@ -37,12 +46,8 @@ class ConvolutionKernel : public Kernel {
   int bias_;                         // which input is a list of channels; -1: none
   std::optional<cudnn::Configuration> configuration_;
 
-  struct Known {
-    cudnn::Convolution convolution;
-    std::shared_future<PlanPointer> plan;
-  };
   mutable std::mutex mutex_;
-  mutable std::vector<Known> plans_;  // the last used last; recordings keep those whose kernels they play
+  mutable std::vector<KnownPointer> known_;  // the last used last; recordings keep those whose kernels they play
 };
 
 }  // namespace tw::cuda

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cuda/queue.h"
+#include "executor/checked.h"
 
 namespace tw::cuda::cudnn {
 namespace {
@@ -226,8 +227,11 @@ void Convolution::check() const {
   const auto known = [&](const Place& p) {
     const bool power = p.alignment >= 1 && p.alignment <= 256 && (p.alignment & (p.alignment - 1)) == 0;
     if (p.strides.size() != p.dims.size() || !power) invalid("a tensor that lies nowhere");
-    for (size_t i = 0; i < p.dims.size(); ++i)
+    std::optional<int64_t> elements = 1;
+    for (size_t i = 0; i < p.dims.size(); ++i) {
       if (!small(p.dims[i], 1) || p.strides[i] < 0) invalid("extents or strides beyond its limits");
+      if (!(elements = checked_mul(*elements, p.dims[i]))) invalid("a tensor larger than any memory");
+    }
     data_type(p.dtype);
   };
   for (const Place* p : {&x, &w, &y}) known(*p);
@@ -249,14 +253,16 @@ void Convolution::check() const {
   }
   if (maps.size() > kMostMaps) throw Error(Code::kLimitExceeded, "more maps after a convolution than cuDNN is given");
   const auto others = static_cast<int64_t>(sides.size() + scalars.size());
+  if (sides.size() + scalars.size() > kMostTensors - 3)
+    throw Error(Code::kLimitExceeded, "more operands of maps after a convolution than cuDNN is given");
   for (size_t i = 0; i < maps.size(); ++i)
     for (const std::optional<int64_t>& of : {std::optional(maps[i].left), maps[i].right})
       if (of && (*of > static_cast<int64_t>(i) || *of < -others)) invalid("a map of what is not there");
 }
 
-std::vector<Configuration> configurations(CudaDevice& device, const Convolution& convolution, size_t most) {
-  convolution.check();
-  Contexts& contexts = Contexts::of(device);
+namespace {
+
+std::vector<Configuration> ask(Contexts& contexts, const Convolution& convolution, size_t most) {
   std::lock_guard lock(contexts.making);
   const Graph graph = GraphBuilder(convolution, contexts.maker()).take();
   std::vector<Configuration> found;
@@ -284,11 +290,24 @@ std::vector<Configuration> configurations(CudaDevice& device, const Convolution&
   return found;
 }
 
+}  // namespace
+
+std::vector<Configuration> configurations(CudaDevice& device, const Convolution& convolution, size_t most) {
+  convolution.check();
+  Contexts& contexts = Contexts::of(device);
+  return device.with_memory([&] { return ask(contexts, convolution, most); });
+}
+
+std::shared_ptr<const ConvolutionPlan> ConvolutionPlan::make(const std::shared_ptr<CudaDevice>& device,
+                                                             const Convolution& convolution,
+                                                             const Configuration& configuration) {
+  return device->with_memory(
+      [&] { return std::shared_ptr<const ConvolutionPlan>(new ConvolutionPlan(device, convolution, configuration)); });
+}
+
 ConvolutionPlan::ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convolution& convolution,
                                  const Configuration& configuration)
-    : device_(std::move(device)),
-      scalars_(convolution.scalars),
-      plan_(DescriptorType::kExecutionPlan) {
+    : device_(std::move(device)), scalars_(convolution.scalars) {
   convolution.check();
   if (configuration.knobs.size() % 2 != 0 || configuration.knobs.size() > 2 * kMostKnobs)
     invalid("knobs without values");
@@ -312,10 +331,13 @@ ConvolutionPlan::ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convo
   chosen.set(Attribute::kConfigurationEngine, engine);
   if (!knobs.empty()) chosen.set(Attribute::kConfigurationKnobs, std::span<const Descriptor>(knobs));
   chosen.finalize();
-  plan_.set(Attribute::kPlanHandle, contexts.maker());
-  plan_.set(Attribute::kPlanConfiguration, chosen);
-  plan_.finalize();
-  workspace_bytes_ = static_cast<size_t>(std::max<int64_t>(0, plan_.get<int64_t>(Attribute::kPlanWorkspaceBytes)));
+  // The last one here: where anything fails it goes before what it refers to.
+  Descriptor plan(DescriptorType::kExecutionPlan);
+  plan.set(Attribute::kPlanHandle, contexts.maker());
+  plan.set(Attribute::kPlanConfiguration, chosen);
+  plan.finalize();
+  workspace_bytes_ = static_cast<size_t>(std::max<int64_t>(0, plan.get<int64_t>(Attribute::kPlanWorkspaceBytes)));
+  plan_ = std::move(plan);
   ids_ = std::move(graph.ids);
   parts_ = std::move(graph.parts);
   for (Descriptor* d : {&graph.graph, &engine, &chosen}) parts_.push_back(std::move(*d));
@@ -331,15 +353,16 @@ ConvolutionPlan::~ConvolutionPlan() {
   const Descriptor plan = std::move(plan_);
 }
 
-void ConvolutionPlan::run(const std::vector<void*>& data, void* workspace, HandlePointer handle,
+void ConvolutionPlan::run(std::span<void* const> data, void* workspace, HandlePointer handle,
                           StreamHandle stream) const {
-  std::vector<void*> pointers = data;
+  if (data.size() + scalars_.size() != ids_.size()) invalid("operands that do not fit together");
+  void* pointers[kMostTensors];
+  void** next = std::copy(data.begin(), data.end(), pointers);
   // The library reads scalars on the host, during the call.
-  for (const float& scalar : scalars_) pointers.push_back(const_cast<float*>(&scalar));
-  if (pointers.size() != ids_.size()) invalid("operands that do not fit together");
+  for (const float& scalar : scalars_) *next++ = const_cast<float*>(&scalar);
   Descriptor pack(DescriptorType::kVariantPack);
   pack.set(Attribute::kPackIds, ids_);
-  pack.set(Attribute::kPackPointers, pointers);
+  pack.set(Attribute::kPackPointers, std::span<void* const>(pointers, next));
   pack.set(Attribute::kPackWorkspace, workspace);
   pack.finalize();
   const Library& l = library();

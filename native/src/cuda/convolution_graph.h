@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,6 @@ struct Place {
   DType dtype = DType::kFloat32;
   std::vector<int64_t> dims, strides;
   int64_t alignment = 16;
-  bool operator==(const Place&) const = default;
 };
 
 // One map. What it reads: 0 is the convolution's sum, i > 0 what map i - 1 gives, -1 - i side i, and after the sides
@@ -29,11 +29,13 @@ struct Map {
   PointwiseMode mode = PointwiseMode::kAdd;
   int64_t left = 0;
   std::optional<int64_t> right;
-  bool operator==(const Map&) const = default;
 };
 
 // `binary` says whether it has two operands. Throws kInvalidPlan on an unknown name.
 PointwiseMode mode_of(std::string_view name, bool& binary);
+
+// Tensors of one convolution: image, filters, result, and sides and scalars together.
+constexpr size_t kMostTensors = 3 + 64;
 
 // The last map gives y; without any, the convolution does. Sums and maps are float32.
 struct Convolution {
@@ -43,8 +45,7 @@ struct Convolution {
   std::vector<int64_t> pads_before, pads_after, strides, dilations;
   std::vector<Map> maps;
   bool tf32 = false;  // float32 operands may be rounded
-  bool operator==(const Convolution&) const = default;
-  // Throws kInvalidPlan unless all of it fits together.
+  // Throws kInvalidPlan unless all of it fits together, and kLimitExceeded where there is too much of it.
   void check() const;
 };
 
@@ -60,8 +61,9 @@ std::vector<Configuration> configurations(CudaDevice& device, const Convolution&
 class ConvolutionPlan {
  public:
   // Makes the device current. Throws kUnsupported where the engine does not take the convolution.
-  ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convolution& convolution,
-                  const Configuration& configuration);
+  static std::shared_ptr<const ConvolutionPlan> make(const std::shared_ptr<CudaDevice>& device,
+                                                     const Convolution& convolution,
+                                                     const Configuration& configuration);
   // Of any thread. What it has queued must be done.
   ~ConvolutionPlan();
   ConvolutionPlan(const ConvolutionPlan&) = delete;
@@ -69,9 +71,12 @@ class ConvolutionPlan {
 
   size_t workspace_bytes() const { return workspace_bytes_; }
   // Of x, w, y and the sides. The device is current.
-  void run(const std::vector<void*>& data, void* workspace, HandlePointer handle, StreamHandle stream) const;
+  void run(std::span<void* const> data, void* workspace, HandlePointer handle, StreamHandle stream) const;
 
  private:
+  ConvolutionPlan(std::shared_ptr<CudaDevice> device, const Convolution& convolution,
+                  const Configuration& configuration);
+
   std::shared_ptr<CudaDevice> device_;
   std::vector<float> scalars_;
   std::vector<int64_t> ids_;

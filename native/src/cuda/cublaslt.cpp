@@ -11,7 +11,8 @@ namespace tw::cuda::cublaslt {
 namespace {
 
 constexpr int kOldestMajor = 12;
-constexpr Status kAllocationFailed = 3, kInvalidValue = 7, kArchitectureMismatch = 8, kNotSupported = 15;
+constexpr Status kNotInitialized = 1, kAllocationFailed = 3, kInvalidValue = 7, kArchitectureMismatch = 8,
+                 kNotSupported = 15;
 
 std::vector<std::string> candidates() {
 #if defined(_WIN32)
@@ -54,7 +55,10 @@ void Library::check(Status status, const char* call) const {
   if (status == kOk) return;
   const char* text = cublasLtGetStatusString(status);
   const bool refused = status == kNotSupported || status == kInvalidValue || status == kArchitectureMismatch;
-  throw Error(status == kAllocationFailed ? tw::Code::kOutOfMemory : refused ? tw::Code::kUnsupported : tw::Code::kDevice,
+  throw Error(status == kAllocationFailed ? tw::Code::kOutOfMemory
+              : status == kNotInitialized ? tw::Code::kBackendUnavailable
+              : refused                   ? tw::Code::kUnsupported
+                                          : tw::Code::kDevice,
               std::string(call) + ": " + (text ? text : "status " + std::to_string(status)));
 }
 
@@ -66,12 +70,18 @@ const Library& library() {
 HandlePointer handle(CudaDevice& device) {
   static std::mutex mutex;
   // Kept for as long as the process lives, as the device's context is.
-  static std::map<int, HandlePointer> handles;
+  static auto& handles = *new std::map<int, HandlePointer>;
   const Library& l = library();
   device.make_current();
   std::lock_guard lock(mutex);
   HandlePointer& known = handles[device.properties().ordinal];
-  if (!known) l.check(l.cublasLtCreate(&known), "cublasLtCreate");
+  if (!known) {
+    known = device.with_memory([&] {
+      HandlePointer made = nullptr;
+      l.check(l.cublasLtCreate(&made), "cublasLtCreate");
+      return made;
+    });
+  }
   return known;
 }
 

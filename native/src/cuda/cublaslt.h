@@ -78,7 +78,8 @@ struct Library {
 #undef TW_DECLARE
   std::string version;  // '13.0.2'
 
-  // Throws what the library says of a failed call, naming it: kOutOfMemory, kUnsupported or kDevice.
+  // Throws what the library says of a failed call, naming it: kOutOfMemory, kUnsupported, kBackendUnavailable or
+  // kDevice.
   void check(Status status, const char* call) const;
 };
 

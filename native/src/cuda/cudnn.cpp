@@ -101,28 +101,24 @@ const Library& library() {
   return once.get(load);
 }
 
-namespace {
+Contexts::Contexts(CudaDevice& device) : device_(device), maker_(make()) {}
 
-HandlePointer make_handle() {
+HandlePointer Contexts::make() {
   const Library& l = library();
-  HandlePointer made = nullptr;
-  l.check(l.cudnnCreate(&made), "cudnnCreate");
-  return made;
+  return device_.with_memory([&] {
+    HandlePointer made = nullptr;
+    l.check(l.cudnnCreate(&made), "cudnnCreate");
+    return made;
+  });
 }
-
-}  // namespace
 
 Contexts& Contexts::of(CudaDevice& device) {
   static std::mutex mutex;
-  static std::map<int, std::unique_ptr<Contexts>> all;
+  static auto& all = *new std::map<int, std::unique_ptr<Contexts>>;
   device.make_current();
   std::lock_guard lock(mutex);
   std::unique_ptr<Contexts>& known = all[device.properties().ordinal];
-  if (!known) {
-    auto made = std::make_unique<Contexts>();
-    made->maker_ = make_handle();
-    known = std::move(made);
-  }
+  if (!known) known.reset(new Contexts(device));
   return *known;
 }
 
@@ -135,7 +131,11 @@ HandlePointer Contexts::take() {
       return handle;
     }
   }
-  return make_handle();
+  const HandlePointer made = make();
+  std::lock_guard lock(mutex_);
+  // give() then finds room.
+  free_.reserve(++made_);
+  return made;
 }
 
 void Contexts::give(HandlePointer handle) {

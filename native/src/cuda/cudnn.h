@@ -159,7 +159,7 @@ enum class KnobType : int32_t {};
   F(cudnnBackendFinalize, Status (*)(DescriptorPointer))                                                           \
   F(cudnnBackendSetAttribute, Status (*)(DescriptorPointer, Attribute, AttributeType, int64_t count, const void*)) \
   F(cudnnBackendGetAttribute,                                                                                      \
-    Status (*)(DescriptorPointer, Attribute, AttributeType, int64_t wanted, int64_t * found, void*))               \
+    Status (*)(DescriptorPointer, Attribute, AttributeType, int64_t wanted, int64_t* found, void*))                \
   F(cudnnBackendExecute, Status (*)(HandlePointer, DescriptorPointer plan, DescriptorPointer variant_pack))
 
 struct Library {
@@ -202,12 +202,16 @@ class Contexts {
   std::mutex making;
 
  private:
+  explicit Contexts(CudaDevice& device);
+  HandlePointer make();
   HandlePointer take();
   void give(HandlePointer handle);
 
-  HandlePointer maker_ = nullptr;
+  CudaDevice& device_;  // which lives as long as the process
+  const HandlePointer maker_;
   std::mutex mutex_;
   std::vector<HandlePointer> free_;
+  size_t made_ = 0;  // of those that run plans
 };
 
 // How a C++ type is told to the library, which copies so many bytes as its own type has.
@@ -243,6 +247,7 @@ static_assert(sizeof(bool) == 1 && sizeof(DataType) == sizeof(int));
 // One of the library's descriptors, of whatever kind.
 class Descriptor {
  public:
+  Descriptor() = default;
   explicit Descriptor(DescriptorType type);
   Descriptor(Descriptor&& other) noexcept : pointer_(std::exchange(other.pointer_, nullptr)) {}
   Descriptor& operator=(Descriptor&& other) noexcept {
@@ -256,8 +261,12 @@ class Descriptor {
     set(name, type_of<T>(), 1, &value);
   }
   template <typename T>
-  void set(Attribute name, const std::vector<T>& values) {
+  void set(Attribute name, std::span<const T> values) {
     set(name, type_of<T>(), static_cast<int64_t>(values.size()), values.data());
+  }
+  template <typename T>
+  void set(Attribute name, const std::vector<T>& values) {
+    set(name, std::span<const T>(values));
   }
   void set(Attribute name, const Descriptor& value) { set(name, AttributeType::kDescriptor, 1, &value.pointer_); }
   void set(Attribute name, std::span<const Descriptor> values);

@@ -68,10 +68,10 @@ CudaDevice::CudaDevice(DeviceProperties properties) : properties_(std::move(prop
 
 std::shared_ptr<CudaDevice> CudaDevice::open(int ordinal) {
   static std::mutex mutex;
-  static std::map<int, std::shared_ptr<CudaDevice>> opened;
+  // Never destroyed: threads that outlive the statics may release what is a device's.
+  static auto& opened = *new std::map<int, std::shared_ptr<CudaDevice>>;
   std::lock_guard lock(mutex);
-  auto& device = opened[ordinal];
-  if (device) return device;
+  if (const auto known = opened.find(ordinal); known != opened.end()) return known->second;
   const auto devices = list_devices();
   if (ordinal < 0 || static_cast<size_t>(ordinal) >= devices.size())
     throw Error(Code::kBackendUnavailable, "there is no NVIDIA device " + std::to_string(ordinal) + ": " +
@@ -80,8 +80,7 @@ std::shared_ptr<CudaDevice> CudaDevice::open(int ordinal) {
   if (p.capability < kOldestCapability)
     throw Error(Code::kBackendUnavailable, p.name + " has compute capability " + std::to_string(p.capability / 10) +
                                                "." + std::to_string(p.capability % 10) + "; 8.0 is needed");
-  device.reset(new CudaDevice(p));
-  return device;
+  return opened.emplace(ordinal, new CudaDevice(p)).first->second;
 }
 
 void CudaDevice::fail(Result result, const char* call, const std::string& detail) {
@@ -99,17 +98,27 @@ void CudaDevice::fail_lost() {
                                  ") cannot be used by this process any more, since " + reason_);
 }
 
+bool CudaDevice::make_room() {
+  // It may be asked for while a run is recorded.
+  const Unrecorded unrecorded;
+  const bool any = reclaim(*this);
+  make_current();
+  return any;
+}
+
 std::byte* CudaDevice::allocate(size_t bytes) {
   make_current();
   DevicePointer pointer = 0;
-  if (const Result result = with_memory([&] { return driver().cuMemAlloc_v2(&pointer, bytes); }); result != kSuccess) {
+  with_memory([&] {
+    const Result result = driver().cuMemAlloc_v2(&pointer, bytes);
+    if (result == kSuccess) return;
     std::string detail = std::to_string(bytes) + " bytes on " + properties_.name;
     DeviceMemoryState state;
     if (driver().cuMemGetInfo_v2(&state.free, &state.total) == kSuccess)
       detail += ", which has " + std::to_string(state.free) + " free of " + std::to_string(state.total) +
                 "; this process holds " + std::to_string(allocated_.load());
     fail(result, "cuMemAlloc", detail);
-  }
+  });
   allocated_ += bytes;
   return reinterpret_cast<std::byte*>(pointer);
 }

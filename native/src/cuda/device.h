@@ -43,12 +43,17 @@ class CudaDevice : public Device {
     if (lost_.load(std::memory_order_acquire)) fail_lost();
     check(driver().cuCtxSetCurrent(context_), "cuCtxSetCurrent");
   }
-  // Calls once more after memory that is only kept to save time has been released, where there was too little.
+  // What `call` gives. It is called once more where it threw for want of memory, after what is only kept to save time has
+  // been released: it must have done nothing by then. A library that finds too little may say no more than that it does
+  // not start, which is kBackendUnavailable.
   template <typename Call>
-  Result with_memory(const Call& call) {
-    const Result result = call();
-    if (result != kErrorOutOfMemory || !reclaim(*this)) return result;
-    make_current();
+  auto with_memory(const Call& call) {
+    try {
+      return call();
+    } catch (const Error& e) {
+      const bool memory = e.code == tw::Code::kOutOfMemory || e.code == tw::Code::kBackendUnavailable;
+      if (!memory || !make_room()) throw;
+    }
     return call();
   }
   // Throws what a failed call says. Some failures (a kernel's invalid access) are the device's last word in this
@@ -62,6 +67,7 @@ class CudaDevice : public Device {
   explicit CudaDevice(DeviceProperties properties);
   [[noreturn]] void fail(Result result, const char* call, const std::string& detail);
   [[noreturn]] void fail_lost();
+  bool make_room();
 
   DeviceProperties properties_;
   ContextHandle context_ = nullptr;

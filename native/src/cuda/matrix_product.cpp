@@ -146,7 +146,7 @@ MatrixProduct::MatrixProduct(const StepInfo& step) : library_(library()), device
   const auto operand = [&](int index) { return index == -1 || (index > 2 && static_cast<size_t>(index) < inputs.size()); };
   if (inputs.size() < 3 || outputs.size() != 1 || !operand(bias_) || !operand(residual_))
     invalid("a product of cuBLASLt has numbers, two matrices, perhaps a bias and a third matrix, and one result");
-  if (inputs[kNumbers].dtype != DType::kInt64 || inputs[kNumbers].rank != 1 || inputs[kNumbers].dims[0] != kNumberCount)
+  if (!is_int64_list(inputs[kNumbers]) || inputs[kNumbers].dims[0] != kNumberCount)
     invalid("the first input of a product of cuBLASLt is a list of 12 int64");
   type_ = data_type(inputs[kFirstMatrix].dtype);
   result_type_ = data_type(outputs[0].dtype);
@@ -209,14 +209,24 @@ void MatrixProduct::check(std::span<const Tensor> inputs, std::span<const Tensor
 
 Heuristic MatrixProduct::algorithm(const Sizes& sizes) const {
   constexpr size_t kMost = 32;
+  {
+    std::lock_guard lock(mutex_);
+    const auto known = std::find_if(found_.rbegin(), found_.rend(), [&](const auto& f) { return f.first == sizes; });
+    if (known != found_.rend()) {
+      std::rotate(std::prev(known.base()), known.base(), found_.end());
+      return found_.back().second;
+    }
+  }
+  // Two threads may ask the same: they are told the same.
+  const auto list = device_->with_memory(
+      [&] { return Call(*this, sizes, reinterpret_cast<const void*>(kSomeAlignedAddress)).algorithms(); });
+  if (list.empty())
+    throw Error(tw::Code::kUnsupported, "cuBLASLt " + library_.version + " has no algorithm for the product");
+  const Heuristic& chosen = list[algorithm_ < list.size() ? algorithm_ : 0];
   std::lock_guard lock(mutex_);
-  for (const auto& known : found_)
-    if (known.first == sizes) return known.second;
-  const auto list = Call(*this, sizes, reinterpret_cast<const void*>(kSomeAlignedAddress)).algorithms();
-  if (list.empty()) throw Error(tw::Code::kUnsupported, "cuBLASLt " + library_.version + " has no algorithm for the product");
   if (found_.size() == kMost) found_.erase(found_.begin());
-  found_.emplace_back(sizes, list[algorithm_ < list.size() ? algorithm_ : 0]);
-  return found_.back().second;
+  found_.emplace_back(sizes, chosen);
+  return chosen;
 }
 
 size_t MatrixProduct::workspace_bytes(std::span<const Tensor> inputs, std::span<const Tensor>, int) const {

@@ -30,8 +30,10 @@ std::shared_ptr<Module> Module::load(std::shared_ptr<CudaDevice> device, std::sp
 
 Module::Module(std::shared_ptr<CudaDevice> device, std::span<const std::byte> code) : device_(std::move(device)) {
   device_->make_current();
-  const auto load = [&] { return driver().cuModuleLoadData(&handle_, code.data()); };
-  device_->check(device_->with_memory(load), "cuModuleLoadData", "a kernel of the plan on " + device_->properties().name);
+  device_->with_memory([&] {
+    device_->check(driver().cuModuleLoadData(&handle_, code.data()), "cuModuleLoadData",
+                   "a kernel of the plan on " + device_->properties().name);
+  });
 }
 
 Module::~Module() {
