@@ -19,6 +19,7 @@ import { needsOfCublasLt } from './tactics/cublaslt.js';
 import { needsOfCudnn } from './tactics/cudnn.js';
 import { joinCopies } from './tactics/joined-copies.js';
 import { tactics } from './tactics/index.js';
+import { reorderedPerMicrosecond } from './tactics/operands.js';
 import { startTrials } from './trials.js';
 import { version } from './version.js';
 
@@ -108,6 +109,7 @@ export const cudaBackend: Backend = {
   },
   // On an H200: networks of small steps (resnet50, efficientnet_b0 at batch 1) less the sum of their steps.
   handover: 0.6,
+  reorderingSpeed: reorderedPerMicrosecond,
   emitCopy,
   joinCopies,
   needs: (kernels) => [...needsOfCublasLt(kernels), ...needsOfCudnn(kernels)],

@@ -165,6 +165,11 @@ export interface Backend {
   emit(node: Node, candidate: Candidate, context: EmitContext): Promise<EmittedStep>;
   /** Microseconds from one step to the next that depends on it, beside the steps' own time. Default: 0. */
   readonly handover?: number;
+  /**
+   * Bytes of a tensor that are reordered in a microsecond. Layouts are chosen by what reordering takes, and by what the
+   * candidates of each are foreseen to. Default: their estimates only rank candidates of the same layout.
+   */
+  readonly reorderingSpeed?: number;
   /** A copy between two views of the same extents in the backend's memory. Needed of backends with a memory of their own. */
   emitCopy?(dtype: DType, from: MemoryView, to: MemoryView): Promise<EmittedStep>;
   /**

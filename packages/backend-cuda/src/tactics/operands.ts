@@ -69,6 +69,8 @@ export const launchMicroseconds = 1.1;
 /** Estimates that count clocks do so at this rate, whatever the device's. */
 export const cyclesPerMicrosecond = 1700;
 const bytesPerMicrosecond = 4e6;
+/** Bytes of a tensor, each of which is read and written. */
+export const reorderedPerMicrosecond: number = bytesPerMicrosecond / 2;
 
 /** Estimate of a kernel that is bound by memory. */
 export function memoryMicroseconds(bytes: number): number {

@@ -45,7 +45,7 @@ async function choose(
     offered.set(node, await offeredBy(backendOf.get(node)!, node, context));
     await context.breathe();
   });
-  const labels = chooseLayouts(graph, offered);
+  const labels = chooseLayouts(graph, offered, (node) => backendOf.get(node)?.reorderingSpeed);
   let done = 0;
   await forEach(nodes, preparedAtOnce(context), async (node) => {
     const backend = backendOf.get(node)!;

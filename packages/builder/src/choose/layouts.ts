@@ -1,6 +1,7 @@
 /**
  * Layouts as a labelling of the nodes: each takes one of the layouts its tactics offer. Contractions fix theirs;
- * what does not care follows its neighbours, so that few bytes are ever reordered.
+ * what does not care follows its neighbours, so that few bytes are ever reordered. What a layout's tactics are foreseen to
+ * take longer than those of another counts as the bytes that could be reordered meanwhile.
  */
 
 import {
@@ -19,7 +20,12 @@ import { axisOrder, denseView, isDense, moveView, type View, viewMovements } fro
 
 const maxSweeps = 8;
 
-export function chooseLayouts(graph: Graph, options: ReadonlyMap<Node, readonly Candidate[]>): Map<Node, Layout> {
+/** @param speedOf bytes that a node's backend reorders in a microsecond; undefined: estimates do not count */
+export function chooseLayouts(
+  graph: Graph,
+  options: ReadonlyMap<Node, readonly Candidate[]>,
+  speedOf: (node: Node) => number | undefined = () => undefined,
+): Map<Node, Layout> {
   const order = topologicalOrder(graph);
   const users = usersOf(order);
   const labels = new Map<Node, Layout>();
@@ -44,7 +50,7 @@ export function chooseLayouts(graph: Graph, options: ReadonlyMap<Node, readonly 
     return changed;
   };
   const cost = (node: Node, layout: Layout): number => {
-    let bytes = 0;
+    let bytes = microsecondsLost(node, layout, options) * (speedOf(node) ?? 0);
     const candidate = candidateFor(node, layout, options);
     node.inputs.forEach((v, i) => {
       if (v) bytes += reformatBytes(v, candidate?.inputs[i] ?? 'rows', layout, labels);
@@ -72,6 +78,14 @@ function offeredLayouts(node: Node, options: ReadonlyMap<Node, readonly Candidat
   const offered = options.get(node);
   if (!offered) return ['rows'];
   return [...new Set(offered.map((c) => c.outputs[0] ?? 'rows'))];
+}
+
+/** What the best candidate of a layout is foreseen to take beyond the best of all. */
+function microsecondsLost(node: Node, layout: Layout, options: ReadonlyMap<Node, readonly Candidate[]>): number {
+  const offered = options.get(node) ?? [];
+  const best = (of: readonly Candidate[]): number => of.reduce((least, c) => Math.min(least, c.estimate), Infinity);
+  const own = offered.filter((c) => (c.outputs[0] ?? 'rows') === layout);
+  return own.length > 0 ? best(own) - best(offered) : 0;
 }
 
 function candidateFor(

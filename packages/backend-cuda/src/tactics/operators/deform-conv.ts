@@ -2,7 +2,6 @@
 
 import {
   type Dim,
-  dtypeInfo,
   floorDivDims,
   type EmitContext,
   type EmittedStep,
@@ -12,9 +11,7 @@ import {
 import { Arguments } from '../../launch/arguments.js';
 import type { Tactic } from '../../tactic.js';
 import { geometryOf, likelyExtent } from '../contraction/conv-problem.js';
-import { deformProblem, refuseDeform } from '../deform-product/problem.js';
-import { deformTiles } from '../deform-product/tiles.js';
-import { cyclesPerMicrosecond, dtypeOf, launchMicroseconds, memoryMicroseconds } from '../operands.js';
+import { cyclesPerMicrosecond, launchMicroseconds, layoutsFor } from '../operands.js';
 import { AnchorOperands, emitOverOutput, names } from './element-kernel.js';
 import { operatorTactic } from './operator-tactic.js';
 import { sumType } from './pool.js';
@@ -28,8 +25,7 @@ export const deformConv: Tactic = operatorTactic({
     const known = type.kind === 'tensor' && type.dims!.slice(1).every((d) => typeof d === 'number');
     return known ? undefined : 'the kernel has extents that are only known at run time';
   },
-  // A tactic's layouts compete before its times do: where the product is faster, only its own layout is offered.
-  layouts: (group) => [isProductFaster(group) ? 'channelsLast' : 'rows'],
+  layouts: (group) => layoutsFor(group.outputs[0]!),
   estimate,
   emit: emitDeformConv,
 });
@@ -43,16 +39,6 @@ function estimate(group: GroupView): number {
   const taps = w.slice(1).reduce<number>((n, d) => n * likelyExtent(d), 1);
   const elements = out.reduce<number>((n, d) => n * likelyExtent(d), 1);
   return launchMicroseconds + (elements * taps * tapCycles) / threadsAtWork / cyclesPerMicrosecond;
-}
-
-/** Whether deformProduct would be through earlier, though image and result were reordered for it. */
-function isProductFaster(group: GroupView): boolean {
-  if (refuseDeform(group) !== undefined) return false;
-  const { x, out } = geometryOf(group);
-  const bytes = dtypeInfo(dtypeOf(group.anchor!.inputs[0])!).bits / 8;
-  const moved = [x, out].map((dims) => 2 * bytes * dims.reduce<number>((n, d) => n * likelyExtent(d), 1));
-  const [best] = deformTiles(deformProblem(group));
-  return best!.estimate + moved.reduce((sum, n) => sum + memoryMicroseconds(n), 0) < estimate(group);
 }
 
 function emitDeformConv(group: GroupView, context: EmitContext, layout: Layout): Promise<EmittedStep> {
