@@ -5,7 +5,7 @@ import type { CudaLibraryStatus, CudaStatus, DeviceMemoryState } from './cuda.js
 import type { CudnnConfiguration, CudnnConvolution } from './cudnn.js';
 import type { NativeErrorCode } from './errors.js';
 import type { PlanAttribute, PlanOperand, PlanProgram } from './plan.js';
-import type { PluginInference, PluginRecord, PluginShape } from './plugin-library.js';
+import type { PluginAnswer, PluginInference, PluginMatch, PluginRecord, PluginShape } from './plugin-library.js';
 import type { NativeTensor } from './tensor.js';
 
 /** An object of the addon: meaningless but as an argument. */
@@ -108,6 +108,7 @@ export interface Binding {
     outputs: readonly PluginShape[],
     backend: 'cpu' | 'cuda',
   ): boolean;
+  matchPlugin(library: Handle, plugin: number, pattern: number, match: PluginMatch): PluginAnswer;
   cudaStatus(): Omit<CudaStatus, 'cublasLt' | 'cudnn'>;
   cudaCublasLtStatus(): CudaLibraryStatus;
   cudaCudnnStatus(): CudaLibraryStatus;

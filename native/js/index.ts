@@ -28,6 +28,8 @@ export {
   type PluginField,
   type PluginInference,
   PluginLibraryHandle,
+  type PluginAnswer,
+  type PluginMatch,
   type PluginRecord,
   type PluginShape,
 } from './plugin-library.js';

@@ -11,6 +11,22 @@ export interface PluginField {
   readonly default?: number | boolean | string | readonly number[] | readonly string[];
 }
 
+type Condition = number | boolean | string | readonly number[] | readonly string[];
+
+/** A subgraph that a plugin takes the place of; true: any value. */
+export interface PluginPattern {
+  readonly name?: string;
+  readonly nodes: readonly {
+    readonly op: string;
+    readonly inputs: readonly string[];
+    readonly outputs: readonly string[];
+    readonly attributes: Readonly<Record<string, Condition>>;
+  }[];
+  readonly constants: Readonly<Record<string, Condition>>;
+  /** Whether the library wants to be asked about a match. */
+  readonly asks: boolean;
+}
+
 /** A plugin as its library describes it. */
 export interface PluginRecord {
   readonly name: string;
@@ -19,6 +35,27 @@ export interface PluginRecord {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly fields: readonly PluginField[];
+  /** Outputs that are an input changed in place, each with its input. */
+  readonly aliases: Readonly<Record<string, string>>;
+  readonly patterns: readonly PluginPattern[];
+}
+
+/** What a pattern has found, by its own names. */
+export interface PluginMatch {
+  /** null: an extent, or a rank, that only the run knows. `data` of constants alone. */
+  readonly tensors: Readonly<
+    Record<
+      string,
+      { readonly dtype: DType; readonly dims: readonly (number | null)[] | null; readonly data?: ArrayBufferView }
+    >
+  >;
+  /** Of nodes, by their first outputs. */
+  readonly attributes: Readonly<Record<string, Fields>>;
+}
+
+export interface PluginAnswer {
+  readonly counts: boolean;
+  readonly fields: Readonly<Record<string, number | boolean | string | readonly number[] | readonly string[]>>;
 }
 
 /** null: an extent that only the run knows. */
@@ -63,6 +100,11 @@ export class PluginLibraryHandle extends Resource {
     backend: 'cpu' | 'cuda',
   ): boolean {
     return this.binding.supportsPlugin(this.handle, plugin, fields, inputs, outputs, backend);
+  }
+
+  /** Whether a match of one of the plugin's patterns counts, and the fields of the call. @throws ERR_PLUGIN with what the plugin said */
+  match(plugin: number, pattern: number, match: PluginMatch): PluginAnswer {
+    return this.binding.matchPlugin(this.handle, plugin, pattern, match);
   }
 
   override close(): void {

@@ -18,10 +18,10 @@ extern "C" {
 #endif
 
 /*
- * Raised when a record changes its meaning; hosts load libraries of their own number. 1 is that of the first release:
- * nothing was published of what came before, whose `attach` took other arguments.
+ * Raised when libraries may rely on what hosts did not do before. Hosts load libraries of their own number and of all
+ * numbers before it. 2: outputs that are inputs changed in place, and patterns.
  */
-#define TW_PLUGIN_INTERFACE 1
+#define TW_PLUGIN_INTERFACE 2
 #define TW_MAX_RANK 12
 
 #if defined(_WIN32)
@@ -149,6 +149,67 @@ typedef struct tw_run {
   void (*fail)(void* host, const char* message);
 } tw_run;
 
+/* An output that is an input changed in place. `input` is without its '?'. */
+typedef struct tw_alias {
+  const char *output, *input;
+} tw_alias;
+
+/* What an attribute or a constant has to be. */
+typedef struct tw_condition {
+  const char* name;
+  const tw_value* value; /* of a constant, one number is that of all its elements; NULL: any value, but there is one */
+} tw_condition;
+
+/* A node of a pattern. */
+typedef struct tw_pattern_node {
+  const char* op; /* the built-in operator, as `tensorwright inspect` calls it: "softmax" */
+  /* Names of tensors; "" is an omitted one. */
+  const char* const* inputs;
+  int32_t input_count;
+  const char* const* outputs;
+  int32_t output_count;
+  const tw_condition* attributes;
+  int32_t attribute_count;
+} tw_pattern_node;
+
+/* What a pattern has found, by its own names. What is pointed to stays until `accepts` returns. */
+typedef struct tw_match {
+  uint32_t size;
+  void* host;
+  void* data; /* the pattern's */
+  /*
+   * Non-zero when there is the tensor. Its rank and extents are -1 where only the run knows them, its dtype is 0 where
+   * plugins have none for it, and its data are the elements of a constant, NULL for other tensors.
+   */
+  int32_t (*tensor)(void* host, const char* name, tw_tensor* tensor);
+  /*
+   * Non-zero when the node, which is called like its first output, has the attribute. Its kind is TW_FIELD_FLOAT, also
+   * of flags, TW_FIELD_STRING, or that of a list of these; of whole numbers `ints` is set too.
+   */
+  int32_t (*attribute)(void* host, const char* node, const char* name, tw_value* value);
+  /* A field of the call that takes the place. Fields that are not set have their defaults. */
+  void (*set_field)(void* host, const char* field, const tw_value* value);
+  void (*fail)(void* host, const char* message);
+} tw_match;
+
+/*
+ * A subgraph of built-in operators that the plugin takes the place of. Tensors that are called like an input of the
+ * plugin are given to it, those called like an output are replaced by it, and others inside are either made by a node or
+ * named in `constants`.
+ */
+typedef struct tw_pattern {
+  uint32_t size;    /* sizeof(tw_pattern) */
+  const char* name; /* for reports; NULL: its position */
+  /* Connected by the names of their tensors; the last one is looked for first. */
+  const tw_pattern_node* nodes;
+  int32_t node_count;
+  const tw_condition* constants;
+  int32_t constant_count;
+  /* Whether a match counts, non-zero is yes, and what the fields are. NULL: all do, with the fields' defaults. */
+  int32_t (*accepts)(const tw_match* match);
+  void* data; /* for `accepts` */
+} tw_pattern;
+
 typedef struct tw_plugin {
   uint32_t size;                           /* sizeof(tw_plugin) */
   const char *name, *version, *name_space; /* name_space may be NULL: none */
@@ -174,12 +235,24 @@ typedef struct tw_plugin {
   int32_t (*enqueue)(const tw_run* run, const tw_tensor* inputs, tw_tensor* outputs);
 
   uint32_t flags; /* of TW_NOT_RECORDED; default: 0 */
+
+  /* From interface 2 on. */
+
+  /*
+   * Outputs that share the memory of an input: `enqueue` gets the same pointer for both. The input is a copy where it is
+   * still needed as it was. Type and shape are the input's; where that is omitted, the output has memory of its own.
+   */
+  const tw_alias* aliases;
+  int32_t alias_count;
+  /* Subgraphs that it takes the place of while a registry has it. */
+  const tw_pattern* const* patterns;
+  int32_t pattern_count;
 } tw_plugin;
 
-/* What a library exports: its plugins, all of the same interface. NULL: it does not serve this host. */
-typedef const tw_plugin* const* (*tw_plugins_function)(uint32_t host_interface, int32_t* count);
-TW_PLUGIN_EXPORT const tw_plugin* const* tensorwright_plugins(uint32_t host_interface, int32_t* count);
-/* And the interface it was built against. */
+/* What a library exports: its plugins, all of the interface that it was built against. NULL: it does not serve that. */
+typedef const tw_plugin* const* (*tw_plugins_function)(uint32_t interface_number, int32_t* count);
+TW_PLUGIN_EXPORT const tw_plugin* const* tensorwright_plugins(uint32_t interface_number, int32_t* count);
+/* And that interface, which is the number that hosts call it with. */
 TW_PLUGIN_EXPORT extern const uint32_t tensorwright_plugin_interface;
 
 #ifdef __cplusplus

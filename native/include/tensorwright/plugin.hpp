@@ -3,19 +3,14 @@
 #pragma once
 #include <cstddef>
 #include <cstring>
-#include <exception>
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
+#include "tensorwright/guarded.hpp"
+#include "tensorwright/pattern.hpp"
 #include "tensorwright/plugin.h"
-
-// Hidden, so that libraries with classes of the same name keep apart and can be unloaded.
-#if defined(_WIN32)
-#define TENSORWRIGHT_HIDDEN
-#else
-#define TENSORWRIGHT_HIDDEN __attribute__((visibility("hidden")))
-#endif
 
 namespace tensorwright TENSORWRIGHT_HIDDEN {
 
@@ -84,20 +79,6 @@ class Builder {
 };
 
 namespace detail TENSORWRIGHT_HIDDEN {
-
-// Calls F; what it throws goes to `fail`.
-template <typename Host, typename F>
-std::int32_t guarded(const Host* host, F&& f) noexcept {
-  try {
-    f();
-    return 0;
-  } catch (const std::exception& e) {
-    host->fail(host->host, e.what());
-  } catch (...) {
-    host->fail(host->host, "it threw what is no std::exception");
-  }
-  return 1;
-}
 
 template <typename P>
 std::int32_t infer(const tw_builder* builder, const tw_value* fields, const tw_shape* inputs, tw_shape* outputs) {
@@ -173,38 +154,66 @@ constexpr std::int32_t field_count(...) {
   return 0;
 }
 
+template <typename P>
+constexpr const tw_alias* aliases_of(decltype(&P::aliases[0])) {
+  return P::aliases;
+}
+template <typename P>
+constexpr const tw_alias* aliases_of(...) {
+  return nullptr;
+}
+template <typename P>
+constexpr std::int32_t alias_count(decltype(&P::aliases[0])) {
+  return static_cast<std::int32_t>(sizeof(P::aliases) / sizeof(tw_alias));
+}
+template <typename P>
+constexpr std::int32_t alias_count(...) {
+  return 0;
+}
+template <typename P>
+auto patterns_of(int) -> decltype(std::vector<Pattern>(P::patterns())) {
+  return P::patterns();
+}
+template <typename P>
+std::vector<Pattern> patterns_of(long) {
+  return {};
+}
+
 template <typename T, std::size_t N>
 constexpr std::int32_t length(const T (&)[N]) {
   return static_cast<std::int32_t>(N);
 }
 
 // The record of a class with the static members name, version, name_space, inputs, outputs, infer and enqueue, and
-// where it has them fields, supports, workspace_bytes, attach, detach and flags.
+// where it has them fields, supports, workspace_bytes, attach, detach, flags, aliases and patterns.
 template <typename P>
-struct Record {
-  static constexpr tw_plugin value = {
-      sizeof(tw_plugin), P::name,           P::version,         P::name_space,         P::inputs,
-      length(P::inputs), P::outputs,        length(P::outputs), fields_of<P>(nullptr), field_count<P>(nullptr),
-      &infer<P>,         supports_of<P>(0), workspace_of<P>(0), attach_of<P>(nullptr), detach_of<P>(0),
-      &enqueue<P>,       flags_of<P>(0),
+const tw_plugin* record() {
+  static const PatternRecords patterns(patterns_of<P>(0));
+  static const tw_plugin value = {
+      sizeof(tw_plugin), P::name,           P::version,             P::name_space,           P::inputs,
+      length(P::inputs), P::outputs,        length(P::outputs),     fields_of<P>(nullptr),   field_count<P>(nullptr),
+      &infer<P>,         supports_of<P>(0), workspace_of<P>(0),     attach_of<P>(nullptr),   detach_of<P>(0),
+      &enqueue<P>,       flags_of<P>(0),    aliases_of<P>(nullptr), alias_count<P>(nullptr), patterns.data(),
+      patterns.size(),
   };
-};
+  return &value;
+}
 
 template <typename... P>
-const tw_plugin* const* list(std::uint32_t host_interface, std::int32_t* count) {
-  static const tw_plugin* const records[] = {&Record<P>::value...};
+const tw_plugin* const* list(std::uint32_t interface_number, std::int32_t* count) {
+  static const tw_plugin* const records[] = {record<P>()...};
   *count = static_cast<std::int32_t>(sizeof...(P));
-  return host_interface == TW_PLUGIN_INTERFACE ? records : nullptr;
+  return interface_number == TW_PLUGIN_INTERFACE ? records : nullptr;
 }
 
 }  // namespace detail TENSORWRIGHT_HIDDEN
 }  // namespace tensorwright TENSORWRIGHT_HIDDEN
 
 // Exports the classes as the plugins of the library. Once in a library.
-#define TENSORWRIGHT_PLUGINS(...)                                                                \
-  extern "C" {                                                                                   \
-  TW_PLUGIN_EXPORT extern const uint32_t tensorwright_plugin_interface = TW_PLUGIN_INTERFACE;    \
-  TW_PLUGIN_EXPORT const tw_plugin* const* tensorwright_plugins(uint32_t host, int32_t* count) { \
-    return tensorwright::detail::list<__VA_ARGS__>(host, count);                                 \
-  }                                                                                              \
+#define TENSORWRIGHT_PLUGINS(...)                                                                            \
+  extern "C" {                                                                                               \
+  TW_PLUGIN_EXPORT extern const uint32_t tensorwright_plugin_interface = TW_PLUGIN_INTERFACE;                \
+  TW_PLUGIN_EXPORT const tw_plugin* const* tensorwright_plugins(uint32_t interface_number, int32_t* count) { \
+    return tensorwright::detail::list<__VA_ARGS__>(interface_number, count);                                 \
+  }                                                                                                          \
   }

@@ -16,6 +16,7 @@ using AttributeValue = std::variant<double, std::string, std::vector<double>, st
 class Attributes {
  public:
   void set(std::string name, AttributeValue value) { values_[std::move(name)] = std::move(value); }
+  const std::map<std::string, AttributeValue, std::less<>>& all() const { return values_; }
   bool has(std::string_view name) const { return values_.find(name) != values_.end(); }
 
   int64_t integer(std::string_view name, int64_t fallback) const { return static_cast<int64_t>(number(name, static_cast<double>(fallback))); }

@@ -2,9 +2,11 @@
 
 #include "bindings/arguments.h"
 #include "bindings/environment.h"
+#include "bindings/tensors.h"
 #include "plugins/fields.h"
 #include "plugins/inference.h"
 #include "plugins/library.h"
+#include "plugins/match.h"
 
 namespace tw {
 
@@ -43,7 +45,34 @@ Napi::Value fallback(Napi::Env env, const tw_value& value) {
   return out;
 }
 
-Napi::Object describe(Napi::Env env, const tw_plugin& plugin) {
+// {NAME: value}, true where any value is right.
+Napi::Object conditions(Napi::Env env, const tw_condition* list, int32_t count) {
+  Napi::Object out = Napi::Object::New(env);
+  for (const tw_condition* c = list; c != list + count; ++c)
+    out.Set(c->name, c->value ? fallback(env, *c->value) : Napi::Boolean::New(env, true));
+  return out;
+}
+
+Napi::Object describe(Napi::Env env, const tw_pattern& pattern) {
+  Napi::Object o = Napi::Object::New(env);
+  if (pattern.name) o.Set("name", pattern.name);
+  Napi::Array nodes = Napi::Array::New(env);
+  for (const tw_pattern_node* n = pattern.nodes; n != pattern.nodes + pattern.node_count; ++n) {
+    Napi::Object node = Napi::Object::New(env);
+    node.Set("op", n->op);
+    node.Set("inputs", names(env, n->inputs, n->input_count));
+    node.Set("outputs", names(env, n->outputs, n->output_count));
+    node.Set("attributes", conditions(env, n->attributes, n->attribute_count));
+    nodes.Set(nodes.Length(), node);
+  }
+  o.Set("nodes", nodes);
+  o.Set("constants", conditions(env, pattern.constants, pattern.constant_count));
+  o.Set("asks", pattern.accepts != nullptr);
+  return o;
+}
+
+Napi::Object describe(Napi::Env env, const plugins::PluginRecord& record) {
+  const tw_plugin& plugin = record.plugin;
   Napi::Object o = Napi::Object::New(env);
   o.Set("name", plugin.name);
   o.Set("version", plugin.version);
@@ -59,6 +88,12 @@ Napi::Object describe(Napi::Env env, const tw_plugin& plugin) {
     fields.Set(fields.Length(), field);
   }
   o.Set("fields", fields);
+  Napi::Object aliases = Napi::Object::New(env);
+  for (const tw_alias* a = plugin.aliases; a != plugin.aliases + plugin.alias_count; ++a) aliases.Set(a->output, a->input);
+  o.Set("aliases", aliases);
+  Napi::Array patterns = Napi::Array::New(env);
+  for (const tw_pattern& pattern : record.patterns) patterns.Set(patterns.Length(), describe(env, pattern));
+  o.Set("patterns", patterns);
   return o;
 }
 
@@ -81,9 +116,24 @@ Napi::Value has(const Napi::CallbackInfo& info) {
 
 Napi::Value list(const Napi::CallbackInfo& info) {
   Napi::Array out = Napi::Array::New(info.Env());
-  for (const tw_plugin& plugin : handle<PluginLibrary>(info[0])->plugins())
-    out.Set(out.Length(), describe(info.Env(), plugin));
+  for (const plugins::PluginRecord& record : handle<PluginLibrary>(info[0])->plugins())
+    out.Set(out.Length(), describe(info.Env(), record));
   return out;
+}
+
+// A record by its position, with the library that holds its code.
+struct Chosen {
+  std::shared_ptr<PluginLibrary> library;
+  const plugins::PluginRecord* record;
+};
+
+Chosen chosen(const Napi::CallbackInfo& info) {
+  auto library = handle<PluginLibrary>(info[0]);
+  const Reader position = argument(info, 1, "plugin");
+  const int64_t i = position.integer();
+  if (i < 0 || static_cast<size_t>(i) >= library->plugins().size()) position.fail("the position of a plugin");
+  const plugins::PluginRecord* record = &library->plugins()[static_cast<size_t>(i)];
+  return {std::move(library), record};
 }
 
 // The plugin of a call: library, position, fields.
@@ -94,12 +144,9 @@ struct Call {
 };
 
 Call call(const Napi::CallbackInfo& info) {
-  auto library = handle<PluginLibrary>(info[0]);
-  const Reader position = argument(info, 1, "plugin");
-  const int64_t i = position.integer();
-  if (i < 0 || static_cast<size_t>(i) >= library->plugins().size()) position.fail("the position of a plugin");
-  const tw_plugin* plugin = &library->plugins()[static_cast<size_t>(i)];
-  return {library, plugin, plugins::FieldValues(*plugin, argument(info, 2, "fields").attributes())};
+  Chosen c = chosen(info);
+  const tw_plugin* plugin = &c.record->plugin;
+  return {std::move(c.library), plugin, plugins::FieldValues(*plugin, argument(info, 2, "fields").attributes())};
 }
 
 // Types and extents; null: an omitted input, an extent that only the run knows.
@@ -159,6 +206,66 @@ Napi::Value supports(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), yes);
 }
 
+// {dtype, dims, data?}; null dims: an unknown rank. Types that plugins have no number for come without their data.
+tw_tensor matched_tensor(const Reader& r) {
+  tw_tensor out{};
+  out.rank = -1;
+  out.dtype = plugins::code_of(dtype_from_name(r.field("dtype").string()));
+  if (!r.field("dims").null()) {
+    const auto dims = r.field("dims").list([](const Reader& d) { return d.null() ? plugins::kUnknown : d.integer(); });
+    if (dims.size() > TW_MAX_RANK) r.field("dims").fail("at most 12 extents");
+    out.rank = static_cast<int32_t>(dims.size());
+    std::copy(dims.begin(), dims.end(), out.dims);
+  }
+  // Its typed array lives as long as this call.
+  if (out.dtype && !r.field("data").absent()) out.data = read_tensor(r).data;
+  return out;
+}
+
+Napi::Value value_of(Napi::Env env, const plugins::FieldChoice& choice) {
+  std::vector<const char*> texts;
+  tw_value value{choice.kind, 0, nullptr, nullptr, nullptr};
+  const auto size_of = [&](const auto& list) { value.count = static_cast<int32_t>(list.size()); };
+  std::visit(size_of, choice.values);
+  if (const auto* ints = std::get_if<std::vector<int64_t>>(&choice.values)) {
+    value.ints = ints->data();
+  } else if (const auto* floats = std::get_if<std::vector<double>>(&choice.values)) {
+    value.floats = floats->data();
+  } else {
+    for (const std::string& text : std::get<std::vector<std::string>>(choice.values)) texts.push_back(text.c_str());
+    value.strings = texts.data();
+  }
+  return fallback(env, value);
+}
+
+// library, plugin, pattern, {tensors: {NAME: tensor}, attributes: {NODE: {NAME: value}}} -> {counts, fields}
+Napi::Value match(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Chosen c = chosen(info);
+  const Reader position = argument(info, 2, "pattern"), given = argument(info, 3, "match");
+  const int64_t i = position.integer();
+  if (i < 0 || static_cast<size_t>(i) >= c.record->patterns.size()) position.fail("the position of a pattern");
+  const auto each = [](const Reader& object, auto&& f) {
+    const Napi::Array keys = object.value().As<Napi::Object>().GetPropertyNames();
+    for (uint32_t k = 0; k < keys.Length(); ++k) {
+      const std::string name = keys.Get(k).ToString().Utf8Value();
+      f(name, object.field(name.c_str()));
+    }
+  };
+  plugins::FoundMatch found;
+  each(given.field("tensors"), [&](const std::string& name, const Reader& r) { found.tensors[name] = matched_tensor(r); });
+  each(given.field("attributes"),
+       [&](const std::string& node, const Reader& r) { found.attributes[node] = r.attributes().all(); });
+  const plugins::MatchAnswer answer =
+      plugins::ask(c.record->plugin, c.record->patterns[static_cast<size_t>(i)], found);
+  Napi::Object fields = Napi::Object::New(env);
+  for (const plugins::FieldChoice& choice : answer.fields) fields.Set(choice.name, value_of(env, choice));
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("counts", answer.counts);
+  out.Set("fields", fields);
+  return out;
+}
+
 }  // namespace
 
 void export_plugins(Napi::Env env, Napi::Object exports) {
@@ -171,6 +278,7 @@ void export_plugins(Napi::Env env, Napi::Object exports) {
   add("listPlugins", guarded<list>);
   add("inferPlugin", guarded<infer>);
   add("supportsPlugin", guarded<supports>);
+  add("matchPlugin", guarded<match>);
 }
 
 }  // namespace tw

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cuda/queue.h"
+#include "executor/layout.h"
 #include "plugins/fields.h"
 #include "plugins/inference.h"
 #include "plugins/library.h"
@@ -72,6 +73,8 @@ int32_t allocate(void* host, int32_t output, int32_t rank, const int64_t* dims, 
     h.error.emplace(e);
   } catch (const std::bad_alloc&) {
     h.error.emplace(Code::kOutOfMemory, "out of memory");
+  } catch (const std::exception& e) {
+    h.error.emplace(Code::kPlugin, std::string("it asked for memory that cannot be had: ") + e.what());
   }
   return 1;
 }
@@ -89,7 +92,8 @@ class PluginKernel : public Kernel {
   explicit PluginKernel(const StepInfo& step)
       : loaded_(find_plugin(step.attributes.string("name"), step.attributes.string("version"),
                             step.attributes.string("namespace"))),
-        fields_(plugin(), step.attributes) {
+        fields_(plugin(), step.attributes),
+        aliases_(aliases_of(plugin())) {
     const auto inputs = static_cast<size_t>(plugin().input_count), outputs = static_cast<size_t>(plugin().output_count);
     if (step.inputs.size() != inputs || step.outputs.size() != outputs)
       throw Error(Code::kInvalidPlan, "plugin " + title(plugin()) + " has " + std::to_string(inputs) + " inputs and " +
@@ -155,8 +159,9 @@ class PluginKernel : public Kernel {
   void run(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const override {
     give_memory(context, inputs, outputs);
     Host host{context, outputs, {}, {}};
-    const auto in = inputs_of(inputs);
+    auto in = inputs_of(inputs);
     auto out = outputs_of(outputs);
+    share_memory(context, inputs, outputs, in);
     void* stream = nullptr;
     if constexpr (Backend == TW_CUDA) stream = static_cast<cuda::Queue&>(*context.queue).lend();
     const tw_run run{sizeof(tw_run),
@@ -201,6 +206,33 @@ class PluginKernel : public Kernel {
       context.outputs_of_unknown_shape.allocate(i, dims);
     }
   }
+  // What is changed in place lies in the output. Plans see to that; where one does not, the input is copied there.
+  void share_memory(KernelContext& context, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
+                    std::vector<tw_tensor>& in) const {
+    for (const Alias& a : aliases_) {
+      const Tensor &from = inputs[a.input], &to = outputs[a.output];
+      if (from.rank < 0 || to.rank < 0) continue;
+      if (from.dtype != to.dtype || !same_dims(from, dims_of(to)))
+        throw Error(Code::kShapeMismatch, output(a.output) + " is not of the type and shape of input '" +
+                                              plugin().inputs[a.input] + "', whose memory it shares");
+      if (from.data == to.data) continue;
+      if constexpr (Backend == TW_CUDA)
+        context.queue->copy(to.data, from.data, dense_bytes(from));
+      else
+        std::copy_n(from.as<std::byte>(), dense_bytes(from), to.as<std::byte>());
+      in[a.input].data = to.data;
+    }
+    // A plan of a time when the plugin changed the input in place.
+    for (size_t i = 0; i < inputs.size(); ++i)
+      for (size_t o = 0; o < outputs.size(); ++o) {
+        const bool shares = inputs[i].rank >= 0 && outputs[o].rank >= 0 && outputs[o].data == in[i].data;
+        const auto is_it = [&](const Alias& a) { return a.output == o && a.input == i; };
+        if (shares && dense_bytes(outputs[o]) > 0 && dense_bytes(inputs[i]) > 0 &&
+            std::none_of(aliases_.begin(), aliases_.end(), is_it))
+          throw Error(Code::kInvalidPlan, output(o) + " lies in the memory of input '" + plugin().inputs[i] +
+                                              "', which the plugin does not change in place");
+      }
+  }
   const tw_plugin& plugin() const { return *loaded_.plugin; }
   std::string output(size_t i) const {
     return "output '" + std::string(plugin().outputs[i]) + "' of plugin " + title(plugin());
@@ -211,6 +243,7 @@ class PluginKernel : public Kernel {
 
   LoadedPlugin loaded_;
   FieldValues fields_;
+  std::vector<Alias> aliases_;
   std::shared_ptr<Device> device_;
   void* state_ = nullptr;
 };

@@ -1,7 +1,6 @@
 #include "plugins/library.h"
 
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 
 #include "base/error.h"
@@ -9,53 +8,8 @@
 namespace tw::plugins {
 namespace {
 
-constexpr int32_t kMostPlugins = 4096, kMostOperands = 64;
-// Of a record of the interface's first version, which ends before `flags`.
-constexpr size_t kFirstRecordBytes = offsetof(tw_plugin, flags);
-
-// The record as this host knows it: members that the library's version does not have are zero, which is their default;
-// those that this one does not know are left behind.
-tw_plugin current(const tw_plugin& record) {
-  tw_plugin out{};
-  std::memcpy(&out, &record, std::min<size_t>(record.size, sizeof(tw_plugin)));
-  out.size = sizeof(tw_plugin);
-  if (!out.name_space) out.name_space = "";
-  return out;
-}
-
-bool has_names(const char* const* list, int32_t count) {
-  if (count < 0 || count > kMostOperands || (count > 0 && !list)) return false;
-  return std::all_of(list, list + count, [](const char* name) { return name && *name; });
-}
-
-// A default holds as many elements as it says; null lists are empty ones.
-bool is_default_of(const tw_value& value, int32_t kind) {
-  const bool ints = kind == TW_FIELD_INT || kind == TW_FIELD_BOOL || kind == TW_FIELD_INTS;
-  const bool floats = kind == TW_FIELD_FLOAT || kind == TW_FIELD_FLOATS;
-  const void* list = value.strings;
-  if (ints) list = value.ints;
-  if (floats) list = value.floats;
-  if (value.kind != kind || value.count < 0 || (value.count > 0 && !list)) return false;
-  if (kind < TW_FIELD_INTS && value.count != 1) return false;
-  return ints || floats ||
-         std::all_of(value.strings, value.strings + value.count, [](const char* text) { return text != nullptr; });
-}
-
-// What is wrong with a record; null when nothing is.
-const char* fault(const tw_plugin& p) {
-  if (!p.name || !*p.name || !p.version || !*p.version) return "it lacks a name or version";
-  if (!has_names(p.inputs, p.input_count)) return "bad inputs: at most 64, each with a name";
-  if (p.output_count < 1 || !has_names(p.outputs, p.output_count)) return "bad outputs: 1 to 64, each with a name";
-  if (p.field_count < 0 || p.field_count > kMostPlugins || (p.field_count > 0 && !p.fields)) return "bad fields";
-  for (const tw_field* f = p.fields; f != p.fields + p.field_count; ++f) {
-    if (!f->name || !*f->name || f->kind < TW_FIELD_INT || f->kind > TW_FIELD_STRINGS)
-      return "a field lacks a name or a kind";
-    if (f->fallback && !is_default_of(*f->fallback, f->kind)) return "a field's default is not of its kind";
-  }
-  if (!p.infer || !p.enqueue) return "it lacks infer or enqueue";
-  if (p.flags & ~uint32_t{TW_NOT_RECORDED}) return "it has flags that this version does not know";
-  return nullptr;
-}
+constexpr uint32_t kOldestInterface = 1;
+constexpr int32_t kMostPlugins = 4096;
 
 bool is(const tw_plugin& p, const std::string& name, const std::string& version, const std::string& name_space) {
   return name == p.name && version == p.version && name_space == p.name_space;
@@ -82,19 +36,23 @@ std::shared_ptr<PluginLibrary> PluginLibrary::open(const std::string& path) {
   };
   const auto* interface_number = static_cast<const uint32_t*>(symbol("tensorwright_plugin_interface"));
   const auto list = reinterpret_cast<tw_plugins_function>(symbol("tensorwright_plugins"));
-  if (*interface_number != TW_PLUGIN_INTERFACE)
-    throw fail("it was built for plugin interface " + std::to_string(*interface_number) + ", this is " +
-               std::to_string(TW_PLUGIN_INTERFACE));
+  const uint32_t number = *interface_number;
+  if (number < kOldestInterface || number > TW_PLUGIN_INTERFACE)
+    throw fail("it was built for plugin interface " + std::to_string(number) + ", this host knows " +
+               std::to_string(kOldestInterface) + " to " + std::to_string(TW_PLUGIN_INTERFACE));
   int32_t count = 0;
-  const tw_plugin* const* plugins = list(TW_PLUGIN_INTERFACE, &count);
+  const tw_plugin* const* plugins = nullptr;
+  try {
+    plugins = list(number, &count);
+  } catch (...) {
+    throw fail("tensorwright_plugins threw an exception across the C interface");
+  }
   if (!plugins || count < 1 || count > kMostPlugins) throw fail("it offers no plugins");
-  library->plugins_.reserve(static_cast<size_t>(count));
   for (int32_t i = 0; i < count; ++i) {
     const auto refuse = [&](const std::string& why) { return fail("plugin " + std::to_string(i) + ": " + why); };
     if (!plugins[i]) throw refuse("its record is missing");
-    if (plugins[i]->size < kFirstRecordBytes) throw refuse("its record is too small");
-    const tw_plugin& plugin = library->plugins_.emplace_back(current(*plugins[i]));
-    if (const char* what = fault(plugin)) throw refuse(what);
+    const std::string what = read_record(*plugins[i], library->plugins_.emplace_back());
+    if (!what.empty()) throw refuse(what);
   }
   return library;
 }
@@ -117,7 +75,7 @@ void remove_library(const PluginLibrary& library) {
 bool has_plugin(const std::string& name, const std::string& version, const std::string& name_space) {
   const std::lock_guard lock(mutex);
   return std::any_of(loaded().begin(), loaded().end(), [&](const auto& library) {
-    const auto is_it = [&](const tw_plugin& p) { return is(p, name, version, name_space); };
+    const auto is_it = [&](const PluginRecord& r) { return is(r.plugin, name, version, name_space); };
     return std::any_of(library->plugins().begin(), library->plugins().end(), is_it);
   });
 }
@@ -126,8 +84,8 @@ LoadedPlugin find_plugin(const std::string& name, const std::string& version, co
   const std::lock_guard lock(mutex);
   std::string places;
   for (const auto& library : loaded()) {
-    for (const tw_plugin& p : library->plugins())
-      if (is(p, name, version, name_space)) return {library, &p};
+    for (const PluginRecord& r : library->plugins())
+      if (is(r.plugin, name, version, name_space)) return {library, &r.plugin};
     places += (places.empty() ? "" : ", ") + library->path();
   }
   const std::string wanted = (name_space.empty() ? "" : name_space + "::") + name + " " + version;

@@ -1,10 +1,11 @@
 // Plugin libraries: shared libraries of users, which export plugins through tensorwright/plugin.h.
 #pragma once
+#include <deque>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "base/dynamic_library.h"
+#include "plugins/record.h"
 #include "tensorwright/plugin.h"
 
 namespace tw::plugins {
@@ -18,15 +19,14 @@ class PluginLibrary {
   PluginLibrary& operator=(const PluginLibrary&) = delete;
 
   const std::string& path() const { return path_; }
-  // Their records as of this host's version of the interface.
-  const std::vector<tw_plugin>& plugins() const { return plugins_; }
+  const std::deque<PluginRecord>& plugins() const { return plugins_; }
 
  private:
   PluginLibrary() = default;
 
   DynamicLibrary file_;
   std::string path_;
-  std::vector<tw_plugin> plugins_;
+  std::deque<PluginRecord> plugins_;
 };
 
 // A plugin with the library that holds its code.

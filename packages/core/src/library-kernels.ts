@@ -21,6 +21,8 @@ export interface LibraryKernels {
   attributes(problem: KernelProblem): Readonly<Record<string, PlanAttribute>>;
   readonly key: PluginKey;
   readonly library: LibraryFile;
+  /** For each output, the input that the plugin changes in place: both are the same memory. Default: none. */
+  readonly aliases?: readonly (number | undefined)[];
 }
 
 /** The shared library that plugins come from. */
@@ -81,16 +83,20 @@ export function libraryTactic(
       if (group.node !== group.anchor) return 'only the operator itself';
       return refuseOperands(group) ?? kernels.refuses(kernelProblem(group.node));
     },
-    candidates: (group) => [
-      {
-        parameters: {},
-        inputs: group.node.inputs.map(() => 'rows'),
-        outputs: group.outputs.map(() => 'rows'),
-        stridedOutput: false,
-        estimate: 10,
-        producer: kernelsOf(group)!.producer,
-      },
-    ],
+    candidates: (group) => {
+      const { producer, aliases } = kernelsOf(group)!;
+      return [
+        {
+          parameters: {},
+          inputs: group.node.inputs.map(() => 'rows'),
+          outputs: group.outputs.map(() => 'rows'),
+          ...(aliases && { aliases }),
+          stridedOutput: false,
+          estimate: 10,
+          producer,
+        },
+      ];
+    },
     async emit(group: GroupView): Promise<EmittedStep> {
       return {
         kernel: 'plugin',

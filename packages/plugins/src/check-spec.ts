@@ -6,6 +6,7 @@ import { checkField, type FieldSchema } from './fields.js';
 import { nameOf } from './names.js';
 import { checkPattern } from './patterns.js';
 import type { Names, PluginSpec } from './plugin.js';
+import { refuseAliases } from './shared-memory.js';
 
 type AnySpec = PluginSpec<Names, Names, FieldSchema>;
 type AnyCuda = NonNullable<AnySpec['cuda']>;
@@ -117,17 +118,12 @@ function checkAliases(title: string, { aliases, inputs, outputs, cuda, lower, im
   if (!aliases) return;
   const fail = failing(title);
   if ((lower && !cuda) || builtIn !== undefined) fail('aliases are for plugins with an operator of their own');
-  const used = new Set<string>();
-  for (const [output, input] of Object.entries(aliases)) {
-    if (!outputs.includes(output)) fail(`aliases: there is no output '${output}'`);
-    if (input === undefined || !inputs.some((i) => nameOf(i) === input))
-      fail(`aliases: there is no input '${String(input)}'`);
-    if (used.has(input!)) fail(`aliases: two outputs share the memory of '${input!}'`);
-    used.add(input!);
+  const reason = refuseAliases(aliases, inputs, outputs);
+  if (reason !== undefined) fail(reason);
+  for (const [output, input] of Object.entries(aliases))
     for (const format of cuda?.formats ?? [])
       if ((format[input!] ?? 'rows') !== (format[output] ?? 'rows'))
         fail(`aliases: '${output}' and '${input!}' have different layouts`);
-  }
   if (cuda?.epilogue === true) fail('what is changed in place takes no epilogue');
 }
 

@@ -15,11 +15,11 @@ import { cudaKernelsOf } from './cuda-kernels.js';
 import { rememberPlugin } from './defined.js';
 import type { FieldSchema, NoFields } from './fields.js';
 import { lowerCall } from './lowering.js';
-import { aliasPositions } from './names.js';
 import { operatorOfPlugin } from './operator.js';
 import { patternsOf } from './patterns.js';
 import { checkKey } from './plugin-key.js';
 import type { ByOutput, LayerArguments, Names, Plugin, PluginSpec } from './plugin.js';
+import { aliasPositions } from './shared-memory.js';
 
 /**
  * Defines an operator of your own: what it is called, what it gives, and how it runs. It becomes a layer by `addTo`, or

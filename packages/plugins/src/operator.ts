@@ -12,7 +12,6 @@ import {
   type Operator,
   type PluginKey,
   pluginOperatorName,
-  provablyEqual,
   readNumbers,
   Tensor,
   tensorFromNumbers,
@@ -25,6 +24,7 @@ import { evaluateLayers, lowerCall } from './lowering.js';
 import { byName, nameOf } from './names.js';
 import { pluginError } from './plugin-error.js';
 import type { ByInput, ByOutput, CpuContext, CpuResult, Names, PluginSpec, Shaped } from './plugin.js';
+import { checkSharedShapes } from './shared-memory.js';
 
 interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
   readonly key: PluginKey;
@@ -81,7 +81,7 @@ function infer<I extends Names, O extends Names, F extends FieldSchema>(
   } catch (error) {
     throw TensorwrightError.is(error) ? error : pluginError(title, 'infer threw', error);
   }
-  return spec.outputs.map((name) => {
+  const shapes = spec.outputs.map((name): Shaped => {
     const shape = (result as Record<string, Shaped | undefined>)[name];
     if (!shape || !isDType(shape.dtype) || !Array.isArray(shape.dims) || !shape.dims.every(isExtent))
       throw new TensorwrightError(
@@ -92,24 +92,15 @@ function infer<I extends Names, O extends Names, F extends FieldSchema>(
           output: name,
         },
       );
-    const alias = (spec.aliases as Readonly<Record<string, string | undefined>> | undefined)?.[name];
-    const shared = alias === undefined ? undefined : inputs[spec.inputs.findIndex((n) => nameOf(n) === alias)];
-    if (shared && !sameShape(shared, shape))
-      throw new TensorwrightError(
-        'ERR_PLUGIN',
-        `plugin ${title}: output '${name}' shares the memory of input '${alias!}', but infer gives it another dtype or shape`,
-        { plugin: title, output: name },
-      );
-    return tensorType(shape.dtype, shape.dims);
+    return shape;
   });
+  const { inputs: names, outputs, aliases = {} } = spec;
+  checkSharedShapes({ title, inputs: names, outputs, aliases }, inputs, shapes);
+  return shapes.map(({ dtype, dims }) => tensorType(dtype, dims));
 }
 
 function isExtent(d: unknown): boolean {
   return d instanceof DimExpression || (Number.isSafeInteger(d) && (d as number) >= 0);
-}
-
-function sameShape(a: Shaped, b: Shaped): boolean {
-  return a.dtype === b.dtype && a.dims.length === b.dims.length && a.dims.every((d, i) => provablyEqual(d, b.dims[i]!));
 }
 
 function evaluate<I extends Names, O extends Names, F extends FieldSchema>(

@@ -1,24 +1,17 @@
 /** Plugins out of shared libraries, written in C or C++ against tensorwright/plugin.h. */
 
 import {
-  addDims,
-  applyDimFunction,
   type Attributes,
   type Dim,
-  type DimFunction,
   type InferContext,
   type KernelProblem,
   type LibraryBackend,
   type LibraryFile,
   type LibraryKernels,
-  mulDims,
   type Operator,
   type PlanAttribute,
-  pluginOperatorName,
   pluginTitle,
   provideLibraryKernels,
-  registerOperator,
-  subDims,
   tensorType,
   TensorwrightError,
   type Type,
@@ -26,25 +19,17 @@ import {
 import { loadNative, type PluginLibraryHandle, type PluginRecord, type PluginShape } from '@tensorwright/native';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { addLayer } from './add-layer.js';
 import { rememberPlugin } from './defined.js';
 import type { Field, FieldSchema } from './fields.js';
-import { checkKey } from './plugin-key.js';
+import { extentOf } from './library-extents.js';
+import { type Infer, libraryOperator } from './library-operator.js';
+import { libraryOfPackage } from './library-package.js';
+import { checkPatternConstants, patternsOfLibrary } from './library-patterns.js';
+import { checkPattern, patternsOf } from './patterns.js';
 import type { Plugin } from './plugin.js';
-
-type Infer = (c: InferContext) => readonly Type[];
-
-/** An operator of libraries: one for all that have the plugin, of which the one loaded last infers its types. */
-interface LibraryOperator {
-  readonly operator: Operator;
-  /** What the operator takes, as text: libraries of one plugin must agree. */
-  readonly signature: string;
-  readonly inferences: Infer[];
-}
-
-const operators = new Map<string, LibraryOperator>();
+import { aliasPositions, checkSharedShapes } from './shared-memory.js';
 
 /** '@acme/plugins' */
 const scopedPackage = /^@[^/\\]+\/[^/\\]+$/;
@@ -64,11 +49,11 @@ export class PluginLibrary {
     const withdraw: (() => void)[] = [];
     try {
       this.plugins = this.#handle.plugins().map((record, position) => {
-        const shared = operatorOf(record);
+        const shared = libraryOperator(record);
         const infer: Infer = (c) => this.#infer(position, record, c);
         shared.inferences.push(infer);
         withdraw.push(() => shared.inferences.splice(shared.inferences.indexOf(infer), 1));
-        const plugin = pluginOf(record, shared.operator);
+        const plugin = this.#plugin(position, record, shared.operator);
         for (const backend of ['cpu', 'cuda'] as const)
           withdraw.push(
             provideLibraryKernels(backend, plugin.operator.name, {
@@ -82,7 +67,7 @@ export class PluginLibrary {
     } catch (error) {
       for (const undo of withdraw) undo();
       this.#handle.close();
-      throw error;
+      throw asRefusal(error, path);
     }
     this.#withdraw = withdraw;
   }
@@ -95,7 +80,7 @@ export class PluginLibrary {
    */
   static load(library: string, from: string | URL = join(process.cwd(), 'package.json')): PluginLibrary {
     const isPath = /\.(so|dylib|dll|node)$/.test(library) || (/[/\\]/.test(library) && !scopedPackage.test(library));
-    return new PluginLibrary(isPath ? resolve(library) : inPackage(library, from));
+    return new PluginLibrary(isPath ? resolve(library) : libraryOfPackage(library, from));
   }
 
   /** Types and shapes of the outputs of the plugin at a position. */
@@ -109,12 +94,13 @@ export class PluginLibrary {
     });
     const { outputs, dataDependent } = this.#handle.infer(position, fieldAttributes(record, c.attributes), inputs);
     const fresh = dataDependent.map(([min, max], i) => c.fresh(`${record.name}${String(i)}`, { min, max }));
-    return outputs.map(({ dtype, dims }) =>
-      tensorType(
-        dtype,
-        dims.map((code) => extentOf(code, unknowns, fresh)),
-      ),
-    );
+    const shapes = outputs.map(({ dtype, dims }) => ({
+      dtype,
+      dims: dims.map((code) => extentOf(code, unknowns, fresh)),
+    }));
+    const given = record.inputs.map((_, i) => (c.has(i) ? { dtype: c.tensor(i).dtype, dims: c.dims(i) } : undefined));
+    checkSharedShapes({ ...record, title: pluginTitle(record) }, given, shapes);
+    return shapes.map(({ dtype, dims }) => tensorType(dtype, dims));
   }
 
   /** Plans that are loaded go on; none can be built or loaded any more. A second call does nothing. */
@@ -128,14 +114,38 @@ export class PluginLibrary {
     this.close();
   }
 
+  #plugin(position: number, record: PluginRecord, operator: Operator): Plugin {
+    const { name, version, namespace, inputs, outputs } = record;
+    const key = { name, version, namespace };
+    const title = pluginTitle(key);
+    const fields: FieldSchema = Object.fromEntries(
+      record.fields.map((f): [string, Field<unknown>] => [f.name, { kind: f.kind, default: f.default }]),
+    );
+    const base = { key, title, fields, inputs, outputs, operator, implementations: ['library'] as const };
+    const patterns = patternsOfLibrary(this.#handle, record, position);
+    checkPatternConstants(title, record);
+    patterns.forEach((pattern, i) => {
+      checkPattern(title, base, pattern, i);
+    });
+    const plugin: Plugin = {
+      ...base,
+      ...(patterns.length > 0 && { patterns: patternsOf(base, patterns) }),
+      addTo: (network, given, ...rest) => addLayer(plugin, network, given, rest),
+    };
+    rememberPlugin(plugin);
+    return plugin;
+  }
+
   #kernels(
     { key, title }: Plugin,
     record: PluginRecord,
     position: number,
     backend: LibraryBackend,
-  ): Pick<LibraryKernels, 'key' | 'refuses' | 'attributes'> {
+  ): Pick<LibraryKernels, 'key' | 'aliases' | 'refuses' | 'attributes'> {
+    const aliases = aliasPositions(record.inputs, record.outputs, record.aliases);
     return {
       key,
+      ...(aliases.some((i) => i !== undefined) && { aliases }),
       refuses: (problem) => {
         const { inputs, outputs } = shapesOf(problem);
         const fields = fieldAttributes(record, problem.attributes);
@@ -146,6 +156,12 @@ export class PluginLibrary {
       attributes: ({ attributes }) => ({ ...key, ...fieldAttributes(record, attributes) }),
     };
   }
+}
+
+/** What its records say is the library's fault, whoever found it. */
+function asRefusal(error: unknown, path: string): unknown {
+  if (!TensorwrightError.is(error) || error.code === 'ERR_PLUGIN') return error;
+  return new TensorwrightError('ERR_PLUGIN', `${path}: ${error.message}`, { ...error.details, path }, { cause: error });
 }
 
 /** @throws ERR_PLUGIN when there is no such file */
@@ -168,88 +184,6 @@ function readUnchanged(path: string, digest: string): Uint8Array {
   throw new TensorwrightError('ERR_PLUGIN', `${path}: the plugin library has changed since it was loaded`, { path });
 }
 
-function inPackage(name: string, from: string | URL): string {
-  const fail = (message: string, cause?: unknown): never => {
-    throw new TensorwrightError('ERR_PLUGIN', `package '${name}': ${message}`, { package: name }, { cause });
-  };
-  let file: string;
-  try {
-    file = createRequire(from).resolve(`${name}/package.json`);
-  } catch (cause) {
-    return fail('it is not installed, or does not export its package.json', cause);
-  }
-  const manifest = JSON.parse(readFileSync(file, 'utf8')) as { tensorwright?: { plugins?: unknown } };
-  const named = manifest.tensorwright?.plugins;
-  const platform = `${process.platform}-${process.arch}`;
-  const isByPlatform = typeof named === 'object' && named !== null;
-  const library = isByPlatform ? (named as Record<string, unknown>)[platform] : named;
-  if (typeof library !== 'string')
-    return fail(
-      isByPlatform
-        ? `its package.json names no library for ${platform}, only for ${Object.keys(named).join(', ')}`
-        : 'its package.json names no library: { "tensorwright": { "plugins": "build/….so" } }',
-    );
-  return join(dirname(file), library);
-}
-
-function pluginOf(record: PluginRecord, operator: Operator): Plugin {
-  const key = { name: record.name, version: record.version, namespace: record.namespace };
-  const title = pluginTitle(key);
-  const fields: FieldSchema = Object.fromEntries(
-    record.fields.map(({ name, kind, default: fallback }): [string, Field<unknown>] => [
-      name,
-      { kind, default: fallback },
-    ]),
-  );
-  const { inputs, outputs } = record;
-  const plugin: Plugin = {
-    key,
-    title,
-    fields,
-    inputs,
-    outputs,
-    operator,
-    implementations: ['library'],
-    addTo: (network, given, ...rest) => addLayer(plugin, network, given, rest),
-  };
-  rememberPlugin(plugin);
-  return plugin;
-}
-
-/** @throws ERR_PLUGIN when a library before has the plugin with other inputs, outputs or fields */
-function operatorOf(record: PluginRecord): LibraryOperator {
-  const { inputs, outputs, fields } = record;
-  checkKey(record);
-  const [name, title] = [pluginOperatorName(record), pluginTitle(record)];
-  const signature = JSON.stringify([inputs, outputs, fields]);
-  const known = operators.get(name);
-  if (known && known.signature !== signature)
-    throw new TensorwrightError(
-      'ERR_PLUGIN',
-      `plugin ${title} was loaded before with other inputs, outputs or fields: give it another version`,
-      { plugin: title },
-    );
-  if (known) return known;
-  const inferences: Infer[] = [];
-  const operator = registerOperator({
-    name,
-    kind: 'opaque',
-    custom: true,
-    inputs,
-    outputs,
-    attributes: Object.fromEntries(fields.map((f) => [f.name, f.default])),
-    infer: (c) => {
-      const infer = inferences.at(-1);
-      if (!infer)
-        throw new TensorwrightError('ERR_PLUGIN', `the library of plugin ${title} is closed`, { plugin: title });
-      return infer(c);
-    },
-  });
-  const made = { operator, signature, inferences };
-  operators.set(name, made);
-  return made;
-}
-
 /** As the native step has them. */
 function fieldAttributes(record: PluginRecord, attributes: Attributes): Record<string, PlanAttribute> {
   return Object.fromEntries(
@@ -265,26 +199,4 @@ function shapesOf(problem: KernelProblem): { inputs: (PluginShape | null)[]; out
     dims: dims.map((d) => (typeof d === 'number' ? d : null)),
   });
   return { inputs: problem.inputs.map((o) => (o ? shape(o) : null)), outputs: problem.outputs.map(shape) };
-}
-
-/** An extent out of the library's postfix code. */
-function extentOf(code: readonly string[], unknowns: readonly Dim[], fresh: readonly Dim[]): Dim {
-  const stack: Dim[] = [];
-  for (const token of code) {
-    if (/^-?\d+$/.test(token)) stack.push(Number(token));
-    else if (token.startsWith('x')) stack.push(unknowns[Number(token.slice(1))]!);
-    else if (token.startsWith('f') && token !== 'floordiv') stack.push(fresh[Number(token.slice(1))]!);
-    else {
-      const b = stack.pop()!;
-      const a = stack.pop()!;
-      stack.push(combine(token, a, b));
-    }
-  }
-  return stack[0]!;
-}
-
-function combine(operation: string, a: Dim, b: Dim): Dim {
-  if (operation === '+') return addDims(a, b);
-  if (operation === '-') return subDims(a, b);
-  return operation === '*' ? mulDims(a, b) : applyDimFunction(operation as DimFunction, a, b);
 }

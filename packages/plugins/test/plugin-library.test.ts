@@ -201,7 +201,7 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     expect(refusal(text)).toMatchObject(saying('it is no library that can be loaded'));
     expect(refusal(folder.compile('other.so', other))).toMatchObject(saying('it is no plugin library'));
     expect(refusal(folder.compile('old.so', old))).toMatchObject(
-      saying('it was built for plugin interface 77, this is 1'),
+      saying('it was built for plugin interface 77, this host knows 1 to 2'),
     );
     expect(refusal(join(folder.path, 'missing.so'))).toMatchObject(
       saying('missing.so: the plugin library cannot be read'),

@@ -4,7 +4,7 @@ import { Builder } from '@tensorwright/builder';
 import { NetworkDefinition, Tensor } from '@tensorwright/core';
 import { PluginLibrary } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasCompiler, LibraryFolder } from './support/compile-library.js';
 
@@ -19,7 +19,7 @@ describe.skipIf(!hasCompiler)('a library in C', () => {
   const folder = new LibraryFolder();
   let path: string;
   beforeAll(() => {
-    path = folder.compile('récords.so', source);
+    path = folder.compile('récords.so', source, '-Wno-override-init');
   }, 60_000);
   afterAll(() => {
     folder.remove();
@@ -38,7 +38,7 @@ describe.skipIf(!hasCompiler)('a library in C', () => {
 
   it('may be older or newer than its host, and leave lists and namespaces out', async () => {
     using library = PluginLibrary.load(path);
-    expect(library.plugins.map((p) => p.title)).toEqual(['Old 1', 'New 1']);
+    expect(library.plugins.map((p) => p.title)).toEqual(['Old 1', 'Second 1', 'New 1']);
     expect(await extent(library, add, 4, 6)).toBe(10);
     expect(await extent(library, multiply, 3, 'n')).toBe(18);
     expect(await extent(library, divide, 4, 'n')).toBe(1);
@@ -58,30 +58,59 @@ describe.skipIf(!hasCompiler)('a library in C', () => {
     await expect(extent(library, operation, by, n)).rejects.toThrow(`plugin Old 1: ${message}`);
   });
 
-  const size = 'sizeof(tw_plugin)';
-  const code = 'infer, NULL, NULL, NULL, NULL, enqueue, 0';
+  it('may be of an interface before, which has neither aliases nor patterns', async () => {
+    const old = folder.compile('interface-1.so', source, '-DINTERFACE=1', '-Wno-override-init');
+    using library = PluginLibrary.load(old);
+    expect(library.plugins.map((p) => p.title)).toEqual(['Old 1', 'Second 1', 'New 1']);
+    expect(library.plugins.flatMap((p) => p.patterns ?? [])).toEqual([]);
+    expect(await extent(library, add, 4, 6)).toBe(10);
+  });
+
+  it('may not be of one to come', () => {
+    const later = folder.compile('later.so', source, '-DINTERFACE=99', '-Wno-override-init');
+    expect(() => PluginLibrary.load(later)).toThrow('it was built for plugin interface 99, this host knows 1 to 2');
+  });
+
+  const aliases = (list: string): string => `.aliases = ${list}, .alias_count = 1`;
+  const patterns = (list: string): string => `.patterns = ${list}, .pattern_count = 1`;
+  let made = 0;
   it.each([
-    ['too small', `{8, "P", "1", NULL, x_names, 1, y_names, 1, NULL, 0, ${code}}`, 'its record is too small'],
-    [
-      'without a name',
-      `{${size}, "", "1", NULL, x_names, 1, y_names, 1, NULL, 0, ${code}}`,
-      'it lacks a name or version',
-    ],
-    ['without a list', `{${size}, "P", "1", NULL, NULL, 1, y_names, 1, NULL, 0, ${code}}`, 'bad inputs'],
-    ['without outputs', `{${size}, "P", "1", NULL, NULL, 0, NULL, 0, NULL, 0, ${code}}`, 'bad outputs'],
+    ['too small', '.size = 8', 'its record is too small'],
+    ['without a name', '.name = ""', 'it lacks a name or version'],
+    ['without a list', '.inputs = NULL', 'bad inputs'],
+    ['without outputs', '.output_count = 0', 'bad outputs'],
     [
       'with a default of another kind',
-      `{${size}, "P", "1", NULL, x_names, 1, y_names, 1, wrong_fields, 1, ${code}}`,
+      '.fields = wrong_fields, .field_count = 1',
       "a field's default is not of its kind",
     ],
-    [
-      'with unknown flags',
-      `{${size}, "P", "1", NULL, x_names, 1, y_names, 1, NULL, 0, infer, NULL, NULL, NULL, NULL, enqueue, 6}`,
-      'it has flags that this version does not know',
-    ],
-    ['without code', `{${size}, "P", "1", NULL, x_names, 1, y_names, 1, NULL, 0}`, 'it lacks infer or enqueue'],
-  ])('is refused with a record %s', (_, record, message) => {
-    const wrong = folder.compile('wrong.so', source, `-DRECORD=${record}`, '-Wno-missing-field-initializers');
-    expect(() => PluginLibrary.load(wrong)).toThrow(`plugin 0: ${message}`);
+    ['with unknown flags', '.flags = 6', 'it has flags that this version does not know'],
+    ['without code', '.infer = NULL', 'it lacks infer or enqueue'],
+    ['with an alias of no output', aliases('other_output'), 'an alias names an output that is none'],
+    ['with an alias of no input', aliases('other_input'), 'an alias names an input that is none'],
+    ['with an alias twice', '.aliases = twice, .alias_count = 2', 'two aliases share an output or an input'],
+    ['without its aliases', '.alias_count = 1', 'bad aliases'],
+    ['without its patterns', '.pattern_count = 1', 'bad patterns'],
+    ['with a pattern that is none', patterns('no_patterns'), 'the record of a pattern is missing or too small'],
+    ['with a pattern too small', patterns('small_patterns'), 'the record of a pattern is missing or too small'],
+    ['with a node without names', patterns('names_patterns'), "a pattern's nodes lack an operator, names"],
+    ['with a constant without a value', patterns('value_patterns'), "a pattern's constants lack names"],
+  ])('is refused with a record %s', (_, change, message) => {
+    expect(() => PluginLibrary.load(wrong(change))).toThrow(`plugin 0: ${message}`);
   });
+
+  it.each([
+    ['of no operator', 'operator_patterns', "pattern 0: there is no operator 'relux'"],
+    ['with a tensor from nowhere', 'stray_patterns', "pattern 0: no node reads the plugin's input 'x'"],
+  ])('is refused with a pattern %s', (_, list, message) => {
+    const path = wrong(patterns(list));
+    expect(() => PluginLibrary.load(path)).toThrow(
+      expect.objectContaining({ code: 'ERR_PLUGIN', message: `${path}: plugin P 1, ${message}` }) as Error,
+    );
+  });
+
+  function wrong(change: string): string {
+    const path = join(folder.path, `wrong-${String(made++)}.so`);
+    return folder.compile(basename(path), source, `-DRECORD={USUAL, ${change}}`, '-Wno-override-init');
+  }
 });

@@ -5,7 +5,10 @@
 #include "tensorwright/plugin.h"
 
 #ifndef RECORD
-#define RECORD {0}
+#define RECORD {.size = 0}
+#endif
+#ifndef INTERFACE
+#define INTERFACE TW_PLUGIN_INTERFACE
 #endif
 
 static const char* const x_names[] = {"x"};
@@ -39,20 +42,48 @@ static int32_t enqueue(const tw_run* run, const tw_tensor* in, tw_tensor* out) {
   return 0;
 }
 
-#define CALL NULL, NULL, NULL, NULL, enqueue
-#define LISTS x_names, 1, y_names, 1, fields, 3, infer
-/* As a library that was compiled before `flags` was there, and one of a version to come. */
+/* A whole record of this interface, to be changed by what follows. */
+#define USUAL                                                                                              \
+  .size = sizeof(tw_plugin), .name = "P", .version = "1", .inputs = x_names, .input_count = 1,              \
+  .outputs = y_names, .output_count = 1, .fields = fields, .field_count = 3, .infer = infer, .enqueue = enqueue
+
+/* As libraries that were compiled before `flags` was there, or `aliases`, and one of a version to come. */
 static const struct {
   tw_plugin known;
   int64_t unknown[8];
-} records[] = {{{offsetof(tw_plugin, flags), "Old", "1", NULL, LISTS, CALL, 0xFFFFFFFF}, {0}},
-               {{sizeof(records[0]), "New", "1", "", LISTS, CALL, 0}, {1, 2, 3}}};
+} records[] = {
+    {.known = {USUAL, .size = offsetof(tw_plugin, flags), .name = "Old", .flags = 0xFFFFFFFF}},
+    {.known = {USUAL, .size = offsetof(tw_plugin, aliases), .name = "Second", .alias_count = 77, .pattern_count = -1}},
+    {.known = {USUAL, .size = sizeof(records[0]), .name = "New", .name_space = ""}, .unknown = {1, 2, 3}}};
+/* What wrong records may have. */
+static const tw_alias one_alias[] = {{"y", "x"}}, other_output[] = {{"z", "x"}}, other_input[] = {{"y", "z"}},
+                      twice[] = {{"y", "x"}, {"y", "x"}};
+static const tw_value three = {TW_FIELD_INT, 3, NULL, NULL, NULL};
+static const tw_condition no_value[] = {{"factor", &three}};
+static const char* const t_names[] = {"t"};
+static const tw_pattern_node relu[] = {{"relu", x_names, 1, y_names, 1, NULL, 0}},
+                             no_operator[] = {{"relux", x_names, 1, y_names, 1, NULL, 0}},
+                             no_names[] = {{"relu", NULL, 1, y_names, 1, NULL, 0}},
+                             stray[] = {{"relu", t_names, 1, y_names, 1, NULL, 0}};
+#define PATTERN(nodes) {sizeof(tw_pattern), NULL, nodes, 1, NULL, 0, NULL, NULL}
+static const tw_pattern right_pattern = PATTERN(relu), operator_pattern = PATTERN(no_operator),
+                        names_pattern = PATTERN(no_names), stray_pattern = PATTERN(stray),
+                        small_pattern = {8, NULL, NULL, 0, NULL, 0, NULL, NULL},
+                        value_pattern = {sizeof(tw_pattern), NULL, relu, 1, no_value, 1, NULL, NULL};
+static const tw_pattern *const right_patterns[] = {&right_pattern}, *const operator_patterns[] = {&operator_pattern},
+                               *const names_patterns[] = {&names_pattern}, *const stray_patterns[] = {&stray_pattern},
+                               *const small_patterns[] = {&small_pattern}, *const value_patterns[] = {&value_pattern},
+                               *const no_patterns[] = {NULL};
 static const tw_plugin wrong = RECORD;
 
-TW_PLUGIN_EXPORT const uint32_t tensorwright_plugin_interface = TW_PLUGIN_INTERFACE;
-TW_PLUGIN_EXPORT const tw_plugin* const* tensorwright_plugins(uint32_t host_interface, int32_t* count) {
-  static const tw_plugin *right[] = {&records[0].known, &records[1].known}, *one[] = {&wrong};
-  (void)host_interface, (void)wrong_fields;
-  *count = wrong.size ? 1 : 2;
+TW_PLUGIN_EXPORT const uint32_t tensorwright_plugin_interface = INTERFACE;
+TW_PLUGIN_EXPORT const tw_plugin* const* tensorwright_plugins(uint32_t interface_number, int32_t* count) {
+  static const tw_plugin *right[] = {&records[0].known, &records[1].known, &records[2].known}, *one[] = {&wrong};
+  (void)wrong_fields, (void)one_alias, (void)other_output, (void)other_input, (void)twice;
+  (void)right_patterns, (void)operator_patterns, (void)names_patterns, (void)stray_patterns, (void)small_patterns;
+  (void)value_patterns, (void)no_patterns;
+  *count = wrong.size ? 1 : 3;
+  /* As libraries do that know no numbers but their own. */
+  if (interface_number != INTERFACE) return NULL;
   return wrong.size ? one : right;
 }
