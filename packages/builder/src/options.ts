@@ -25,6 +25,12 @@ export interface PrecisionOptions {
   readonly tf32?: boolean;
   /** Names of the model's nodes that stay in float32; `*` matches any characters. Default: none. */
   readonly keepFloat32?: readonly string[];
+  /**
+   * Error that 16 bits may cause, as a root mean square over the standard deviation. Where more is predicted of a
+   * network, its first convolutions and products stay in float32, as many as it takes, up to a quarter of all
+   * multiplications. Default: 5e-3 for float16, 3e-2 for bfloat16; Infinity: all that is safe runs in 16 bits.
+   */
+  readonly roundingTolerance?: number;
 }
 
 export type BuildPhase = 'import' | 'canonicalise' | 'numbers' | 'group' | 'place' | 'choose' | 'plan';
@@ -104,20 +110,26 @@ const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | un
   logger: (v) => (typeof v === 'function' ? undefined : 'a function'),
 };
 
+function isBoolean(v: unknown): v is boolean {
+  return typeof v === 'boolean';
+}
+
 function isStrings(v: unknown): v is string[] {
   return Array.isArray(v) && v.every((s) => typeof s === 'string');
 }
 
 function checkPrecision(v: unknown): string | undefined {
-  if (typeof v !== 'object' || v === null) return 'an object with fp16, bf16, tf32, keepFloat32';
+  if (typeof v !== 'object' || v === null) return 'an object with fp16, bf16, tf32, keepFloat32, roundingTolerance';
   for (const [name, value] of Object.entries(v)) {
-    if (
-      name === 'keepFloat32'
-        ? !(value === undefined || isStrings(value))
-        : !['fp16', 'bf16', 'tf32'].includes(name) || !(value === undefined || typeof value === 'boolean')
-    ) {
-      return `fp16, bf16, tf32 (booleans) and keepFloat32 (node names), not '${name}': ${JSON.stringify(value)}`;
-    }
+    const fits: Readonly<Record<string, (value: unknown) => boolean>> = {
+      fp16: isBoolean,
+      bf16: isBoolean,
+      tf32: isBoolean,
+      keepFloat32: isStrings,
+      roundingTolerance: (x) => typeof x === 'number' && x > 0,
+    };
+    if (!Object.hasOwn(fits, name) || (value !== undefined && !fits[name]!(value)))
+      return `fp16, bf16, tf32 (booleans), keepFloat32 (node names) and roundingTolerance (a number above 0), not '${name}': ${JSON.stringify(value)}`;
   }
   return undefined;
 }

@@ -12,3 +12,24 @@ describe('tacticSources', () => {
     );
   });
 });
+
+describe('precision', () => {
+  it.each([{}, { fp16: true, roundingTolerance: 1e-2 }, { roundingTolerance: Infinity }, { keepFloat32: ['/head/*'] }])(
+    'may be %j',
+    (precision) => {
+      expect(() => checkOptions({ precision })).not.toThrow();
+    },
+  );
+
+  it.each([
+    { roundingTolerance: 0 },
+    { roundingTolerance: NaN },
+    { roundingTolerance: '1' },
+    { fp16: 1 },
+    { fp8: true },
+  ])('may not be %j', (precision) => {
+    expect(() => checkOptions({ precision } as unknown as BuildOptions)).toThrow(
+      /'precision' must be .*roundingTolerance \(a number above 0\), not '/,
+    );
+  });
+});

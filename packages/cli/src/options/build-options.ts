@@ -3,7 +3,7 @@
 import { type Command, Option } from 'commander';
 import type { BuildOptions, PrecisionOptions, Profile } from '@tensorwright/builder';
 import { addDeviceOption } from './device-option.js';
-import { durationIn, integerFrom, list } from './values.js';
+import { durationIn, integerFrom, list, positive } from './values.js';
 import { type ShapeOptions, shapes } from './shapes.js';
 
 export interface BuildFlags extends ShapeOptions {
@@ -12,6 +12,7 @@ export interface BuildFlags extends ShapeOptions {
   readonly bf16?: boolean;
   readonly tf32?: boolean;
   readonly keepFloat32?: readonly string[];
+  readonly roundingTolerance?: number;
   readonly level?: BuildOptions['optimizationLevel'];
   readonly tacticSources?: BuildOptions['tacticSources'];
   /** Default: true. */
@@ -29,6 +30,7 @@ export const buildOnly = [
   'bf16',
   'tf32',
   'keepFloat32',
+  'roundingTolerance',
   'minShapes',
   'optShapes',
   'maxShapes',
@@ -53,6 +55,12 @@ export function addBuildOptions(command: Command): Command {
     .option('--tf32', 'let float32 contractions round to TensorFloat-32 (CUDA)')
     .addOption(
       new Option('--keep-float32 <nodes>', 'nodes that stay in float32; * matches any characters').argParser(list),
+    )
+    .addOption(
+      new Option(
+        '--rounding-tolerance <x>',
+        'predicted error, root-mean-square over the standard deviation, above which the first layers stay in float32 (default: 5e-3 for fp16, 3e-2 for bf16)',
+      ).argParser(positive),
     )
     .addOption(
       new Option('--shapes <shapes>', "extents of dynamic inputs: 'input:1x3x224x224,mask:1x128', * for all").argParser(
@@ -107,6 +115,7 @@ export function buildOptionsOf(flags: BuildFlags, profiles: readonly Profile[] |
     ...(flags.bf16 && { bf16: true }),
     ...(flags.tf32 && { tf32: true }),
     ...(flags.keepFloat32 && { keepFloat32: flags.keepFloat32 }),
+    ...(flags.roundingTolerance !== undefined && { roundingTolerance: flags.roundingTolerance }),
   };
   return {
     ...(flags.backends && { backends: flags.backends }),

@@ -21,6 +21,13 @@ export function nonNegative(text: string): number {
   return value;
 }
 
+/** Above 0; 'Infinity' is one. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0)) throw new InvalidArgumentError('Expected a number above 0.');
+  return value;
+}
+
 const milliseconds = { ms: 1, s: 1000, min: 60_000, m: 60_000, h: 3_600_000 } as const;
 type TimeUnit = keyof typeof milliseconds;
 

@@ -1,7 +1,8 @@
 /**
  * Weak typing as one pass over a strongly typed core: contractions move to 16 bits, and with them what follows them and
  * is safe there; casts are written where the precision changes. Statistics, large sums, index arithmetic and the
- * network's own inputs and outputs keep their dtype. Accumulators are float32 always.
+ * network's own inputs and outputs keep their dtype, and so do the first contractions where 16 bits are predicted to
+ * lose too much. Accumulators are float32 always.
  */
 
 import {
@@ -16,6 +17,7 @@ import {
 } from '@tensorwright/core';
 import type { Pass, PassContext } from '../../pass.js';
 import { dimsOf } from '../rules.js';
+import { contractionsToKeep, type Kept } from './rounding/keep.js';
 
 /** Kernels that read and write 16 bits and compute their statistics in float32. */
 const float32Inside = new Set([
@@ -39,9 +41,38 @@ export const precision: Pass = {
   run(graph: Graph, context: PassContext): Graph | Steps<Graph> {
     const { fp16, bf16, keepFloat32 } = context.options.precision ?? {};
     if (fp16 !== true && bf16 !== true) return graph;
-    return narrow(graph, fp16 === true ? 'float16' : 'bfloat16', context, matcherOf(keepFloat32 ?? []));
+    return choose(graph, fp16 === true ? 'float16' : 'bfloat16', context, matcherOf(keepFloat32 ?? []));
   },
 };
+
+function* choose(
+  graph: Graph,
+  to: DType,
+  context: PassContext,
+  named: (origins: readonly string[]) => boolean,
+): Steps<Graph> {
+  const { provenance } = context.builder;
+  const isNamed = (node: Node): boolean => named(provenance.of(node));
+  const tolerance = context.options.precision?.roundingTolerance;
+  const found = yield* contractionsToKeep(graph, to, tolerance, (node) => !isNamed(node));
+  tell(found, to, context);
+  return yield* narrow(graph, to, context, (node) => found.contractions.has(node) || isNamed(node));
+}
+
+function tell({ contractions, before, after, limit }: Kept, to: DType, { builder, log }: PassContext): void {
+  if (before <= limit) return;
+  const text = (error: number): string => error.toExponential(1);
+  const kept = [...contractions];
+  const last = kept.length > 0 ? builder.provenance.of(kept.at(-1)!).join(', ') : '';
+  log({
+    level: 'info',
+    message:
+      kept.length > 0
+        ? `the first ${String(kept.length)} contractions, up to ${last}, stay in float32: all in ${to} are predicted an error of ${text(before)}, these kept ${text(after)}`
+        : `${to} is predicted an error of ${text(before)}: float32 for a few contractions would not bring it to ${text(limit)}`,
+    data: { contractions: kept.flatMap((node) => [...builder.provenance.of(node)]), before, after },
+  });
+}
 
 /** True for origins that a pattern names; `*` stands for any characters. */
 export function matcherOf(patterns: readonly string[]): (origins: readonly string[]) => boolean {
@@ -57,12 +88,7 @@ export function matcherOf(patterns: readonly string[]): (origins: readonly strin
   return (origins) => origins.some((o) => tests.some((t) => t.test(o)));
 }
 
-function* narrow(
-  graph: Graph,
-  to: DType,
-  context: PassContext,
-  kept: (origins: readonly string[]) => boolean,
-): Steps<Graph> {
+function* narrow(graph: Graph, to: DType, context: PassContext, kept: (node: Node) => boolean): Steps<Graph> {
   const { builder } = context;
   const rebuilder = new Rebuilder(builder);
   /** Old value → the 16-bit one it has become, and the float32 cast of that where somebody asked. */
@@ -87,12 +113,12 @@ function* narrow(
     yield;
     builder.origin = builder.provenance.of(node);
     const [operand] = node.inputs;
-    if (node.op === 'reduce' && operand && low.has(operand) && !isFloat32(asLow(operand)) && !kept(builder.origin)) {
+    if (node.op === 'reduce' && operand && low.has(operand) && !isFloat32(asLow(operand)) && !kept(node)) {
       // Read in 16 bits, accumulated and handed on in float32: sums of 16-bit numbers overflow early.
       rebuilder.set(node, [builder.op('reduce', [asLow(operand)], { ...node.attributes, to: 'float32' })]);
       continue;
     }
-    const narrows = runsNarrow(node, low) && !kept(builder.origin);
+    const narrows = runsNarrow(node, low) && !kept(node);
     const inputs = node.inputs.map((v) => v && (narrows && isFloat32(v) ? asLow(v) : asFull(v)));
     const { outputs } = rebuilder.rebuildOn(node, inputs);
     rebuilder.set(node, outputs);
