@@ -14,6 +14,7 @@ namespace {
 enum Status : int {
   kOk = 0,
   kNotInitialized = 1,
+  kAllocationFailed = 3,
   kInvalidValue = 7,
   kExecutionFailed = 13,
   kNotSupported = 15,
@@ -182,13 +183,15 @@ TW_CUBLASLT const char* cublasLtGetStatusString(int status) {
   switch (status) {
     case kOk: return "CUBLAS_STATUS_SUCCESS";
     case kNotInitialized: return "CUBLAS_STATUS_NOT_INITIALIZED";
+    case kAllocationFailed: return "CUBLAS_STATUS_ALLOC_FAILED";
     case kInvalidValue: return "CUBLAS_STATUS_INVALID_VALUE";
     case kNotSupported: return "CUBLAS_STATUS_NOT_SUPPORTED";
     default: return "CUBLAS_STATUS_EXECUTION_FAILED";
   }
 }
 TW_CUBLASLT int cublasLtCreate(Context** handle) {
-  if (!tw_emulator::has_context()) return kNotInitialized;
+  if (tw_emulator::begin_call("cublasLtCreate")) return kAllocationFailed;
+  if (!tw_emulator::has_context() || tw_emulator::refuse_unsafe("cublasLtCreate")) return kNotInitialized;
   return *handle = new Context{tw_emulator::current_device()}, kOk;
 }
 TW_CUBLASLT int cublasLtDestroy(Context* handle) { return delete handle, kOk; }

@@ -111,6 +111,8 @@ int check(const Object& o) {
     case kPlan: {
       if (!context_of(o.one<void*>(400))) return fail(kBadParam, "handle");
       if (!is_finalized(o.part(401), kConfiguration)) return fail(kNotFinalized, "configuration");
+      // Its code is loaded.
+      if (tw_emulator::refuse_unsafe("a plan of cuDNN")) return fail(kInternalError, "a stream is captured");
       const Object& engine = *o.part(401)->part(300);
       return takes(engine.one<int64_t>(1301), *computation_of(*engine.part(1300))) ? kOk
                                                                                    : fail(kNotSupported, "extents");
@@ -181,6 +183,10 @@ TW_CUDNN const char* cudnnGetErrorString(int status) {
       return "CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE";
     case kNotSupported:
       return "CUDNN_STATUS_NOT_SUPPORTED";
+    case kNotInitialized:
+      return "CUDNN_STATUS_NOT_INITIALIZED";
+    case kInternalError:
+      return "CUDNN_STATUS_INTERNAL_ERROR";
     case kHostAllocationFailed:
       return "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED";
     case kExecutionFailed:
@@ -196,8 +202,11 @@ TW_CUDNN void cudnnGetLastErrorString(char* message, size_t bytes) {
   message[count] = 0;
 }
 TW_CUDNN int cudnnCreate(void** handle) {
+  // As the library does, which does not look for the reason.
+  if (tw_emulator::begin_call("cudnnCreate")) return fail(kNotInitialized, "cudnnCreate");
   std::lock_guard lock(mutex);
   if (!tw_emulator::has_context()) return fail(kBadParam, "no device is current");
+  if (tw_emulator::refuse_unsafe("cudnnCreate")) return fail(kNotInitialized, "a stream is captured");
   auto* c = new Context{tw_emulator::current_device(), nullptr, {}};
   contexts.insert(c);
   return *handle = c, kOk;
@@ -229,6 +238,8 @@ TW_CUDNN int cudnnBackendDestroyDescriptor(void* descriptor) {
   auto* o = static_cast<Object*>(descriptor);
   if (!live.erase(o)) return fail(kBadParam, "no descriptor");
   if (o->kind == kPlan && o->finalized) {
+    // Its code is unloaded.
+    tw_emulator::refuse_unsafe("the end of a plan of cuDNN");
     const bool current = tw_emulator::is_current(o->device, "a plan of cuDNN to destroy");
     tw_emulator::trace(current ? "cudnn plan destroyed" : "cudnn plan lost");
   }

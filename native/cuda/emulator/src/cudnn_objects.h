@@ -20,6 +20,7 @@ namespace tw_emulator::cudnn {
 
 enum Status : int {
   kOk = 0,
+  kNotInitialized = 1001,
   kBadParam = 2000,
   kNullPointer = 2002,
   kMisaligned = 2003,
@@ -27,6 +28,7 @@ enum Status : int {
   kShapeMismatch = 2008,
   kAttributeType = 2010,
   kNotSupported = 3000,
+  kInternalError = 4000,
   kHostAllocationFailed = 4003,
   kExecutionFailed = 5000
 };

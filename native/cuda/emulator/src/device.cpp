@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "capture.h"
 #include "driver.h"
 
 using namespace tw_emulator;
@@ -140,6 +141,7 @@ TW_DRIVER cuDeviceGetPCIBusId(char* text, int length, int device) {
 
 TW_DRIVER cuDevicePrimaryCtxRetain(void** context, int device) {
   if (!is_device(device)) return kInvalidDevice;
+  if (const int result = begin_call("cuDevicePrimaryCtxRetain")) return result;
   return *context = &primary_contexts[device], kSuccess;
 }
 TW_DRIVER cuDevicePrimaryCtxRelease_v2(int device) { return is_device(device) ? kSuccess : kInvalidDevice; }
@@ -159,6 +161,7 @@ TW_DRIVER cuCtxGetDevice(int* device) {
 }
 TW_DRIVER cuCtxSynchronize() {
   if (!has_context()) return kInvalidContext;
+  if (const int result = refuse_device_wait("cuCtxSynchronize")) return result;
   if (const int result = flush_all()) return result;
   return lost(current_device());
 }
@@ -189,6 +192,13 @@ constexpr ResultText kResultTexts[] = {
     {kNotSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
     {kStreamCaptureUnsupported, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
     {kStreamCaptureInvalidated, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
+    {kStreamCaptureMerge, "CUDA_ERROR_STREAM_CAPTURE_MERGE", "operation would result in a merge of separate capture sequences"},
+    {kStreamCaptureUnmatched, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "capture was not ended in the same stream as it began"},
+    {kStreamCaptureUnjoined, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "capturing stream has unjoined work"},
+    {kStreamCaptureIsolation, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"},
+    {kStreamCaptureImplicit, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT", "operation would make the legacy stream depend on a capturing blocking stream"},
+    {kCapturedEvent, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
+    {kStreamCaptureWrongThread, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "attempt to terminate a thread-local capture sequence from another thread"},
     {kInvalidClusterSize, "CUDA_ERROR_INVALID_CLUSTER_SIZE", "cluster misconfiguration"},
     {kUnknown, "CUDA_ERROR_UNKNOWN", "unknown error"},
 };

@@ -40,6 +40,8 @@ int capability_minor();
 size_t total_memory();
 size_t max_dynamic_shared();  // per block, after opting in
 
+// Of the current device.
+size_t free_memory();
 // Memory of the current device: that of another one is not.
 bool is_device_range(DevicePointer begin, size_t bytes);
 // The device whose memory the address lies in; -1 for none.
@@ -51,6 +53,11 @@ std::string damaged_allocation();
 // one.
 using Operation = std::function<int()>;
 int enqueue(void* stream, Operation operation);
+// Whether what is queued on it is recorded, to be done when that is played.
+bool is_captured(void* stream);
+// The driver's error for calls that are not safe while a stream is captured, as the calling thread's mode has it: such
+// as allocate, load code or wait. kSuccess where they are.
+int refuse_unsafe(const char* call);
 // Runs what is queued on the stream, or on all streams of the current device.
 int flush(void* stream);
 int flush_all();

@@ -88,13 +88,20 @@ int copy(void* stream, void* to, const void* from, size_t bytes, bool to_device,
     if (!is_there()) return std::fprintf(stderr, "tensorwright emulator: copied memory that was freed\n"), kIllegalAddress;
     return std::memmove(to, source, bytes), kSuccess;
   };
-  // Ordinary memory of the host: it is read before the call returns, and written.
+  // Ordinary memory of the host: it is read before the call returns, and written; but by a recording when that is played.
+  if (is_captured(stream)) return enqueue(stream, [=] { return move(from); });
   if (!from_device && !is_locked(from)) {
     const auto* bytes_of = static_cast<const char*>(from);
     return enqueue(stream, [=, staged = std::vector<char>(bytes_of, bytes_of + bytes)] { return move(staged.data()); });
   }
   const int result = enqueue(stream, [=] { return move(from); });
   return result == kSuccess && !to_device && !is_locked(to) ? flush(stream) : result;
+}
+
+// In a call that waits for it.
+int copy_now(const char* call, void* to, const void* from, size_t bytes, bool to_device, bool from_device) {
+  if (const int result = refuse_unsafe(call)) return result;
+  return copy(nullptr, to, from, bytes, to_device, from_device);
 }
 
 // Unified addressing: a pointer is the device's if it lies in an allocation.
@@ -115,6 +122,11 @@ int fill(void* stream, DevicePointer p, T value, size_t count) {
 }  // namespace
 
 namespace tw_emulator {
+
+size_t free_memory() {
+  const std::lock_guard lock(driver_lock());
+  return total_memory() - std::min(total_memory(), allocated[current_device()]);
+}
 
 bool is_device_range(DevicePointer begin, size_t bytes) {
   const std::lock_guard lock(driver_lock());
@@ -161,18 +173,23 @@ std::string damaged_allocation() {
 
 }  // namespace tw_emulator
 
-TW_DRIVER cuMemAlloc_v2(DevicePointer* p, size_t bytes) { return allocate(p, bytes); }
-TW_DRIVER cuMemFree_v2(DevicePointer p) { return release(p); }
+TW_DRIVER cuMemAlloc_v2(DevicePointer* p, size_t bytes) {
+  if (const int result = refuse_unsafe("cuMemAlloc")) return result;
+  return allocate(p, bytes);
+}
+TW_DRIVER cuMemFree_v2(DevicePointer p) {
+  if (const int result = refuse_unsafe("cuMemFree")) return result;
+  return release(p);
+}
 TW_DRIVER cuMemAllocAsync(DevicePointer* p, size_t bytes, void*) { return allocate(p, bytes); }
 TW_DRIVER cuMemFreeAsync(DevicePointer p, void* stream) {
   return enqueue(stream, [=] { return release(p); });
 }
 TW_DRIVER cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
   const std::lock_guard lock(driver_lock());
-  const int device = current_device();
   *total = total_memory();
-  *free_bytes = *total - std::min(*total, allocated[device]);
-  return lost(device);
+  *free_bytes = free_memory();
+  return lost(current_device());
 }
 TW_DRIVER cuMemGetAddressRange_v2(DevicePointer* base, size_t* bytes, DevicePointer p) {
   const std::lock_guard lock(driver_lock());
@@ -184,6 +201,7 @@ TW_DRIVER cuMemGetAddressRange_v2(DevicePointer* base, size_t* bytes, DevicePoin
 }
 
 TW_DRIVER cuMemHostAlloc(void** p, size_t bytes, unsigned) {
+  if (const int result = refuse_unsafe("cuMemHostAlloc")) return result;
   *p = std::aligned_alloc(kPage, round_up(std::max<size_t>(bytes, 1), kPage));
   if (!*p) return kOutOfMemory;
   std::memset(*p, 0xFF, bytes);
@@ -195,36 +213,40 @@ TW_DRIVER cuMemAllocHost_v2(void** p, size_t bytes) { return cuMemHostAlloc(p, b
 TW_DRIVER cuMemFreeHost(void* p) {
   const std::lock_guard lock(driver_lock());
   if (!has_context()) return kInvalidContext;
+  if (const int result = refuse_unsafe("cuMemFreeHost")) return result;
   if (locked().erase(static_cast<char*>(p)) == 0) return kInvalidValue;
   return std::free(p), kSuccess;
 }
 TW_DRIVER cuMemHostGetDevicePointer_v2(DevicePointer* out, void* p, unsigned) {
   return *out = reinterpret_cast<DevicePointer>(p), kSuccess;
 }
-TW_DRIVER cuMemHostRegister_v2(void*, size_t, unsigned) { return kSuccess; }
-TW_DRIVER cuMemHostUnregister(void*) { return kSuccess; }
+TW_DRIVER cuMemHostRegister_v2(void*, size_t, unsigned) { return refuse_unsafe("cuMemHostRegister"); }
+TW_DRIVER cuMemHostUnregister(void*) { return refuse_unsafe("cuMemHostUnregister"); }
 
 TW_DRIVER cuMemcpyAsync(DevicePointer to, DevicePointer from, size_t bytes, void* stream) {
   return copy_any(stream, to, from, bytes);
 }
-TW_DRIVER cuMemcpy(DevicePointer to, DevicePointer from, size_t bytes) { return copy_any(nullptr, to, from, bytes); }
+TW_DRIVER cuMemcpy(DevicePointer to, DevicePointer from, size_t bytes) {
+  if (const int result = refuse_unsafe("cuMemcpy")) return result;
+  return copy_any(nullptr, to, from, bytes);
+}
 TW_DRIVER cuMemcpyHtoDAsync_v2(DevicePointer to, const void* from, size_t bytes, void* stream) {
   return copy(stream, pointer_of(to), from, bytes, true, false);
 }
 TW_DRIVER cuMemcpyHtoD_v2(DevicePointer to, const void* from, size_t bytes) {
-  return copy(nullptr, pointer_of(to), from, bytes, true, false);
+  return copy_now("cuMemcpyHtoD", pointer_of(to), from, bytes, true, false);
 }
 TW_DRIVER cuMemcpyDtoHAsync_v2(void* to, DevicePointer from, size_t bytes, void* stream) {
   return copy(stream, to, pointer_of(from), bytes, false, true);
 }
 TW_DRIVER cuMemcpyDtoH_v2(void* to, DevicePointer from, size_t bytes) {
-  return copy(nullptr, to, pointer_of(from), bytes, false, true);
+  return copy_now("cuMemcpyDtoH", to, pointer_of(from), bytes, false, true);
 }
 TW_DRIVER cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, void* stream) {
   return copy(stream, pointer_of(to), pointer_of(from), bytes, true, true);
 }
 TW_DRIVER cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes) {
-  return copy(nullptr, pointer_of(to), pointer_of(from), bytes, true, true);
+  return copy_now("cuMemcpyDtoD", pointer_of(to), pointer_of(from), bytes, true, true);
 }
 
 namespace {
@@ -263,7 +285,10 @@ TW_DRIVER cuMemcpy2DAsync_v2(const Copy2D* copy, void* stream) {
     return kSuccess;
   });
 }
-TW_DRIVER cuMemcpy2D_v2(const Copy2D* copy) { return cuMemcpy2DAsync_v2(copy, nullptr); }
+TW_DRIVER cuMemcpy2D_v2(const Copy2D* copy) {
+  if (const int result = refuse_unsafe("cuMemcpy2D")) return result;
+  return cuMemcpy2DAsync_v2(copy, nullptr);
+}
 
 TW_DRIVER cuMemsetD8Async(DevicePointer p, uint8_t value, size_t n, void* stream) { return fill(stream, p, value, n); }
 TW_DRIVER cuMemsetD16Async(DevicePointer p, uint16_t value, size_t n, void* stream) { return fill(stream, p, value, n); }

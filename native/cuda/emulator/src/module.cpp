@@ -54,9 +54,11 @@ void publish_symbols() {
 }
 
 int load(Module** out, const void* image) {
+  if (const int result = begin_call("cuModuleLoadData")) return result;
   const std::lock_guard lock(driver_lock());
   if (!has_context()) return kInvalidContext;
   if (const int result = lost(current_device())) return result;
+  if (const int result = refuse_unsafe("cuModuleLoadData")) return result;
   const size_t size = image ? image_size(image) : 0;
   if (!size) return kInvalidImage;
   publish_symbols();
@@ -127,6 +129,7 @@ TW_DRIVER cuModuleLoadData(Module** module, const void* image) { return load(mod
 TW_DRIVER cuModuleLoadDataEx(Module** module, const void* image, unsigned, int*, void**) { return load(module, image); }
 TW_DRIVER cuModuleUnload(Module* module) {
   if (!is_current(module->device, "a module to unload")) return kInvalidContext;
+  if (const int result = refuse_unsafe("cuModuleUnload")) return result;
   return delete module, kSuccess;
 }
 TW_DRIVER cuModuleGetFunction(Function** function, Module* module, const char* name) {
@@ -135,7 +138,10 @@ TW_DRIVER cuModuleGetFunction(Function** function, Module* module, const char* n
 TW_DRIVER cuLibraryLoadData(Module** library, const void* code, int*, void**, unsigned, int*, void**, unsigned) {
   return load(library, code);
 }
-TW_DRIVER cuLibraryUnload(Module* library) { return delete library, kSuccess; }
+TW_DRIVER cuLibraryUnload(Module* library) {
+  if (const int result = refuse_unsafe("cuLibraryUnload")) return result;
+  return delete library, kSuccess;
+}
 TW_DRIVER cuLibraryGetKernel(Function** kernel, Module* library, const char* name) { return find(kernel, library, name); }
 TW_DRIVER cuLibraryGetModule(Module** module, Module* library) { return *module = library, kSuccess; }
 TW_DRIVER cuKernelGetFunction(Function** function, Function* kernel) { return *function = kernel, kSuccess; }

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string_view>
+#include <thread>
 
 #include "driver.h"
 
@@ -40,6 +42,15 @@ int64_t played(const char* name, int64_t fallback) {
 
 bool played_for(const char* name, const std::string& kernel) {
   return any_entry([&](std::string_view entry, std::string_view value) { return entry == name && value == kernel; });
+}
+
+int begin_call(const char* call) {
+  constexpr auto kPause = std::chrono::milliseconds(10);
+  constexpr int kMostPauses = 2000;
+  if (played_for("hang", call)) trace(std::string("hang ") + call);
+  for (int i = 0; i < kMostPauses && played_for("hang", call); ++i) std::this_thread::sleep_for(kPause);
+  constexpr size_t kNeeded = size_t{1} << 20;
+  return played_for("needs", call) && free_memory() < kNeeded ? kOutOfMemory : kSuccess;
 }
 
 int lost(int device) { return lost_results[device].load(); }

@@ -8,8 +8,10 @@ namespace tw_emulator {
 
 // 'NAME:VALUE' entries, separated by commas. `fallback` where the name is not played.
 int64_t played(const char* name, int64_t fallback);
-// Whether NAME is played for the kernel: 'fault:product'.
+// Whether NAME is played for the kernel or call: 'fault:product'.
 bool played_for(const char* name, const std::string& kernel);
+// What may become of calls that take long and memory of their own; see 'hang' and 'needs'. kSuccess where they go on.
+int begin_call(const char* call);
 
 // The result that every call of a lost device gives; kSuccess as long as it is well.
 int lost(int device);

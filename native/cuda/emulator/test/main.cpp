@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "capture.h"
 #include "cudnn.h"
 #include "devices.h"
 #include "hopper.h"
@@ -294,7 +295,7 @@ int main(int argc, char** argv) {
       {"add", test_add},           {"reduce", test_reduce},   {"warp", test_warp},
       {"async_copy", test_async_copy}, {"tensor_cores", test_tensor_cores}, {"atomics", test_atomics},
       {"conversions", test_conversions}, {"named_barriers", test_named_barriers}, {"graph", test_graph},
-      {"memory", test_memory},     {"hopper", test_hopper},   {"devices", test_devices}, {"late", test_late},
+      {"capture", test_capture},   {"memory", test_memory},     {"hopper", test_hopper},   {"devices", test_devices}, {"late", test_late},
       {"faults", test_faults},   {"speed", test_speed},
   };
   for (const auto& [name, test] : tests) {
