@@ -1,6 +1,6 @@
 /** What the addon exports, as it is. Only this package calls it. */
 
-import type { MemoryUse } from './context.js';
+import type { DeviceWork, MemoryUse, StepTiming } from './context.js';
 import type { CudaLibraryStatus, CudaStatus, DeviceMemoryState } from './cuda.js';
 import type { CudnnConfiguration, CudnnConvolution } from './cudnn.js';
 import type { NativeErrorCode } from './errors.js';
@@ -71,7 +71,7 @@ export interface Binding {
   finish(context: Handle): (NativeTensor | null)[];
   abandon(context: Handle): void;
   setProfiling(context: Handle, on: boolean): void;
-  profile(context: Handle): { calls: number; nanoseconds: number; waits: number }[];
+  profile(context: Handle): StepTiming[];
   deviceTimes(
     context: Handle,
     repeats: number,
@@ -79,6 +79,7 @@ export interface Binding {
   ): Promise<{ device: number[]; enqueue: number[]; complete: boolean }>;
   symbols(context: Handle): (number | null)[];
   memory(context: Handle): MemoryUse;
+  deviceWork(context: Handle): DeviceWork | undefined;
   /** Runs on random inputs; `maxRuns` 0: without measuring; `outputs`: gives what the last step computes. */
   try(
     program: Handle,

@@ -26,6 +26,20 @@ export interface StepTiming {
   readonly nanoseconds: number;
   /** Of the host for a device. */
   readonly waits: number;
+  /** To a device, from it and within it. */
+  readonly copiedBytes: number;
+}
+
+/** What a context had a device do, since it was made. */
+export interface DeviceWork {
+  /** Of the host for the device. */
+  readonly waits: number;
+  /** Kernels and calls of libraries, one by one. */
+  readonly launches: number;
+  /** Graphs of recorded steps, each of which stands for many launches. */
+  readonly graphLaunches: number;
+  /** To the device, from it and within it; what kernels copy is not in it. */
+  readonly copiedBytes: number;
 }
 
 export interface DeviceTimes {
@@ -42,6 +56,8 @@ export interface MemoryUse {
   readonly deviceBytes: number;
   /** Page-locked memory of the host that copies to and from a device pass through. */
   readonly stagingBytes: number;
+  /** How many recordings are kept, of whose memory the driver does not tell. */
+  readonly graphs: number;
 }
 
 /** Output memory that a native thread may write to, and where its bytes belong in the end. */
@@ -156,5 +172,10 @@ export class Context extends Resource {
 
   memory(): MemoryUse {
     return this.binding.memory(this.handle);
+  }
+
+  /** undefined where nothing runs on a device. */
+  deviceWork(): DeviceWork | undefined {
+    return this.binding.deviceWork(this.handle);
   }
 }

@@ -2,6 +2,7 @@ export type { OutputMemory } from './binding.js';
 export {
   Context,
   type DeviceTimes,
+  type DeviceWork,
   type MemoryUse,
   type RunOptions,
   type SegmentOptions,

@@ -183,6 +183,7 @@ Napi::Value profile(const Napi::CallbackInfo& info) {
     step.Set("calls", Napi::Number::New(info.Env(), static_cast<double>(steps[i].calls)));
     step.Set("nanoseconds", Napi::Number::New(info.Env(), static_cast<double>(steps[i].nanoseconds)));
     step.Set("waits", Napi::Number::New(info.Env(), static_cast<double>(steps[i].waits)));
+    step.Set("copiedBytes", Napi::Number::New(info.Env(), static_cast<double>(steps[i].copied)));
     list.Set(static_cast<uint32_t>(i), step);
   }
   return list;
@@ -208,6 +209,20 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   object.Set("workspaceBytes", Napi::Number::New(info.Env(), static_cast<double>(use.workspace)));
   object.Set("deviceBytes", Napi::Number::New(info.Env(), static_cast<double>(use.device)));
   object.Set("stagingBytes", Napi::Number::New(info.Env(), static_cast<double>(use.staging)));
+  object.Set("graphs", Napi::Number::New(info.Env(), static_cast<double>(use.recordings)));
+  return object;
+}
+
+Napi::Value device_work(const Napi::CallbackInfo& info) {
+  const auto context = idle_context(info[0]);
+  const auto& queue = context->frame().queue();
+  if (!queue) return info.Env().Undefined();
+  const QueueCounts& counts = queue->counts();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("waits", Napi::Number::New(info.Env(), static_cast<double>(counts.waits)));
+  object.Set("launches", Napi::Number::New(info.Env(), static_cast<double>(counts.launches)));
+  object.Set("graphLaunches", Napi::Number::New(info.Env(), static_cast<double>(counts.plays)));
+  object.Set("copiedBytes", Napi::Number::New(info.Env(), static_cast<double>(counts.copied)));
   return object;
 }
 
@@ -257,6 +272,7 @@ void export_objects(Napi::Env env, Napi::Object exports) {
   add("profile", guarded<profile>);
   add("symbols", guarded<symbols>);
   add("memory", guarded<memory>);
+  add("deviceWork", guarded<device_work>);
   add("deviceConstantBytes", guarded<device_constant_bytes>);
   add("leavesCore", guarded<leaves_core>);
   add("poll", guarded<poll>);

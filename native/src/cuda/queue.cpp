@@ -78,7 +78,7 @@ void Queue::drain() noexcept {
 }
 
 void Queue::synchronize() {
-  ++waits_;
+  ++counts_.waits;
   after_kernel_ = false;
   const Result result = driver().cuStreamSynchronize(stream_);
   const auto arrived = std::exchange(arriving_, {});
@@ -95,11 +95,14 @@ std::shared_ptr<Recording> Queue::record(const std::function<void()>& work) {
   after_kernel_ = false;
   GraphHandle graph = nullptr;
   recorded_ = &needed;
+  const QueueCounts before = counts_;
   try {
     work();
     recorded_ = nullptr;
+    counts_ = before;
   } catch (...) {
     recorded_ = nullptr;
+    counts_ = before;
     driver().cuStreamEndCapture(stream_, &graph);
     if (graph) driver().cuGraphDestroy(graph);
     after_kernel_ = false;
@@ -115,6 +118,7 @@ std::shared_ptr<Recording> Queue::record(const std::function<void()>& work) {
 void Queue::play(const std::shared_ptr<Recording>& recording) {
   after_kernel_ = false;
   keep(recording);
+  ++counts_.plays;
   device_->check(driver().cuGraphLaunch(static_cast<Graph&>(*recording).exec(), stream_), "cuGraphLaunch");
 }
 
@@ -138,12 +142,14 @@ double Queue::nanoseconds(size_t from, size_t to) {
 
 void Queue::copy(void* to, const void* from, size_t bytes) {
   after_kernel_ = false;
+  counts_.copied += bytes;
   if (bytes) device_->check(driver().cuMemcpyAsync(address(to), address(from), bytes, stream_), "cuMemcpyAsync");
 }
 
 // In pieces, so that the device copies one while the host stages the next.
 void Queue::upload(void* to, const void* from, size_t bytes) {
   after_kernel_ = false;
+  counts_.copied += bytes;
   const auto overlaps = [&](const Arriving& a) {
     const auto *begin = static_cast<const std::byte*>(a.to), *source = static_cast<const std::byte*>(from);
     return source < begin + a.bytes && begin < source + bytes;
@@ -168,6 +174,7 @@ void Queue::upload(void* to, const void* from, size_t bytes) {
 
 void Queue::download(void* to, const void* from, size_t bytes) {
   after_kernel_ = false;
+  counts_.copied += bytes;
   if (bytes == 0) return;
   std::byte* const staged = staging_.take(bytes);
   device_->check(driver().cuMemcpyDtoHAsync_v2(staged ? staged : to, address(from), bytes, stream_),
@@ -187,6 +194,7 @@ void Queue::launch(FunctionHandle function, LaunchConfig& config, void* argument
   config.attributes = attributes;
   config.attribute_count = count;
   void* parameters[] = {arguments};
+  ++counts_.launches;
   device_->check(driver().cuLaunchKernelEx(&config, function, parameters, nullptr), "cuLaunchKernelEx");
   after_kernel_ = true;
 }

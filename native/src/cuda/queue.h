@@ -15,7 +15,7 @@ class Queue : public DeviceQueue {
 
   void enter() override { device_->make_current(); }
   void synchronize() override;
-  uint64_t waits() const override { return waits_; }
+  const QueueCounts& counts() const override { return counts_; }
   void drain() noexcept override;
   std::shared_ptr<Recording> record(const std::function<void()>& work) override;
   void play(const std::shared_ptr<Recording>& recording) override;
@@ -37,6 +37,7 @@ class Queue : public DeviceQueue {
   // The stream, for what libraries queue on it.
   StreamHandle lend() {
     after_kernel_ = false;
+    ++counts_.launches;
     return stream_;
   }
 
@@ -56,7 +57,7 @@ class Queue : public DeviceQueue {
   std::vector<std::shared_ptr<const void>>* recorded_ = nullptr;  // by what is being recorded
   // A kernel may begin while the one before it ends; after anything else it begins in order.
   bool after_kernel_ = false;
-  uint64_t waits_ = 0;
+  QueueCounts counts_;
 };
 
 // While it lives, this thread may do what a recording of its own would forbid: allocate, load code, wait for other

@@ -73,9 +73,11 @@ void prepare(const Program& program, std::span<const Tensor> inputs, std::span<O
   if (outputs.size() != program.outputs().size())
     throw Error(Code::kInvalidArgument, "expected " + std::to_string(program.outputs().size()) + " outputs, received " +
                                             std::to_string(outputs.size()));
-  for (OutputSlot& slot : outputs) {
+  for (size_t o = 0; o < outputs.size(); ++o) {
+    OutputSlot& slot = outputs[o];
     slot.tensor.rank = -1;
     if (slot.device_memory) check_device(program, *slot.device_memory);
+    if (slot.device_memory && program.inputs_read_before(o)) continue;
     for (const Tensor& t : inputs) {
       if (!slot.fixed || t.rank < 0) continue;
       const auto* begin = t.as<std::byte>();

@@ -369,6 +369,7 @@ void ControlState::add_memory(MemoryUse& use) const {
     use.heap += nested.heap;
     use.workspace += nested.workspace;
     use.device += nested.device;
+    use.recordings += nested.recordings;
   }
   for (const auto* list : {&staging_, &rooms_}) {
     for (const Room& room : *list) {

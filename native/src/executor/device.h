@@ -45,6 +45,14 @@ class Recording {
   virtual ~Recording() = default;
 };
 
+// What a queue was given to do, since it was made. What is recorded counts when it is played: as one play.
+struct QueueCounts {
+  uint64_t waits = 0;     // of the host for the device
+  uint64_t launches = 0;  // of kernels and calls of libraries, one by one
+  uint64_t plays = 0;     // of recordings
+  uint64_t copied = 0;    // bytes: to the device, from it, and within it
+};
+
 // Work in order. Used by one thread at a time.
 class DeviceQueue {
  public:
@@ -53,10 +61,9 @@ class DeviceQueue {
   virtual void enter() = 0;
   // Returns when all queued work is done; throws what went wrong in it.
   virtual void synchronize() = 0;
-  // How often synchronize() was called.
-  virtual uint64_t waits() const = 0;
   // The same before something is released: what became of the work is nobody's concern any more.
   virtual void drain() noexcept = 0;
+  virtual const QueueCounts& counts() const = 0;
   // What `work` queues is kept instead of done.
   virtual std::shared_ptr<Recording> record(const std::function<void()>& work) = 0;
   // Keeps it until it is done.

@@ -2,47 +2,75 @@
 #include <algorithm>
 
 #include "executor/frame.h"
+#include "executor/layout.h"
 
 namespace tw {
+namespace {
+
+struct Range {
+  const std::byte* begin = nullptr;  // null: none
+  size_t bytes = 0;
+};
+
+bool overlap(const Range& a, const Range& b) {
+  return a.begin && b.begin && a.begin < b.begin + b.bytes && b.begin < a.begin + a.bytes;
+}
+
+Range on_device(const Tensor& t) {
+  return t.rank >= 0 && t.on_device ? Range{t.as<const std::byte>(), dense_bytes(t)} : Range{};
+}
+
+Range on_device(const DeviceMemory* memory) {
+  return memory ? Range{memory->block.data(), memory->bytes} : Range{};
+}
+
+}  // namespace
 
 // By exchange of the program: the caller's memory; null where it is the host's, or shared by what must not share it.
 std::vector<std::byte*> Frame::wanted_exchanges(std::span<const Tensor> inputs) const {
   const auto exchanges = program_->exchanges();
   std::vector<std::byte*> wanted(exchanges.size());
   for (size_t e = 0; e < exchanges.size(); ++e) {
-    const auto& [step, value, input, output] = exchanges[e];
-    if (input >= 0) {
-      const Tensor& t = inputs[static_cast<size_t>(input)];
-      if (t.on_device && capacity_[value] > 0) wanted[e] = t.as<std::byte>();
-    } else if (const DeviceMemory* memory = sink_->device_memory(static_cast<size_t>(output))) {
-      if (memory->device == program_->device() && memory->bytes >= capacity_[value]) wanted[e] = memory->block.data();
+    const Exchange& x = exchanges[e];
+    if (x.output >= 0) {
+      const DeviceMemory* memory = sink_->device_memory(static_cast<size_t>(x.output));
+      if (memory && memory->device == program_->device() && memory->bytes >= capacity_[x.value])
+        wanted[e] = memory->block.data();
+    } else if (const Tensor& t = inputs[static_cast<size_t>(x.input)]; t.on_device && capacity_[x.value] > 0) {
+      wanted[e] = t.as<std::byte>();
     }
   }
-  // A step may write an output while others still read what lies there: the copy at the end does not.
+  // A step may write an output while others still read what lies there: copies from inputs at the beginning and to
+  // outputs behind them do not. Only the very input that an output is made of may be its memory.
   for (size_t e = 0; e < exchanges.size(); ++e) {
-    if (exchanges[e].output < 0 || !wanted[e]) continue;
-    const auto shared = [&](size_t other) {
-      return other != e && wanted[other] && wanted[other] < wanted[e] + capacity_[exchanges[e].value] &&
-             wanted[e] < wanted[other] + capacity_[exchanges[other].value];
-    };
-    for (size_t other = 0; other < exchanges.size() && wanted[e]; ++other)
-      if (shared(other)) wanted[e] = nullptr;
+    const Exchange& x = exchanges[e];
+    const Range own{wanted[e], capacity_[x.value]};
+    for (size_t o = 0; o < program_->outputs().size(); ++o)
+      if (static_cast<int>(o) != x.output && overlap(own, on_device(sink_->device_memory(o)))) wanted[e] = nullptr;
+    if (x.output < 0) continue;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Range input = on_device(inputs[i]);
+      const bool in_place = x.in_place && static_cast<size_t>(x.input) == i && input.begin == own.begin;
+      if (!in_place && overlap(own, input)) wanted[e] = nullptr;
+    }
   }
   return wanted;
 }
 
-// Addresses that come once are not worth a recording: their values are carried as from the host, and the recording that
-// is there is played. Those that come again take the values' places.
+// Where a recording for these dims is there, addresses that come once are not worth one of their own: their values are
+// carried as from the host, and that recording is played. Those that come again take the values' places.
 void Frame::exchange(std::span<const Tensor> inputs) {
   constexpr size_t kMostSeen = 8;
-  const auto exchanges = program_->exchanges();
   std::vector<std::byte*> wanted = wanted_exchanges(inputs);
   if (std::any_of(wanted.begin(), wanted.end(), [](const std::byte* w) { return w != nullptr; })) {
     const auto seen = std::find(seen_exchanges_.begin(), seen_exchanges_.end(), wanted);
     if (seen == seen_exchanges_.end()) {
       if (seen_exchanges_.size() == kMostSeen) seen_exchanges_.erase(seen_exchanges_.begin());
       seen_exchanges_.push_back(wanted);
-      std::fill(wanted.begin(), wanted.end(), nullptr);
+      const bool ran = std::any_of(recorded_.begin(), recorded_.end(), [&](const Recorded& r) {
+        return r.input_dims == input_dims_ && r.enclosing == enclosing_;
+      });
+      if (ran) std::fill(wanted.begin(), wanted.end(), nullptr);
     } else {
       std::rotate(seen, seen + 1, seen_exchanges_.end());
     }
@@ -55,8 +83,14 @@ void Frame::take_places(std::vector<std::byte*> memory) {
   const auto exchanges = program_->exchanges();
   exchanged_ = std::move(memory);
   for (size_t e = 0; e < exchanges.size(); ++e) {
-    values_[exchanges[e].value].data = exchanged_[e] ? exchanged_[e] : homes_[e];
-    skipped_[exchanges[e].step] = exchanged_[e] != nullptr;
+    const Exchange& x = exchanges[e];
+    std::byte* const place = exchanged_[e];
+    values_[x.value].data = place ? place : homes_[e];
+    if (x.output >= 0) skipped_[x.output_step] = place != nullptr;
+    if (x.input < 0) continue;
+    // What was given for the output has the input's elements already where it is the same memory.
+    const Tensor& input = values_[static_cast<size_t>(program_->inputs()[static_cast<size_t>(x.input)])];
+    skipped_[x.input_step] = place && input.on_device && input.as<std::byte>() == place;
   }
 }
 

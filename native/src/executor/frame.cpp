@@ -41,6 +41,7 @@ Frame::Frame(std::shared_ptr<const Program> program, ThreadPool& pool, FrameOpti
   exchanged_.resize(p.exchanges().size());
   homes_.resize(p.exchanges().size());
   skipped_.resize(p.steps().size());
+  histories_.resize(p.late().size());
 }
 
 // Its memory goes, which a run that failed may have left work on.
@@ -109,10 +110,13 @@ void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
   try {
     for (size_t s = begin; s < end;) {
       if (options.cancelled.load(std::memory_order_relaxed)) throw Error(Code::kAborted, "the run was cancelled");
-      const int range = program_->steps()[s].range;
+      const int range = program_->steps()[s].range, late = program_->steps()[s].late_range;
       const size_t range_end = range < 0 ? 0 : program_->recordable()[static_cast<size_t>(range)].end;
+      const size_t late_end = late < 0 ? 0 : program_->late()[static_cast<size_t>(late)].end;
       if (range >= 0 && range_end <= end && run_recorded(static_cast<size_t>(range), context)) {
         s = range_end;
+      } else if (late >= 0 && late_end <= end && run_late(static_cast<size_t>(late), context)) {
+        s = late_end;
       } else {
         run_named(s++, context);
       }
@@ -128,6 +132,7 @@ void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
     std::erase_if(recorded_, [](const Recorded& r) {
       return std::any_of(r.ranges.begin(), r.ranges.end(), [](const auto& recording) { return !recording; });
     });
+    for (LateHistory& history : histories_) history.seen.clear();
     throw;
   }
   // A kernel that saw the flag has left its output unfinished.
@@ -142,18 +147,23 @@ void Frame::run_named(size_t s, KernelContext& context) {
   try {
     if (!profiling_) return run_step(step, context);
     const auto started = std::chrono::steady_clock::now();
-    const uint64_t waited = queue_ ? queue_->waits() : 0;
+    const QueueCounts before = queue_ ? queue_->counts() : QueueCounts{};
+    const auto count = [&] {
+      if (!queue_) return;
+      profile_[s].waits += queue_->counts().waits - before.waits;
+      profile_[s].copied += queue_->counts().copied - before.copied;
+    };
     double spent;
     if (step.on_device) {
       queue_->mark(0);
       run_step(step, context);
-      profile_[s].waits += queue_->waits() - waited;
+      count();
       queue_->mark(1);
       queue_->synchronize();
       spent = queue_->nanoseconds(0, 1);
     } else {
       run_step(step, context);
-      if (queue_) profile_[s].waits += queue_->waits() - waited;
+      count();
       spent = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - started).count();
     }
     profile_[s].calls += 1;
@@ -212,8 +222,12 @@ void Frame::finish() {
     Tensor& out = outputs_[i];
     out.set_row_major();
     out.data = sink_->place(i, out.dtype, dims_of(out), dense_bytes(out));
-    if (v.on_device) queue_->copy(out.data, values_[value].data, dense_bytes(out));
-    else copy_elements(values_[value], out);
+    if (v.on_device) {
+      device_busy_ = true;
+      queue_->copy(out.data, values_[value].data, dense_bytes(out));
+    } else {
+      copy_elements(values_[value], out);
+    }
   }
   heap_.end_run();
 }
@@ -226,7 +240,7 @@ void Frame::wait_for_device() {
 
 bool Frame::grow(DeviceBlock& block, size_t bytes) {
   if (bytes <= block.capacity()) return false;
-  if (block.data()) queue_->synchronize();
+  if (block.data()) wait_for_device();
   return block.reserve(bytes);
 }
 
@@ -312,7 +326,10 @@ MemoryUse Frame::memory() const {
                 static_heap_.capacity() + device_static_heap_.capacity() + heap_.bytes(),
                 workspace_.capacity() + device_workspace_.capacity(),
                 device_arena_.capacity() + device_static_heap_.capacity() + device_workspace_.capacity(),
-                queue_ ? queue_->staging_bytes() : 0};
+                queue_ ? queue_->staging_bytes() : 0,
+                late_.size()};
+  for (const Recorded& r : recorded_)
+    use.recordings += static_cast<size_t>(std::count_if(r.ranges.begin(), r.ranges.end(), [](const auto& g) { return g != nullptr; }));
   for (const DeviceBlock& block : device_blocks_) {
     use.heap += block.capacity();
     use.device += block.capacity();

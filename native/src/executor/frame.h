@@ -37,13 +37,15 @@ class OutputSink {
 
 struct StepProfile {
   uint64_t calls = 0, nanoseconds = 0;
-  uint64_t waits = 0;  // of the host for the device, but for those of measuring
+  uint64_t waits = 0;   // of the host for the device, but for those of measuring
+  uint64_t copied = 0;  // bytes: to the device, from it, and within it
 };
 
 struct MemoryUse {
   size_t arena = 0, heap = 0, workspace = 0;  // of both memories
   size_t device = 0;                          // what of it is a device's
   size_t staging = 0;                         // of the host, for copies to and from the device
+  size_t recordings = 0;                      // how many are kept
 };
 
 struct FrameOptions {
@@ -125,8 +127,23 @@ class Frame : private OutputAllocator {
   struct Recorded {
     std::vector<int64_t> input_dims, enclosing;
     std::vector<std::byte*> exchanged, roaming;
-    int runs = 0;
+    std::vector<char> ran;  // by range: its steps have run once
     std::vector<std::shared_ptr<Recording>> ranges;
+  };
+
+  // What was recorded of late steps, for these values of their symbols and this memory.
+  struct LateRecording {
+    size_t range;
+    std::vector<int64_t> key;
+    std::shared_ptr<Recording> recording;
+  };
+  // Which late steps are worth recording: those whose extents came before, unless what was recorded came to nothing.
+  struct LateHistory {
+    std::vector<size_t> seen;  // hashes of keys, of late
+    int credit = kMostCredit, idle = 0;
+    static constexpr int kMostCredit = 4;
+
+    bool worth_recording(size_t hash);
   };
 
   void allocate(size_t index, std::span<const int64_t> dims) override;
@@ -167,6 +184,14 @@ class Frame : private OutputAllocator {
 
   Recorded& recorded();
   bool run_recorded(size_t range, KernelContext& context);
+  // late.cpp
+  bool run_late(size_t range, KernelContext& context);
+  std::vector<int64_t> late_key(const LateSteps& steps);
+  void keep_late(LateRecording recording);
+
+  bool records() const;
+  std::shared_ptr<Recording> record_steps(size_t begin, size_t end, KernelContext& context);
+  void forget_recordings();
   void wait_for_device();
   // As DeviceBlock::reserve, once nothing queued can touch the memory that goes.
   bool grow(DeviceBlock& block, size_t bytes);
@@ -197,7 +222,9 @@ class Frame : private OutputAllocator {
   DeviceBlock device_arena_, device_static_heap_, device_workspace_;
   std::vector<DeviceBlock> device_blocks_;  // the one each dynamic heap value has
   bool device_busy_ = false;
-  std::vector<Recorded> recorded_;  // the ones used last come last
+  std::vector<Recorded> recorded_;     // the ones used last come last
+  std::vector<LateRecording> late_;    // likewise
+  std::vector<LateHistory> histories_;  // by range of late steps
   // By exchange of the program: memory of the caller's that now takes the value's place; null for none.
   std::vector<std::byte*> exchanged_;
   std::vector<std::byte*> homes_;  // and where the value lies otherwise

@@ -43,6 +43,7 @@ void Frame::poison_dead() {
   for (const auto& [begin, end] : poison_ranges_[step_])
     std::fill(arena_.data() + begin, arena_.data() + end, std::byte{kPoison});
   if (!queue_) return;
+  device_busy_ = device_busy_ || !device_poison_ranges_[step_].empty();
   for (const auto& [begin, end] : device_poison_ranges_[step_])
     queue_->fill(device_arena_.data() + begin, end - begin, kPoison);
 }

@@ -18,6 +18,7 @@ std::shared_ptr<const Program> ProgramCompiler::compile() {
   upload_constants();
   for (size_t i = 0; i < from_.steps.size(); ++i) make(i);
   recordable();
+  late();
   roaming();
   return program_;
 }

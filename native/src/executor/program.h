@@ -68,6 +68,7 @@ struct ProgramStep {
   bool binds = false;
   std::vector<int> dying_heap;  // dynamic heap values nobody reads after this step
   int range = -1;               // of the recordable ones, that begins here
+  int late_range = -1;          // of the late ones, likewise
 };
 
 // Steps of the device in a row whose operands stay where they are from run to run: they are recorded as one piece.
@@ -75,11 +76,24 @@ struct RecordableSteps {
   size_t begin, end;
 };
 
-// A transfer that carries a whole value of the device from an input or to an output. Where the caller's memory for that
-// is the device's own, it can take the place of the value's, and nothing needs to be carried.
+// Steps of the device in a row of which some wait for extents that the run finds out; once those are known, the run finds
+// out no more before the last of them. They do the same where the same symbols have the same values, and memory has not
+// moved.
+struct LateSteps {
+  size_t begin, end;
+  std::vector<int> values;   // that they touch, constants left out
+  std::vector<int> symbols;  // that those and their views depend on
+};
+
+// A whole value of the device that transfers carry from an input, to an output, or both. Where the caller's memory for
+// that is the device's own, it can take the place of the value's, and nothing needs to be carried.
 struct Exchange {
-  size_t step, value;
-  int input, output;  // one of them -1
+  size_t value;
+  int input = -1, output = -1;           // at least one of them
+  size_t input_step = 0, output_step = 0;  // the transfers
+  // Steps change what was carried in, and nothing reads the input once they do: where input and output are the same
+  // memory, they change it there.
+  bool in_place = false;
 };
 
 class Program {
@@ -105,9 +119,16 @@ class Program {
   bool native() const { return native_; }  // nothing is left to other backends
   const std::shared_ptr<Device>& device() const { return device_; }  // null: all runs on the processor
   std::span<const RecordableSteps> recordable() const { return recordable_; }
+  std::span<const LateSteps> late() const { return late_; }
   std::span<const Exchange> exchanges() const { return exchanges_; }
   // Values in the device's memory that the caller places anew for each run: inputs, and outputs of known shape.
   std::span<const int> roaming() const { return roaming_; }
+  // Whether all inputs that may lie on the device have been read before the output is first written. Only of outputs that
+  // transfers write.
+  bool inputs_read_before(size_t output) const {
+    const ProgramValue& v = values_[static_cast<size_t>(outputs_[output])];
+    return v.only_transferred && v.first_step > last_input_read_;
+  }
   // Whether steps make an output that lies in the host's memory.
   bool host_results() const { return host_results_; }
   // Of the device's memory: constants, which all frames share.
@@ -142,9 +163,11 @@ class Program {
   std::shared_ptr<Device> device_;
   DeviceBlock device_constants_;
   std::vector<RecordableSteps> recordable_;
+  std::vector<LateSteps> late_;
   std::vector<Exchange> exchanges_;
   std::vector<int> roaming_;
   bool host_results_ = false;
+  int last_input_read_ = -1;  // of inputs that only transfers read
   size_t arena_bytes_ = 0, device_arena_bytes_ = 0, tensors_ = 0, dims_elements_ = 0;
 };
 

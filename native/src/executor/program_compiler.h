@@ -37,8 +37,12 @@ class ProgramCompiler {
   static void touch(ProgramValue& value, size_t step);
   void liveness();
   void dynamics();
+  bool is_recordable(const ProgramStep& step) const;
   void recordable();
+  void late();
+  LateSteps late_steps(size_t begin, size_t end) const;
   void exchanges();
+  bool changed_in_place(const Exchange& e) const;
   void roaming();
   // program_kernels.cpp
   void upload_constants();

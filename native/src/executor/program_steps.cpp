@@ -1,5 +1,6 @@
 // The steps of a program: who runs them, what they read and write, and what of that only the run knows.
 #include <algorithm>
+#include <utility>
 
 #include "executor/layout.h"
 #include "executor/program_compiler.h"
@@ -176,11 +177,20 @@ void ProgramCompiler::dynamics() {
   }
 }
 
+// What the host reads for it is the plan's, or follows from extents.
+bool ProgramCompiler::is_recordable(const ProgramStep& step) const {
+  const auto steady = [&](const ProgramOperand& o) {
+    if (o.value < 0) return true;
+    const ProgramValue& v = program_->values_[static_cast<size_t>(o.value)];
+    return v.on_device || v.storage == Storage::kConstant || v.storage == Storage::kDims;
+  };
+  return step.on_device && step.kernel && step.kernel->recordable() &&
+         std::all_of(step.inputs.begin(), step.inputs.end(), steady);
+}
+
 void ProgramCompiler::recordable() {
   Program& p = *program_;
-  const auto fits = [](const ProgramStep& s) {
-    return s.on_device && !s.dynamic && s.kernel && s.kernel->recordable();
-  };
+  const auto fits = [&](const ProgramStep& s) { return !s.dynamic && is_recordable(s); };
   for (size_t begin = 0; begin < p.steps_.size(); ++begin) {
     if (!fits(p.steps_[begin])) continue;
     size_t end = begin;
@@ -189,6 +199,63 @@ void ProgramCompiler::recordable() {
     p.recordable_.push_back({begin, end});
     begin = end;
   }
+}
+
+void ProgramCompiler::late() {
+  // Fewer are as soon launched as looked up.
+  constexpr size_t kLeast = 3;
+  Program& p = *program_;
+  const auto fits = [&](size_t s) {
+    // Of known extents when it is reached: steps before it have bound them.
+    const auto given = [&](const ProgramOperand& o) {
+      if (o.value < 0) return false;
+      const ProgramValue& v = p.values_[static_cast<size_t>(o.value)];
+      return v.rank >= 0 && (v.binds.empty() || v.first_step < static_cast<int>(s));
+    };
+    const auto& outputs = p.steps_[s].outputs;
+    return is_recordable(p.steps_[s]) && std::all_of(outputs.begin(), outputs.end(), given);
+  };
+  for (size_t begin = 0; begin < p.steps_.size(); ++begin) {
+    if (!fits(begin) || !p.steps_[begin].dynamic) continue;
+    size_t end = begin;
+    while (end < p.steps_.size() && fits(end)) ++end;
+    // What follows the last of them is recorded for itself.
+    size_t last = end;
+    while (!p.steps_[last - 1].dynamic) --last;
+    if (last - begin >= kLeast) {
+      p.steps_[begin].late_range = static_cast<int>(p.late_.size());
+      p.late_.push_back(late_steps(begin, last));
+    }
+    begin = end;
+  }
+}
+
+LateSteps ProgramCompiler::late_steps(size_t begin, size_t end) const {
+  const Program& p = *program_;
+  LateSteps late{begin, end, {}, {}};
+  std::vector<char> touched(p.values_.size()), used(p.symbols_.size());
+  const auto use = [&](int expression) {
+    p.expressions_[static_cast<size_t>(expression)].any_symbol([&](size_t s) {
+      if (!std::exchange(used[s], 1)) late.symbols.push_back(static_cast<int>(s));
+      return false;
+    });
+  };
+  for (size_t s = begin; s < end; ++s) {
+    for (const auto* list : {&p.steps_[s].inputs, &p.steps_[s].outputs}) {
+      for (const ProgramOperand& o : *list) {
+        if (o.value < 0) continue;
+        if (o.offset >= 0) use(o.offset);
+        for (const int e : o.dims) use(e);
+        for (const int e : o.strides) use(e);
+        if (std::exchange(touched[static_cast<size_t>(o.value)], 1)) continue;
+        const ProgramValue& v = p.values_[static_cast<size_t>(o.value)];
+        for (const int e : v.dims) use(e);
+        for (const int e : v.elements) use(e);
+        if (v.storage != Storage::kConstant) late.values.push_back(o.value);
+      }
+    }
+  }
+  return late;
 }
 
 void ProgramCompiler::roaming() {
@@ -208,6 +275,11 @@ void ProgramCompiler::exchanges() {
       if (o.value >= 0) ++writers[static_cast<size_t>(o.value)];
   for (size_t s = 0; s < p.steps_.size(); ++s) {
     const ProgramStep& step = p.steps_[s];
+    for (const ProgramOperand& o : step.inputs) {
+      if (o.value < 0) continue;
+      const ProgramValue& v = p.values_[static_cast<size_t>(o.value)];
+      if (v.storage == Storage::kInput && v.only_transferred) p.last_input_read_ = static_cast<int>(s);
+    }
     if (!step.on_device || step.dynamic || from_.steps[s].kernel != "transfer") continue;
     if (step.inputs.size() != 1 || step.outputs.size() != 1 || step.inputs[0].view() || step.outputs[0].view()) continue;
     if (step.inputs[0].value < 0 || step.outputs[0].value < 0) continue;
@@ -217,13 +289,39 @@ void ProgramCompiler::exchanges() {
     const bool in = from.storage == Storage::kInput && !from.on_device && from.only_transferred;
     const bool out = to.direct_output >= 0 && !to.on_device && to.only_transferred;
     const auto value = static_cast<size_t>(in ? step.outputs[0].value : step.inputs[0].value);
-    ProgramValue& v = p.values_[value];
+    const ProgramValue& v = p.values_[value];
     const bool made = v.storage == Storage::kArena || v.storage == Storage::kHeap;
     const bool own = v.on_device && made && v.direct_output < 0;
-    if (in == out || !own || v.exchangeable || (in && writers[value] != 1)) continue;
-    v.exchangeable = true;
-    p.exchanges_.push_back({s, value, in ? static_cast<int>(from.index) : -1, out ? to.direct_output : -1});
+    if (in == out || !own) continue;
+    auto e = std::find_if(p.exchanges_.begin(), p.exchanges_.end(), [&](const Exchange& x) { return x.value == value; });
+    if (e == p.exchanges_.end()) e = p.exchanges_.insert(e, Exchange{.value = value});
+    if ((in ? e->input : e->output) >= 0) continue;
+    (in ? e->input : e->output) = in ? static_cast<int>(from.index) : to.direct_output;
+    (in ? e->input_step : e->output_step) = s;
   }
+  // What steps change is not the caller's to be changed, unless it is an output as well.
+  std::erase_if(p.exchanges_, [&](const Exchange& e) { return e.output < 0 && writers[e.value] != 1; });
+  for (Exchange& e : p.exchanges_) {
+    p.values_[e.value].exchangeable = true;
+    e.in_place = e.input >= 0 && writers[e.value] > 1 && changed_in_place(e);
+  }
+}
+
+// Whether the transfer comes first among the steps that touch its value, and all that read its input before those that
+// change the value.
+bool ProgramCompiler::changed_in_place(const Exchange& e) const {
+  const Program& p = *program_;
+  const int input = p.inputs_[static_cast<size_t>(e.input)];
+  bool changed = false;
+  if (p.values_[e.value].first_step != static_cast<int>(e.input_step)) return false;
+  for (size_t s = 0; s < p.steps_.size(); ++s) {
+    const auto touches = [&](const std::vector<ProgramOperand>& list, int value) {
+      return std::any_of(list.begin(), list.end(), [&](const ProgramOperand& o) { return o.value == value; });
+    };
+    changed = changed || (s != e.input_step && touches(p.steps_[s].outputs, static_cast<int>(e.value)));
+    if (changed && touches(p.steps_[s].inputs, input)) return false;
+  }
+  return true;
 }
 
 }  // namespace tw

@@ -24,33 +24,53 @@ class Restored {
 // The record for the present dims and addresses. Few are kept: each holds memory of the device.
 Frame::Recorded& Frame::recorded() {
   constexpr size_t kMost = 8;
-  auto it = std::find_if(recorded_.begin(), recorded_.end(),
-                         [&](const Recorded& r) {
-                           return r.input_dims == input_dims_ && r.enclosing == enclosing_ &&
-                                  r.exchanged == exchanged_ && r.roaming == roaming_;
-                         });
+  auto it = std::find_if(recorded_.begin(), recorded_.end(), [&](const Recorded& r) {
+    return r.input_dims == input_dims_ && r.enclosing == enclosing_ && r.exchanged == exchanged_ &&
+           r.roaming == roaming_;
+  });
   if (it == recorded_.end()) {
     if (recorded_.size() == kMost) recorded_.erase(recorded_.begin());
-    recorded_.push_back({input_dims_, enclosing_, exchanged_, roaming_, 0, {}});
-    recorded_.back().ranges.resize(program_->recordable().size());
+    const size_t ranges = program_->recordable().size();
+    recorded_.push_back({input_dims_, enclosing_, exchanged_, roaming_, std::vector<char>(ranges), {}});
+    recorded_.back().ranges.resize(ranges);
   } else {
     std::rotate(it, it + 1, recorded_.end());
   }
   return recorded_.back();
 }
 
-// False when the steps have to run one by one: measured, poisoned, or for the first time with these dims.
-bool Frame::run_recorded(size_t range, KernelContext& context) {
-  if (profiling_ || frame_options_.poison || frame_options_.guards || !frame_options_.recordings) return false;
-  Recorded& record = recorded();
-  const auto [begin, end] = program_->recordable()[range];
-  auto& recording = record.ranges[range];
-  // Code is loaded when it first runs, which cannot be recorded.
-  if (!recording && record.runs++ < static_cast<int>(record.ranges.size())) return false;
-  if (!recording)
-    recording = queue_->record([&] {
+// Steps that are measured, poisoned or guarded have to run one by one.
+bool Frame::records() const {
+  return !profiling_ && !frame_options_.poison && !frame_options_.guards && frame_options_.recordings;
+}
+
+void Frame::forget_recordings() {
+  recorded_.clear();
+  late_.clear();
+}
+
+// Null where the device has too little memory for it: its steps can still run one by one.
+std::shared_ptr<Recording> Frame::record_steps(size_t begin, size_t end, KernelContext& context) {
+  try {
+    return queue_->record([&] {
       for (size_t s = begin; s < end; ++s) run_named(s, context);
     });
+  } catch (const Error& e) {
+    if (e.code != Code::kOutOfMemory) throw;
+    return nullptr;
+  }
+}
+
+// False when the steps have to run one by one, also for the first time with these dims: code is loaded then, which
+// cannot be recorded.
+bool Frame::run_recorded(size_t range, KernelContext& context) {
+  if (!records()) return false;
+  Recorded& record = recorded();
+  if (!std::exchange(record.ran[range], 1)) return false;
+  auto& recording = record.ranges[range];
+  const auto [begin, end] = program_->recordable()[range];
+  if (!recording) recording = record_steps(begin, end, context);
+  if (!recording) return false;
   device_busy_ = true;
   queue_->play(recording);
   return true;
@@ -58,6 +78,7 @@ bool Frame::run_recorded(size_t range, KernelContext& context) {
 
 void Frame::detach(const RunOptions& options) {
   options_ = &options;
+  device_busy_ = true;
   take_places(std::vector<std::byte*>(exchanged_.size(), nullptr));
   apply_patches();
 }

@@ -119,8 +119,10 @@ void Frame::resolve(std::span<const Tensor> inputs) {
   patches_.clear();
   for (size_t e = 0; e < p.expressions().size(); ++e)
     if (p.static_expression(static_cast<int>(e))) expressions_[e] = p.expressions()[e].evaluate(symbols_);
-  if (p.device_arena_bytes() && grow(device_arena_, p.device_arena_bytes()) && frame_options_.poison)
+  if (p.device_arena_bytes() && grow(device_arena_, p.device_arena_bytes()) && frame_options_.poison) {
+    device_busy_ = true;
     queue_->fill(device_arena_.data(), p.device_arena_bytes(), 0xFF);
+  }
   if (p.arena_bytes() && !arena_.data()) {
     arena_.reserve(p.arena_bytes());
     if (frame_options_.poison) std::fill_n(arena_.data(), p.arena_bytes(), std::byte{0xFF});
@@ -171,7 +173,7 @@ void Frame::place_static_heap() {
       for (const size_t i : born[s]) offsets[i] = planner.take(capacity_[i]);
       for (const size_t i : dying[s]) planner.give(offsets[i], capacity_[i]);
     }
-    if (on_device && grow(device_static_heap_, planner.peak())) recorded_.clear();
+    if (on_device && grow(device_static_heap_, planner.peak())) forget_recordings();
     if (!on_device) static_heap_.reserve(planner.peak());
     std::byte* base = on_device ? device_static_heap_.data() : static_heap_.data();
     for (size_t i = 0; i < p.values().size(); ++i)
@@ -214,7 +216,8 @@ void Frame::know(size_t value, std::span<const int64_t> dims) {
   if (planned && bytes > v.bytes)
     throw Error(Code::kShapeMismatch, v.name + " " + dims_text(t) + " needs " + std::to_string(bytes) +
                                           " bytes, the plan has " + std::to_string(v.bytes));
-  capacity_[value] = planned ? v.bytes : bytes;
+  // Memory of the caller's may take its place, which is no larger.
+  capacity_[value] = planned && !v.exchangeable ? v.bytes : bytes;
   known_[value] = 1;
 }
 
@@ -320,7 +323,7 @@ void Frame::prepare_kernel(const ProgramStep& step) {
   const size_t bytes = std::max(bytes_for(pool_.threads()), step.on_device ? 0 : bytes_for(1));
   // Recordings hold the old address.
   if (!step.on_device) workspace_.reserve(bytes);
-  else if (grow(device_workspace_, bytes)) recorded_.clear();
+  else if (grow(device_workspace_, bytes)) forget_recordings();
 }
 
 }  // namespace tw

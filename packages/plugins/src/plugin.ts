@@ -202,8 +202,8 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
   readonly implements?: string;
   /**
    * Outputs that are an input changed in place, each with its input: `{ cache: 'past' }`. Kernels get the same pointer for
-   * both; where the input is still needed as it was, or is an input of the network or a constant, they get that of a copy.
-   * Types and shapes are the input's. The function for the processor leaves its inputs as they are. Default: none.
+   * both; where the input is still needed as it was, or is a constant, they get that of a copy. An input of the network
+   * is changed only where a run gives the same device buffer for the output. Types and shapes are the input's. The function for the processor leaves its inputs as they are. Default: none.
    */
   readonly aliases?: { readonly [K in O[number]]?: BareName<I[number]> };
   /** Dtypes and shapes of the outputs. Needed of plugins with an operator of their own. */

@@ -7,7 +7,7 @@ import { evaluateExpression } from './plan/expressions.js';
 import type { WeightsReader } from './plan/weights-reader.js';
 import type { InputBinder } from './run/bind-inputs.js';
 import { deliver } from './run/deliver.js';
-import type { ContextMemory, DeviceTimes, Driver, RunRequest, RunValue } from './run/driver.js';
+import type { ContextMemory, DeviceTimes, DeviceWork, Driver, RunRequest, RunValue } from './run/driver.js';
 import { RunQueue } from './run/run-queue.js';
 import type { TensorInfo, TensorMap } from './tensor-info.js';
 
@@ -57,6 +57,8 @@ export interface LayerProfile {
    * and trip counts, and before work of the processor. Measuring and the end of a run wait besides.
    */
   readonly waits: number;
+  /** Carried to a device, from it and within it, in all calls together: 0 where a DeviceBuffer is used where it lies. */
+  readonly copiedBytes: number;
 }
 
 /** What a context takes from its engine. */
@@ -147,6 +149,7 @@ export class ExecutionContext {
         calls: times[begin + k]?.calls ?? 0,
         microseconds: (times[begin + k]?.nanoseconds ?? 0) / 1000,
         waits: times[begin + k]?.waits ?? 0,
+        copiedBytes: times[begin + k]?.copiedBytes ?? 0,
       })),
     );
   }
@@ -156,6 +159,13 @@ export class ExecutionContext {
     this.#checkOpen();
     this.#checkIdle('memory');
     return this.#parts.driver.memory();
+  }
+
+  /** What the runs of this context had a device do; undefined where nothing runs on a device. */
+  deviceWork(): DeviceWork | undefined {
+    this.#checkOpen();
+    this.#checkIdle('deviceWork');
+    return this.#parts.driver.deviceWork();
   }
 
   /**

@@ -46,7 +46,12 @@ export interface LayerInspection {
   /** Measured when the plan was built. */
   readonly builtMicroseconds?: number;
   /** Over all contexts that profile. */
-  readonly profile?: { readonly calls: number; readonly microseconds: number; readonly waits: number };
+  readonly profile?: {
+    readonly calls: number;
+    readonly microseconds: number;
+    readonly waits: number;
+    readonly copiedBytes: number;
+  };
   /** Layers of the bodies of control steps. */
   readonly bodies?: readonly (readonly LayerInspection[])[];
 }
@@ -139,6 +144,7 @@ function inspectStep(
         calls: profiles.reduce((sum, p) => sum + (p[index]?.calls ?? 0), 0),
         microseconds: profiles.reduce((sum, p) => sum + (p[index]?.microseconds ?? 0), 0),
         waits: profiles.reduce((sum, p) => sum + (p[index]?.waits ?? 0), 0),
+        copiedBytes: profiles.reduce((sum, p) => sum + (p[index]?.copiedBytes ?? 0), 0),
       },
     }),
     ...(step.programs && { bodies: step.programs.map((p) => inspectProgram(p, [])) }),

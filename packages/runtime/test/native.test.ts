@@ -111,7 +111,7 @@ describe.skipIf(!available())('native plans (need the addon: npm run build)', ()
     context.setProfiling(false);
     context.setProfiling(true);
     expect(context.profile()[0]!.calls).toBe(0);
-    expect(Object.keys(context.memory()).sort()).toEqual(['arena', 'device', 'heap', 'staging', 'workspace']);
+    expect(Object.keys(context.memory()).sort()).toEqual(['arena', 'device', 'graphs', 'heap', 'staging', 'workspace']);
   });
 
   test('reject with the reason of the signal', async () => {

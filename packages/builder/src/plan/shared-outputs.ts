@@ -3,7 +3,10 @@
 import { type Graph, type Node, usersOf, type Value } from '@tensorwright/core';
 import { viewMovements } from './view.js';
 
-/** Whether nobody but this node reads `v`, or any other value that may lie in the same memory. */
+/**
+ * Whether nobody but this node reads `v`, or any other value that may lie in the same memory. Of an input that means the
+ * program's own copy in the memory of a device: where it lies itself, it is the caller's.
+ */
 export type MayOverwrite = (v: Value, node: Node) => boolean;
 
 export function overwriting(order: readonly Node[], graph: Graph): MayOverwrite {
@@ -15,8 +18,8 @@ export function overwriting(order: readonly Node[], graph: Graph): MayOverwrite 
     let [value, reader] = [v, node];
     while (readOnce(value, reader)) {
       const { op, inputs } = value.node;
-      // Inputs are the caller's, constants everybody's, and operands of a concat may lie in it.
-      if (!viewMovements.has(op)) return op !== 'input' && op !== 'constant' && op !== 'dims' && op !== 'concat';
+      // Constants are everybody's, and operands of a concat may lie in it.
+      if (!viewMovements.has(op)) return op !== 'constant' && op !== 'dims' && op !== 'concat';
       [value, reader] = [inputs[0]!, value.node];
     }
     return false;

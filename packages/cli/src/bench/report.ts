@@ -90,7 +90,12 @@ export function reportOf(
     deviceWeightBytes: inspection.memory.deviceWeights,
     ...(m.profiles && { profiles: m.profiles.map((p) => profileReport(p, flags.percentile)) }),
     ...(flags.layers && {
-      layers: m.layers.map((l) => ({ ...l, microseconds: meanOf(l, l.microseconds), waits: meanOf(l, l.waits) })),
+      layers: m.layers.map((l) => ({
+        ...l,
+        microseconds: meanOf(l, l.microseconds),
+        waits: meanOf(l, l.waits),
+        copiedBytes: meanOf(l, l.copiedBytes),
+      })),
     }),
   };
 }
@@ -159,6 +164,7 @@ function layerTable(layers: readonly LayerProfile[]): string {
   const total = layers.reduce((sum, l) => sum + mean(l), 0);
   // Few networks make the host wait for the device.
   const waits = layers.some((l) => l.waits > 0);
+  const copies = layers.some((l) => l.copiedBytes > 0);
   return formatTable(
     [
       { title: 'layer', maxWidth: 56 },
@@ -167,6 +173,7 @@ function layerTable(layers: readonly LayerProfile[]): string {
       { title: 'µs', align: 'right' },
       { title: '%', align: 'right' },
       ...(waits ? [{ title: 'waits', align: 'right' } as const] : []),
+      ...(copies ? [{ title: 'copied', align: 'right' } as const] : []),
     ],
     layers.map((l) => [
       l.name,
@@ -175,6 +182,7 @@ function layerTable(layers: readonly LayerProfile[]): string {
       mean(l).toFixed(1),
       ((100 * mean(l)) / Math.max(total, 1e-9)).toFixed(1),
       ...(waits ? [meanOf(l, l.waits).toFixed(0)] : []),
+      ...(copies ? [formatBytes(meanOf(l, l.copiedBytes))] : []),
     ]),
   );
 }

@@ -33,8 +33,8 @@ const mostThreads = 256;
  * - `updated_key_cache`, `updated_value_cache`: like the caches.
  * - `layout`: 'NHD' (default) or 'HND'.
  *
- * The caches are changed in place, unless something else needs them as they were, or they are inputs of the network: then
- * in copies.
+ * The caches are changed in place, unless something else needs them as they were: then in copies. Those that are inputs of
+ * the network are changed where they lie when a run gives the same device buffer for the output, else as the run's own.
  *
  * Tokens are left out whose position the block table does not have, or whose page there is not (-1, say). Two tokens
  * that go to the same slot leave either one's there.

@@ -23,6 +23,20 @@ export interface StepTime {
   readonly nanoseconds: number;
   /** Of the host for a device. */
   readonly waits: number;
+  /** To a device, from it and within it. */
+  readonly copiedBytes: number;
+}
+
+/** What a context had a device do since it was created. */
+export interface DeviceWork {
+  /** How often the host waited for the device. */
+  readonly waits: number;
+  /** Kernels and calls of libraries that were launched one by one. */
+  readonly launches: number;
+  /** Graphs that were launched, each of which stands for many such launches. */
+  readonly graphLaunches: number;
+  /** To the device, from it and within it. What kernels copy is not in it. */
+  readonly copiedBytes: number;
 }
 
 /** Memory a context holds, in bytes. */
@@ -37,6 +51,8 @@ export interface ContextMemory {
   readonly device: number;
   /** Page-locked memory of the host, besides these, that copies to and from a device pass through. */
   readonly staging: number;
+  /** How many graphs of a device are kept, besides. The driver does not tell their bytes. */
+  readonly graphs: number;
 }
 
 /** What the device's part of a run takes, played as recorded work; one figure a play. */
@@ -56,6 +72,8 @@ export interface Driver {
   setProfiling(on: boolean): void;
   profile(): readonly StepTime[];
   memory(): ContextMemory;
+  /** undefined where nothing runs on a device. */
+  deviceWork(): DeviceWork | undefined;
   /** undefined where nothing runs on a device. */
   deviceTimes(plays: number): Promise<DeviceTimes | undefined>;
   /** Releases the memory. Never called during a run. */

@@ -14,7 +14,7 @@ import type { PlanSource } from '../plan/plan-source.js';
 import type { ReadPlan } from '../plan/read-plan.js';
 import { DeviceBuffer } from '../device-buffer.js';
 import type { ContextOptions } from '../execution-context.js';
-import type { ContextMemory, DeviceTimes, Driver, RunRequest, RunValue, StepTime } from './driver.js';
+import type { ContextMemory, DeviceTimes, DeviceWork, Driver, RunRequest, RunValue, StepTime } from './driver.js';
 import type { NativeSegments } from './step-driver.js';
 import { extentsOfStrings, withStringExtents } from './string-extents.js';
 
@@ -165,6 +165,10 @@ class NativeContext {
     return memoryOf(this.context);
   }
 
+  deviceWork(): DeviceWork | undefined {
+    return this.context.deviceWork();
+  }
+
   deviceTimes(plays: number): Promise<DeviceTimes | undefined> {
     return deviceTimesOf(this.context, plays);
   }
@@ -274,10 +278,11 @@ class ProfileSinceStart {
   }
 
   read(): readonly StepTime[] {
-    return this.#context.profile().steps.map(({ calls, nanoseconds, waits }, i) => ({
+    return this.#context.profile().steps.map(({ calls, nanoseconds, waits, copiedBytes }, i) => ({
       calls: calls - (this.#base[i]?.calls ?? 0),
       nanoseconds: nanoseconds - (this.#base[i]?.nanoseconds ?? 0),
       waits: waits - (this.#base[i]?.waits ?? 0),
+      copiedBytes: copiedBytes - (this.#base[i]?.copiedBytes ?? 0),
     }));
   }
 }
@@ -331,13 +336,14 @@ function fromNative({ dtype, dims, data }: NativeTensor): Tensor {
 }
 
 function memoryOf(context: Context): ContextMemory {
-  const { arenaBytes, heapBytes, workspaceBytes, deviceBytes, stagingBytes } = context.memory();
+  const { arenaBytes, heapBytes, workspaceBytes, deviceBytes, stagingBytes, graphs } = context.memory();
   return {
     arena: arenaBytes,
     heap: heapBytes,
     workspace: workspaceBytes,
     device: deviceBytes,
     staging: stagingBytes,
+    graphs,
   };
 }
 

@@ -16,7 +16,7 @@ import {
 import { setImmediate } from 'node:timers/promises';
 import { DeviceBuffer } from '../device-buffer.js';
 import { checkAgreements } from './agreements.js';
-import type { ContextMemory, DeviceTimes, Driver, RunRequest, StepTime } from './driver.js';
+import type { ContextMemory, DeviceTimes, DeviceWork, Driver, RunRequest, StepTime } from './driver.js';
 import type { ProgramFacts } from './program-facts.js';
 import { type NativeValues, ValueStore } from './value-store.js';
 
@@ -35,6 +35,7 @@ export interface NativeSegments extends NativeValues {
   setProfiling(on: boolean): void;
   profile(): readonly StepTime[];
   memory(): ContextMemory;
+  deviceWork(): DeviceWork | undefined;
   deviceTimes(plays: number): Promise<DeviceTimes | undefined>;
   close(): void;
 }
@@ -206,7 +207,7 @@ export class StepDriver implements Driver {
       for (let i = begin; i < end; i++) {
         times.push(
           this.#executors.has(backend)
-            ? { calls: this.#calls[i]!, nanoseconds: this.#nanoseconds[i]!, waits: 0 }
+            ? { calls: this.#calls[i]!, nanoseconds: this.#nanoseconds[i]!, waits: 0, copiedBytes: 0 }
             : native![i]!,
         );
       }
@@ -215,7 +216,11 @@ export class StepDriver implements Driver {
   }
 
   memory(): ContextMemory {
-    return this.#native?.memory() ?? { arena: 0, heap: 0, workspace: 0, device: 0, staging: 0 };
+    return this.#native?.memory() ?? { arena: 0, heap: 0, workspace: 0, device: 0, staging: 0, graphs: 0 };
+  }
+
+  deviceWork(): DeviceWork | undefined {
+    return this.#native?.deviceWork();
   }
 
   async deviceTimes(plays: number): Promise<DeviceTimes | undefined> {

@@ -29,6 +29,8 @@ export interface OperatorTactic {
   readonly dense?: boolean;
   /** Whether the first output may be a slot of a larger tensor. Default: yes. */
   readonly stridedOutput?: boolean;
+  /** Whether it changes the first operand into the result in place. Default: no. */
+  readonly inPlace?: (group: GroupView) => boolean;
   /** Whether it computes maps of its result as well. Default: no. */
   readonly epilogue?: boolean;
   /** Whether its launches count what comes out where values decide that. Default: no. */
@@ -49,11 +51,14 @@ export function operatorTactic(o: OperatorTactic): Tactic {
       return alone ?? refuseOperands(group) ?? late ?? o.refuses?.(group);
     },
     candidates(group: GroupView): readonly CandidateOutline[] {
+      const inPlace = o.inPlace?.(group) === true;
+      const dense = o.dense === true || inPlace;
       return (o.layouts?.(group) ?? ['rows']).map((layout) => ({
         parameters: { layout },
-        inputs: group.node.inputs.map((_, i) => (o.dense === true && i === group.anchorInputs[0] ? layout : 'strided')),
+        inputs: group.node.inputs.map((_, i) => (dense && i === group.anchorInputs[0] ? layout : 'strided')),
         outputs: group.outputs.map(() => layout),
-        stridedOutput: o.stridedOutput ?? ownExtents(group).length === 0,
+        ...(inPlace && { aliases: [group.anchorInputs[0]] }),
+        stridedOutput: o.stridedOutput ?? (!inPlace && ownExtents(group).length === 0),
         estimate: o.estimate?.(group, layout) ?? memoryMicroseconds(bytesOf(group)),
       }));
     },

@@ -3,7 +3,6 @@
 import {
   addDims,
   ceilDivDims,
-  type Dim,
   dimBounds,
   type DType,
   dtypeInfo,
@@ -11,9 +10,8 @@ import {
   mulDims,
   productOf,
 } from '@tensorwright/core';
-import { launchStep } from '../../launch/launch-step.js';
 import { names } from './element-kernel.js';
-import type { Kernel, Reduction, ScatterProblem } from './scatter-problem.js';
+import { type Kernel, launchKernels, type Reduction, type ScatterProblem } from './scatter-problem.js';
 
 /** Whether atomics join elements in any order to the same bits. */
 export function isOrderless(dtype: DType, reduction: Reduction): boolean {
@@ -22,14 +20,27 @@ export function isOrderless(dtype: DType, reduction: Reduction): boolean {
   return reduction !== 'add' && reduction !== 'mul' && ['float32', 'float16', 'bfloat16'].includes(dtype);
 }
 
+/** Whether what is there already may stay as it is until updates join it. */
+export function isExact(dtype: DType, reduction: Reduction): boolean {
+  return isOrderless(dtype, reduction) && ['int', 'uint'].includes(dtypeInfo(dtype).class);
+}
+
+/** Where the data lie, which are the result. */
 export function scatterInPlace(p: ScatterProblem): Promise<EmittedStep> {
-  const { x, y, reduction } = p;
-  const [c, t] = [names('c', p.dims.length), names('t', p.dims.length)];
+  return launchKernels(p, [joinUpdates(p)]);
+}
+
+/** Least and largest floats: NaNs that are there already have other bits until all updates have joined them. */
+export function scatterBest(p: ScatterProblem): Promise<EmittedStep> {
+  const c = names('c', p.dims.length);
+  const before = `before_best<${String(p.reduction === 'max')}>(${p.x.at(c)})`;
+  return launchKernels(p, [p.overResult('begin', `  ${p.y.at(c)} = ${before};`), joinUpdates(p)]);
+}
+
+function joinUpdates(p: ScatterProblem): Kernel {
+  const { reduction } = p;
   const best = reduction === 'max' || reduction === 'min' ? `best<${String(reduction === 'max')}>` : undefined;
-  const before = best === undefined ? x.at(c) : `before_${best}(${x.at(c)})`;
-  const begin = p.overResult('begin', `  ${y.at(c)} = ${before};`);
-  const join = p.overUpdates('join', `  atomic_${best ?? reduction}(&${y.at(t)}, update);`);
-  return launchKernels(p, [begin, join]);
+  return p.overUpdates('join', `  atomic_${best ?? reduction}(&${p.y.at(names('t', p.dims.length))}, update);`);
 }
 
 /** Bits for the carries of so many updates of one place, and of the element that is there. */
@@ -75,14 +86,4 @@ export function scatterSums(p: ScatterProblem): Promise<EmittedStep> {
     `  ${y.at(c)} = convert<${y.type}>(sum_of${way}(${sums}[i], ${words}[i], ${x.at(c)}));`,
   );
   return launchKernels(p, [begin, raise, add, finish], addDims(sumBytes, wordBytes));
-}
-
-function launchKernels(p: ScatterProblem, kernels: readonly Kernel[], workspaceBytes?: Dim): Promise<EmittedStep> {
-  return launchStep({
-    uses: ['indexing', 'scatter'],
-    text: kernels.map((k) => k.text).join(''),
-    arguments: p.args,
-    launches: kernels.map((k) => k.launch),
-    ...(workspaceBytes !== undefined && { workspaceBytes }),
-  });
 }

@@ -1,7 +1,8 @@
 /** scatterElements and scatterND as kernels are printed from them: operands, and where updates go. */
 
-import { type Dim, dimBounds, type EmitContext, type GroupView, productOf } from '@tensorwright/core';
+import { type Dim, dimBounds, type EmitContext, type EmittedStep, type GroupView, productOf } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
+import { launchStep } from '../../launch/launch-step.js';
 import { indexType } from '../../print/views.js';
 import {
   AnchorOperands,
@@ -109,3 +110,18 @@ ${body}`;
 }
 
 export type Kernel = ReturnType<typeof elementKernel>;
+
+/** A step of these kernels, one after the other. */
+export function launchKernels(
+  p: ScatterProblem,
+  kernels: readonly Kernel[],
+  workspaceBytes?: Dim,
+): Promise<EmittedStep> {
+  return launchStep({
+    uses: ['indexing', 'scatter'],
+    text: kernels.map((k) => k.text).join(''),
+    arguments: p.args,
+    launches: kernels.map((k) => k.launch),
+    ...(workspaceBytes !== undefined && { workspaceBytes }),
+  });
+}
