@@ -185,6 +185,22 @@ describe.skipIf(!hasDevice)('deformable convolutions as products', () => {
       after: (b, y) => b.op('relu', [b.op('mul', [y, smallWeights(b, 'float16', [1, 16, 1, 1])])]),
     }));
 
+  it.each(['rows', 'channelsLast'] as const)('computes single elements to %s', (layout) =>
+    compare({
+      inputs: [
+        { dtype: 'float32', dims: [2, 6, 4, 5] },
+        { dtype: 'float32', dims: [2, 18, 4, 5] },
+      ],
+      graph: (b, x, offset) =>
+        b.op('deformConv', [x, smallWeights(b, 'float32', [5, 6, 3, 3]), offset], {
+          ...{ group: 1, offsetGroup: 1, pads: [1, 1, 1, 1] },
+        }),
+      tolerance: 4e-6,
+      pick: (c) => c.tactic === 'cuda.deformConv' && c.outputs[0] === layout,
+      steps: ['cuda.deformConv'],
+    }),
+  );
+
   // The reference's formula is held against ONNX Runtime's by packages/harness/test/plugins-deform-conv.test.ts.
   it.each([
     ['float32', 'deformConv', {}],
