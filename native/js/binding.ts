@@ -35,6 +35,8 @@ export interface Binding {
   mapWeights(path: string, offset: number, bytes: number): Handle;
   copyWeights(bytes: Uint8Array): Handle;
   createProgram(program: PlanProgram, weights: Handle | null, threads: number, device: number): Handle;
+  /** The same off the JavaScript thread. */
+  loadProgram(program: PlanProgram, weights: Handle | null, threads: number, device: number): Promise<Handle>;
   /** Bytes of the device's memory that hold the program's constants. */
   deviceConstantBytes(program: Handle): number;
   deviceAllocate(bytes: number, device: number): Handle;
@@ -110,6 +112,8 @@ export interface Binding {
     backend: 'cpu' | 'cuda',
   ): boolean;
   matchPlugin(library: Handle, plugin: number, pattern: number, match: PluginMatch): PluginAnswer;
+  /** Never rejects: `cudaStatus` and the two below say what is missing. */
+  cudaOpen(cublasLt: boolean, cudnn: boolean): Promise<void>;
   cudaStatus(): Omit<CudaStatus, 'cublasLt' | 'cudnn'>;
   cudaCublasLtStatus(): CudaLibraryStatus;
   cudaCudnnStatus(): CudaLibraryStatus;

@@ -31,6 +31,8 @@ export interface DeviceMemoryState {
 export type CudaLibraryStatus =
   { readonly version: string; readonly reason?: undefined } | { readonly version?: undefined; readonly reason: string };
 
+export type CudaLibraryName = 'cublasLt' | 'cudnn';
+
 export type CudaStatus =
   | {
       readonly available: true;
@@ -64,6 +66,14 @@ export class Cuda {
   /** @internal */
   constructor(binding: Binding) {
     this.#binding = binding;
+  }
+
+  /**
+   * Opens the driver, the first device, the compiler and the libraries off the JavaScript thread, which can take a second
+   * the first time. `status` then has nothing left to wait for, and says what is missing.
+   */
+  async open(libraries: readonly CudaLibraryName[]): Promise<void> {
+    await this.#binding.cudaOpen(libraries.includes('cublasLt'), libraries.includes('cudnn'));
   }
 
   /** Asked once in a process. */

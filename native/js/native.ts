@@ -125,6 +125,18 @@ export class Native {
     );
   }
 
+  /**
+   * As `createProgram`, off the JavaScript thread: code and constants go to the device, and libraries start there.
+   * The weights may be closed when it has settled.
+   */
+  async loadProgram(program: PlanProgram, weights: Weights | null, options: NativeOptions = {}): Promise<Program> {
+    const { threads = 0, device = 0 } = options;
+    return new Program(
+      this.#binding,
+      await this.#binding.loadProgram(program, weights?.handle ?? null, threads, device),
+    );
+  }
+
   /** Nanoseconds of each run on random inputs of these dims, in ascending order. */
   async time(
     program: Program,

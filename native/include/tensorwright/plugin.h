@@ -228,7 +228,10 @@ typedef struct tw_plugin {
   /* Scratch memory in bytes for these shapes (data is NULL). NULL: none. */
   int64_t (*workspace_bytes)(int32_t backend, const tw_value* fields, const tw_tensor* inputs,
                              const tw_tensor* outputs);
-  /* What a step keeps from run to run: called when a plan is loaded. NULL: nothing. A state of NULL is a failure. */
+  /*
+   * What a step keeps from run to run: called when a plan is loaded, on any thread, and for several plans at once. NULL:
+   * nothing. A state of NULL is a failure.
+   */
   void* (*attach)(const tw_attachment* attachment);
   void (*detach)(void* state);
   /* Computes the outputs. 0: done. Called from several threads at once, each with memory of its own. */

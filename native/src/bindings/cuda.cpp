@@ -54,6 +54,33 @@ Napi::Value status(const Napi::CallbackInfo& info) {
   return o;
 }
 
+// Opens the driver, the first device, the compiler and libraries, each of which takes long the first time. What is
+// missing is for the status to say.
+class OpenJob : public Job {
+ public:
+  OpenJob(bool cublaslt, bool cudnn) : cublaslt_(cublaslt), cudnn_(cudnn) {}
+  void execute() override {
+    const auto attempt = [](const auto& open) {
+      try {
+        open();
+      } catch (const Error&) {
+      }
+    };
+    attempt([] { cuda::CudaDevice::open(0); });
+    attempt([] { cuda::compiler_version(); });
+    if (cublaslt_) attempt([] { cuda::cublaslt::library(); });
+    if (cudnn_) attempt([] { cuda::cudnn::library(); });
+  }
+  Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+
+ private:
+  const bool cublaslt_, cudnn_;
+};
+
+Napi::Value open(const Napi::CallbackInfo& info) {
+  return Environment::of(info.Env()).submit(std::make_unique<OpenJob>(info[0].ToBoolean(), info[1].ToBoolean()));
+}
+
 // The version of what `library` opens, or why it opens nothing.
 template <auto library>
 Napi::Value library_status(const Napi::CallbackInfo& info) {
@@ -174,6 +201,7 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void export_cuda(Napi::Env env, Napi::Object exports) {
+  exports.Set("cudaOpen", Napi::Function::New(env, guarded<open>, "cudaOpen"));
   exports.Set("cudaStatus", Napi::Function::New(env, guarded<status>, "cudaStatus"));
   exports.Set("cudaCublasLtStatus", Napi::Function::New(env, guarded<library_status<cuda::cublaslt::library>>, "cudaCublasLtStatus"));
   exports.Set("cudaCudnnStatus", Napi::Function::New(env, guarded<library_status<cuda::cudnn::library>>, "cudaCudnnStatus"));

@@ -83,17 +83,46 @@ Napi::Value copy_weights(const Napi::CallbackInfo& info) {
   return make_handle(info.Env(), Weights::copy(bytes_of(argument(info, 0, "weights"))));
 }
 
+// What a program is made of.
+struct ProgramRequest {
+  explicit ProgramRequest(const Napi::CallbackInfo& info)
+      : description(read_program({info[0], "", Code::kInvalidPlan})),
+        weights(info[1].IsNull() ? nullptr : handle<const Weights>(info[1])) {
+    const int64_t threads_given = argument(info, 2, "threads").integer();
+    if (threads_given < 0 || threads_given > INT32_MAX) argument(info, 2, "threads").fail("a number of threads");
+    threads = static_cast<int>(threads_given);
+    const Reader index = argument(info, 3, "device");
+    const int64_t device_given = index.absent() ? 0 : index.integer();
+    if (device_given < 0 || device_given > INT32_MAX) index.fail("the index of a device");
+    device = static_cast<int>(device_given);
+  }
+  std::shared_ptr<LoadedProgram> load() && {
+    auto program = Program::create(std::move(description), std::move(weights), device);
+    return std::make_shared<LoadedProgram>(LoadedProgram{std::move(program), shared_pool(threads)});
+  }
+
+  ProgramDescription description;
+  std::shared_ptr<const Weights> weights;
+  int threads = 0, device = 0;
+};
+
 Napi::Value create_program(const Napi::CallbackInfo& info) {
-  auto description = read_program({info[0], "", Code::kInvalidPlan});
-  auto weights = info[1].IsNull() ? nullptr : handle<const Weights>(info[1]);
-  const int64_t threads = argument(info, 2, "threads").integer();
-  if (threads < 0 || threads > INT32_MAX) argument(info, 2, "threads").fail("a number of threads");
-  const Reader index = argument(info, 3, "device");
-  const int64_t device = index.absent() ? 0 : index.integer();
-  if (device < 0 || device > INT32_MAX) index.fail("the index of a device");
-  auto program = Program::create(std::move(description), std::move(weights), static_cast<int>(device));
-  return make_handle(info.Env(), std::make_shared<LoadedProgram>(
-                                     LoadedProgram{std::move(program), shared_pool(static_cast<int>(threads))}));
+  return make_handle(info.Env(), ProgramRequest(info).load());
+}
+
+class LoadJob : public Job {
+ public:
+  explicit LoadJob(ProgramRequest request) : request_(std::move(request)) {}
+  void execute() override { loaded_ = std::move(request_).load(); }
+  Napi::Value result(Napi::Env env) override { return make_handle(env, std::move(loaded_)); }
+
+ private:
+  ProgramRequest request_;
+  std::shared_ptr<LoadedProgram> loaded_;
+};
+
+Napi::Value load_program(const Napi::CallbackInfo& info) {
+  return Environment::of(info.Env()).submit(std::make_unique<LoadJob>(ProgramRequest(info)));
 }
 
 Napi::Value create_context(const Napi::CallbackInfo& info) {
@@ -258,6 +287,7 @@ void export_objects(Napi::Env env, Napi::Object exports) {
   add("mapWeights", guarded<map_weights>);
   add("copyWeights", guarded<copy_weights>);
   add("createProgram", guarded<create_program>);
+  add("loadProgram", guarded<load_program>);
   add("createContext", guarded<create_context>);
   add("close", guarded<close_handle>);
   add("run", guarded<run>);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 namespace tw::cuda {
@@ -14,14 +15,18 @@ constexpr size_t kPiece = size_t{512} << 10;
 
 using Needed = std::vector<std::shared_ptr<const void>>;
 
+struct GraphEnd {
+  void operator()(GraphHandle graph) const { driver().cuGraphDestroy(graph); }
+};
+using OwnedGraph = std::unique_ptr<GraphObject, GraphEnd>;
+
 class Graph : public Recording {
  public:
-  Graph(std::shared_ptr<CudaDevice> device, GraphHandle graph, Needed needed)
+  Graph(std::shared_ptr<CudaDevice> device, const OwnedGraph& graph, Needed needed)
       : device_(std::move(device)), needed_(std::move(needed)) {
-    const Result result =
-        device_->with_memory([&] { return driver().cuGraphInstantiateWithFlags(&exec_, graph, 0); });
-    driver().cuGraphDestroy(graph);
-    device_->check(result, "cuGraphInstantiate");
+    device_->with_memory([&] {
+      device_->check(driver().cuGraphInstantiateWithFlags(&exec_, graph.get(), 0), "cuGraphInstantiate");
+    });
   }
   ~Graph() override {
     if (const DeviceScope scope(*device_); scope) driver().cuGraphExecDestroy(exec_);
@@ -44,7 +49,7 @@ void add(Needed& list, std::shared_ptr<const void> needed) {
 
 Queue::Queue(std::shared_ptr<CudaDevice> device) : device_(std::move(device)) {
   device_->make_current();
-  device_->check(driver().cuStreamCreate(&stream_, kNonBlocking), "cuStreamCreate");
+  device_->with_memory([&] { device_->check(driver().cuStreamCreate(&stream_, kNonBlocking), "cuStreamCreate"); });
 }
 
 Queue::~Queue() {
@@ -93,25 +98,27 @@ std::shared_ptr<Recording> Queue::record(const std::function<void()>& work) {
   Needed needed;
   device_->check(driver().cuStreamBeginCapture_v2(stream_, kThreadLocalCapture), "cuStreamBeginCapture");
   after_kernel_ = false;
-  GraphHandle graph = nullptr;
   recorded_ = &needed;
   const QueueCounts before = counts_;
+  OwnedGraph graph;
+  const auto end = [&] {
+    recorded_ = nullptr;
+    counts_ = before;
+    after_kernel_ = false;
+    GraphHandle made = nullptr;
+    const Result result = driver().cuStreamEndCapture(stream_, &made);
+    graph.reset(made);
+    return result;
+  };
   try {
     work();
-    recorded_ = nullptr;
-    counts_ = before;
   } catch (...) {
-    recorded_ = nullptr;
-    counts_ = before;
-    driver().cuStreamEndCapture(stream_, &graph);
-    if (graph) driver().cuGraphDestroy(graph);
-    after_kernel_ = false;
+    end();
     throw;
   }
-  after_kernel_ = false;
-  device_->check(driver().cuStreamEndCapture(stream_, &graph), "cuStreamEndCapture");
+  device_->check(end(), "cuStreamEndCapture");
   auto recording = std::make_shared<Graph>(device_, graph, std::move(needed));
-  device_->check(driver().cuGraphUpload(recording->exec(), stream_), "cuGraphUpload");
+  device_->with_memory([&] { device_->check(driver().cuGraphUpload(recording->exec(), stream_), "cuGraphUpload"); });
   return recording;
 }
 
@@ -195,7 +202,9 @@ void Queue::launch(FunctionHandle function, LaunchConfig& config, void* argument
   config.attribute_count = count;
   void* parameters[] = {arguments};
   ++counts_.launches;
-  device_->check(driver().cuLaunchKernelEx(&config, function, parameters, nullptr), "cuLaunchKernelEx");
+  // The first launch of a kernel may load its code.
+  device_->with_memory(
+      [&] { device_->check(driver().cuLaunchKernelEx(&config, function, parameters, nullptr), "cuLaunchKernelEx"); });
   after_kernel_ = true;
 }
 

@@ -64,7 +64,7 @@ async function tryHere(work: Measurable, options: Parameters<TrialProcess['try']
   const n = native();
   const weights = n.openWeights(work.weights);
   try {
-    const program = n.createProgram(work.program, weights);
+    const program = await n.loadProgram(work.program, weights);
     try {
       return await n.try(program, work.inputDims, options);
     } finally {

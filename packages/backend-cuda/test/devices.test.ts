@@ -1,16 +1,15 @@
 /** Several devices in one process, by their index. */
 
-import { Builder } from '@tensorwright/builder';
-import { NetworkDefinition, registerBackend, Tensor } from '@tensorwright/core';
+import { Tensor } from '@tensorwright/core';
 import { loadNative } from '@tensorwright/native';
 import { DeviceBuffer, deviceMemory, Runtime } from '@tensorwright/runtime';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { cudaBackend } from '../src/index.js';
 import { hasDevice } from './compare.js';
 import { isEmulated, play, traced } from './support/emulator-play.js';
+import { libraryPlan } from './support/library-plan.js';
 import { smallPlan } from './support/small-plans.js';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -24,49 +23,12 @@ const elements = 5;
 const x = new Tensor('float32', Float32Array.of(0, 1, 2, 3, 4), [elements]);
 const expected = [2, 4, 6, 8, 10];
 
-/** A convolution of cuDNN, a product of cuBLASLt, a loop and weights: all that is the device's own. */
-async function everything(): Promise<Uint8Array> {
-  registerBackend({
-    ...cudaBackend,
-    candidates: (node, sources) => {
-      const all = cudaBackend.candidates(node, sources);
-      const ofLibraries = all.filter((c) => c.source !== undefined);
-      return ofLibraries.length > 0 ? ofLibraries : all;
-    },
-  });
-  const floats = (count: number, dims: readonly number[]): Tensor =>
-    new Tensor(
-      'float32',
-      Float32Array.from({ length: count }, (_, i) => Math.sin(i)),
-      dims,
-    );
-  const network = new NetworkDefinition('everything');
-  const image = network.addInput('x', 'float32', ['n', 8, 4, 4]);
-  const w = network.addConstant(floats(16 * 72, [16, 8, 3, 3]));
-  const pixels = network.addReduce(network.addConvolution(image, w), 'sum', [2, 3]);
-  const product = network.addMatrixMultiply(pixels, 'none', network.addConstant(floats(256, [16, 16])), 'none');
-  const tripCount = network.addConstant(new Tensor('int64', [3], []));
-  const { carried } = network.addLoop({ tripCount, carried: [product] }, (it) => ({
-    carried: [network.addElementWise(it.carried[0]!, it.carried[0]!, 'sum')],
-  }));
-  network.markOutput(carried[0]!, 'y');
-  const profiles = [{ x: { min: [1, 8, 4, 4], opt: [2, 8, 4, 4], max: [64, 8, 4, 4] } }];
-  const plan = await new Builder().build(network.toNetwork(), {
-    backends: ['cuda', 'cpu'],
-    optimizationLevel: 0,
-    profiles,
-  });
-  const kernels = new Set(plan.header.program.steps.map((s) => s.kernel));
-  for (const kernel of ['cudnn', 'cublaslt', 'launch', 'loop']) expect(kernels).toContain(kernel);
-  return plan.toBytes();
-}
-
 describe.skipIf(!hasDevice || !isEmulated)('two devices', () => {
   const status = loadNative().cuda.status();
   const hasLibraries = status.available && status.cublasLt.version !== undefined && status.cudnn.version !== undefined;
 
   it.skipIf(!hasLibraries)('run what libraries compute, at once, on streams and in memory of their own', async () => {
-    const plan = await everything();
+    const plan = await libraryPlan();
     const memory = (): number[] =>
       [0, 1].map((device) => deviceMemory(device)!).flatMap(({ ownBytes, freeBytes }) => [ownBytes, freeBytes]);
     const before = memory();

@@ -73,9 +73,10 @@ export class Runtime {
       const read = await readPlan(source);
       const executors = await openBackends(read.header, options.backends ?? [], source.place);
       if (read.weights && options.verify !== 'none') await verifyWeights(source, read.weights);
-      await libraries.write(read, source, options.allowCodeFromPlan === true);
-      if (read.header.program.segments.some((s) => nativeBackends.has(s.backend)))
-        native = libraries.during(() => openNativePlan(read, source, options));
+      const isNative = read.header.program.segments.some((s) => nativeBackends.has(s.backend));
+      native = await libraries.during(read, source, options.allowCodeFromPlan === true, async () =>
+        isNative ? openNativePlan(read, source, options) : undefined,
+      );
       const engine = assemble(read, source, executors, native, release);
       // A plan that runs natively alone has its weights mapped by now.
       if (executors.size === 0) await source.close();

@@ -12,16 +12,40 @@ import type { ReadPlan } from '../plan/read-plan.js';
 
 const platform = `${process.platform}-${process.arch}`;
 
+/** One load after the other: what one finds in the process while another has its libraries there is soon gone. */
+let turn: Promise<void> = Promise.resolve();
+
 /** Libraries by way of files that only this user can read, each in a folder of its own. */
 export class EmbeddedLibraries {
   readonly #files: { readonly folder: string; readonly path: string }[] = [];
   readonly #handles: PluginLibraryHandle[] = [];
 
   /**
-   * Writes what the process does not have yet of the plugins that the plan carries.
-   * @throws ERR_PLUGIN when that is not allowed, or a library is for another platform or damaged
+   * Calls what makes the plan's steps: during that, and no longer, the process finds the libraries that it does not have
+   * yet. The steps keep their code.
+   * @throws ERR_PLUGIN when that is not allowed, or a library is for another platform, damaged or cannot be loaded
    */
-  async write({ header, librariesOffset }: ReadPlan, source: PlanSource, isAllowed: boolean): Promise<void> {
+  async during<T>(read: ReadPlan, source: PlanSource, isAllowed: boolean, work: () => Promise<T>): Promise<T> {
+    if ((read.header.libraries ?? []).length === 0) return work();
+    const before = turn;
+    let end!: () => void;
+    turn = new Promise((resolve) => {
+      end = resolve;
+    });
+    await before;
+    try {
+      await this.#writeMissing(read, source, isAllowed);
+      for (const { path } of this.#files) this.#handles.push(loadNative().openPlugins(path));
+      return await work();
+    } finally {
+      for (const handle of this.#handles.splice(0)) handle.close();
+      // Windows keeps the files of what is loaded.
+      if (process.platform !== 'win32') this.remove();
+      end();
+    }
+  }
+
+  async #writeMissing({ header, librariesOffset }: ReadPlan, source: PlanSource, isAllowed: boolean): Promise<void> {
     for (const library of header.libraries ?? []) {
       const missing = library.plugins.filter((key) => !loadNative().hasPlugin(key));
       if (missing.length === 0) continue;
@@ -45,21 +69,6 @@ export class EmbeddedLibraries {
     const path = join(folder, process.platform === 'win32' ? 'plugins.dll' : 'plugins.so');
     this.#files.push({ folder, path });
     await writeFile(path, bytes, { mode: 0o700, flag: 'wx' });
-  }
-
-  /**
-   * Calls what makes the plan's steps: during that, and no longer, the process finds the libraries. The steps keep their
-   * code. @throws ERR_PLUGIN when a library cannot be loaded
-   */
-  during<T>(work: () => T): T {
-    try {
-      for (const { path } of this.#files) this.#handles.push(loadNative().openPlugins(path));
-      return work();
-    } finally {
-      for (const handle of this.#handles.splice(0)) handle.close();
-      // Windows keeps the files of what is loaded.
-      if (process.platform !== 'win32') this.remove();
-    }
   }
 
   /** The files, when nothing uses their code any more. */

@@ -32,12 +32,12 @@ export interface NativePlan {
 }
 
 /** @throws ERR_BACKEND_UNAVAILABLE when there is no native library, or the processor lacks something; ERR_INVALID_PLAN */
-export function openNativePlan(
+export async function openNativePlan(
   { header, weights }: ReadPlan,
   source: PlanSource,
   { threads, device }: { readonly threads?: number | undefined; readonly device?: number | undefined },
-): NativePlan {
-  const native = openNative(header, source.place);
+): Promise<NativePlan> {
+  const native = await openNative(header, source.place);
   const mapped =
     weights &&
     native.openWeights(
@@ -49,7 +49,7 @@ export function openNativePlan(
     );
   let program: Program;
   try {
-    program = native.createProgram(withStringExtents(nativeProgram(header.program)), mapped ?? null, {
+    program = await native.loadProgram(withStringExtents(nativeProgram(header.program)), mapped ?? null, {
       ...(threads !== undefined && { threads }),
       ...(device !== undefined && { device }),
     });
@@ -82,7 +82,7 @@ export function openNativePlan(
   };
 }
 
-function openNative({ backends }: PlanHeader, place: string): Native {
+async function openNative({ backends }: PlanHeader, place: string): Promise<Native> {
   const wanted = backends.filter((b) => nativeBackends.has(b.name));
   let native: Native;
   try {
@@ -98,7 +98,7 @@ function openNative({ backends }: PlanHeader, place: string): Native {
   }
   for (const { name, version, needs } of wanted) {
     const details = { file: place, backend: name, version, needs };
-    if (name === 'cuda') requireDevice(native, needs, place, details);
+    if (name === 'cuda') await requireDevice(native, needs, place, details);
     else requireFeatures(native, needs, place, details);
   }
   return native;
@@ -115,7 +115,9 @@ function requireFeatures(native: Native, needs: readonly string[], place: string
   );
 }
 
-function requireDevice(native: Native, needs: readonly string[], place: string, details: object): void {
+async function requireDevice(native: Native, needs: readonly string[], place: string, details: object): Promise<void> {
+  const libraries = (['cublasLt', 'cudnn'] as const).filter((l) => needs.some((need) => need.split(' ')[0] === l));
+  await native.cuda.open(libraries);
   const status = native.cuda.status();
   const refuse = (why: string): never => {
     throw new TensorwrightError('ERR_BACKEND_UNAVAILABLE', `${place}: the plan needs ${why}`, { ...details, status });
