@@ -4,6 +4,7 @@ import {
   type Backend,
   type Candidate,
   GraphBuilder,
+  type Measurable,
   Tensor,
   tensorType,
   type TrialOptions,
@@ -29,34 +30,41 @@ function device(cacheBytes: number | undefined): Backend {
 }
 
 it.each([
-  [1024, true],
-  [2047, true],
-  [2048, false],
+  [512, true],
+  [682, true],
+  [683, false],
   [undefined, false],
 ])('1,024 bytes beside a cache of %j', (cacheBytes, cold) => {
   expect(areConstantsCold(graph, [device(undefined), device(cacheBytes)])).toBe(cold);
 });
 
-async function trialOf(y: typeof x, cold: boolean): Promise<{ asked: TrialOptions[]; problems: unknown[] }> {
+const candidate = (tactic: string, handover?: number): Candidate => ({
+  tactic,
+  parameters: {},
+  inputs: ['rows', 'rows'],
+  outputs: ['rows'],
+  stridedOutput: false,
+  estimate: 1,
+  producer: 'some',
+  ...(handover !== undefined && { handover }),
+});
+
+/** What `ours` (1,500 ns) and a library (1,000 ns, and a microsecond to its neighbours) are asked for, and which is taken. */
+async function trialOf(
+  y: typeof x,
+  cold: boolean,
+): Promise<{ asked: TrialOptions[]; problems: unknown[]; chosen: string }> {
   const asked: TrialOptions[] = [];
-  const candidate = (tactic: string): Candidate => ({
-    tactic,
-    parameters: {},
-    inputs: ['rows', 'rows'],
-    outputs: ['rows'],
-    stridedOutput: false,
-    estimate: 1,
-    producer: 'some',
-  });
   const backend = {
     ...device(undefined),
     memory: 'cuda',
     emit: (_: unknown, { tactic }: Candidate) =>
       Promise.resolve({ kernel: tactic, attributes: {}, inputs: [], outputs: [{ kind: 'output', index: 0 }] }),
     trials: () => ({
-      try: (_: unknown, options: TrialOptions) => {
+      try: ({ program }: Measurable, options: TrialOptions) => {
         asked.push(options);
-        return Promise.resolve({ nanoseconds: [100], outputs: [] });
+        const ours = program.steps.some((s) => s.kernel === 'ours');
+        return Promise.resolve({ nanoseconds: [ours ? 1500 : 1000], outputs: [] });
       },
       close: () => undefined,
     }),
@@ -72,13 +80,13 @@ async function trialOf(y: typeof x, cold: boolean): Promise<{ asked: TrialOption
       breathe: () => Promise.resolve(),
     };
     const timer = new TacticTimer(context, cold);
-    await timer.fastest(y.node, backend, [candidate('a'), candidate('b')]);
+    const found = await timer.fastest(y.node, backend, [candidate('ours'), candidate('library', 1)]);
     await timer.flush();
     const entries = readdirSync(folder, { recursive: true }) as string[];
     const problems = entries
       .filter((name) => name.endsWith('.json'))
       .map((name) => (JSON.parse(readFileSync(join(folder, name), 'utf8')) as { problem: unknown }).problem);
-    return { asked, problems };
+    return { asked, problems, chosen: found!.candidate.tactic };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -91,6 +99,11 @@ it('asks for cold constants, and keeps those times apart', async () => {
   const warm = await trialOf(added, false);
   expect(warm.asked.map((o) => o.coldConstants)).toEqual([false, false]);
   expect(warm.problems).not.toMatchObject([{ coldConstants: true }]);
+});
+
+it('charges a library for what its neighbours lose, unless its time shows that', async () => {
+  expect((await trialOf(added, true)).chosen).toBe('library');
+  expect((await trialOf(added, false)).chosen).toBe('ours');
 });
 
 it('has one time for what reads no constant', async () => {

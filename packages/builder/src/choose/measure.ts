@@ -100,7 +100,10 @@ export class TacticTimer {
     const before = this.#running.get(key);
     const choose = async (): Promise<Measured | undefined> => {
       await before;
-      return this.#choose({ node, alone, backend, device, problem, findings: await finding }, candidates, below);
+      const question = { node, alone, backend, device, problem, findings: await finding };
+      // Where constants come from memory, the time itself shows who fetches them late.
+      const listed = problem['coldConstants'] === true ? candidates.map(({ handover: _, ...c }) => c) : candidates;
+      return this.#choose(question, listed, below);
     };
     const work = choose();
     this.#running.set(key, work);
