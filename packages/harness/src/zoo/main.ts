@@ -35,9 +35,10 @@ function line(r: ModelReport): string {
   const device =
     r.deviceMs === null ? '' : `device ${r.deviceMs.toFixed(3)} ms, enqueue ${r.enqueueUs!.toFixed(1)} us, `;
   const sameSet = r.detections && `detections ${setText(r.detections, r.steadiness)}, `;
+  const heads = r.heads && `heads ${r.heads.map((h) => h.nrms.toExponential(1)).join(' ')}, `;
   const accuracy = r.accuracy && `${(100 * (r.accuracy.correct / r.accuracy.images)).toFixed(1)} % correct, `;
   const memory = r.lowerBoundBytes! > 0 ? (r.activationBytes! / r.lowerBoundBytes!).toFixed(3) : '-';
-  return `${r.name.padEnd(26)} nrms ${worst.padStart(8)}  ${r.ms!.toFixed(2).padStart(9)} ms  ${ratio.padEnd(34)} ${sameSet ?? ''}${accuracy ?? ''}${device}build ${(r.buildMs! / 1000).toFixed(1)} s, load ${r.loadMs!.toFixed(0)} ms, plan ${(r.planBytes! / 1e6).toFixed(1)} MB, peak ${(r.peakBytes / 1e6).toFixed(0)} MB, activations ${memory} of the bound, ${String(r.fallbacks.length)} fallbacks`;
+  return `${r.name.padEnd(26)} nrms ${worst.padStart(8)}  ${r.ms!.toFixed(2).padStart(9)} ms  ${ratio.padEnd(34)} ${sameSet ?? ''}${heads ?? ''}${accuracy ?? ''}${device}build ${(r.buildMs! / 1000).toFixed(1)} s, load ${r.loadMs!.toFixed(0)} ms, plan ${(r.planBytes! / 1e6).toFixed(1)} MB, peak ${(r.peakBytes / 1e6).toFixed(0)} MB, activations ${memory} of the bound, ${String(r.fallbacks.length)} fallbacks`;
 }
 
 function setText(found: DetectionComparison, steadiness: DetectionComparison | null): string {

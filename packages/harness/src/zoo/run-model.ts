@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Accuracy, testAccuracy } from './accuracy.js';
 import { normalisedError } from './compare.js';
 import { compareDetections, type DetectionComparison } from './detections.js';
+import { compareHeads, type HeadError } from './heads.js';
 import { nudged, seededInputs, usualDims, usualExtents } from './inputs.js';
 import { openPeer } from './peer.js';
 import { median } from '../median.js';
@@ -46,6 +47,8 @@ export interface ModelReport {
    * boxes of these than we have of the peer's determines none of them to float32's precision.
    */
   readonly steadiness: DetectionComparison | null;
+  /** Of models that select boxes: what they are selected from. */
+  readonly heads: readonly HeadError[] | null;
   /** On the labelled test images, where there are any. */
   readonly accuracy: Accuracy | null;
   readonly ms: number | null;
@@ -80,6 +83,7 @@ export function failedReport(name: string, error: string): ModelReport {
     outputs: [],
     detections: null,
     steadiness: null,
+    heads: null,
     accuracy: null,
     ms: null,
     deviceMs: null,
@@ -157,12 +161,14 @@ export async function runModel(job: ModelJob): Promise<ModelReport> {
     }
     await peer?.release();
     await engine.close();
+    const heads = job.peer ? await compareHeads(job.path, options, job.threads, inputs) : null;
     const { report } = plan.header;
     return {
       name: job.name,
       outputs,
       detections,
       steadiness,
+      heads,
       accuracy,
       ms: times.own,
       deviceMs: device?.complete === true ? median(device.device) / 1000 : null,
