@@ -139,8 +139,8 @@ describe('a detection head in 16 bits', () => {
       expect(before / all.error).toBeGreaterThan(0.7);
       expect(before / all.error).toBeLessThan(1.4);
       expect(held.error).toBeLessThan(tolerance);
-    expect(after / held.error).toBeGreaterThan(0.7);
-    expect(after / held.error).toBeLessThan(1.4);
+      expect(after / held.error).toBeGreaterThan(0.7);
+      expect(after / held.error).toBeLessThan(1.4);
       expect(contractions.length).toBeGreaterThan(0);
       expect(contractions[0]).toBe('n0');
     },
