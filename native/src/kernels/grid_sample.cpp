@@ -68,7 +68,8 @@ class GridSample final : public Kernel {
     const double position = mode_ == Mode::kNearest ? std::nearbyint(scaled) : scaled;
     const double low = align_ ? 0 : -0.5, high = align_ ? extent - 1 : extent - 0.5;
     if (position >= low && position <= high) return position;
-    if (padding_ == Padding::kBorder) return std::clamp(position, 0.0, extent - 1);
+    // Cubic kernels keep their place and meet the border tap by tap.
+    if (padding_ == Padding::kBorder) return mode_ == Mode::kCubic ? position : std::clamp(position, 0.0, extent - 1);
     return padding_ == Padding::kReflection ? reflect(position, low, high) : position;
   }
 

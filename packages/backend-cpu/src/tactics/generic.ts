@@ -35,6 +35,8 @@ const eitherLayout = new Set(['pool', 'resize', 'groupNorm', 'instanceNorm']);
 /** Operands that the kernel takes as attributes: they must be known at build time. */
 const operandAttributes: Readonly<Record<string, Readonly<Record<string, number>>>> = { col2im: { blockShape: 2 } };
 const knownOperands: Readonly<Record<string, number>> = { col2im: 1 };
+/** Operands that the result's extents are taken from at build time: the kernel does not read them. */
+const sizeOperands: Readonly<Record<string, number>> = { col2im: 1 };
 
 /** q, k, v, mask, key lengths. */
 const attentionInputs = 5;
@@ -63,6 +65,9 @@ export const generic: Tactic = {
       if (!inferFacts(anchor.inputs[input]!)?.every((d) => typeof d === 'number'))
         return `operand ${String(input)} is only known at run time`;
     }
+    const sizes = sizeOperands[anchor.op];
+    if (sizes !== undefined && !inferFacts(anchor.inputs[sizes]!))
+      return `operand ${String(sizes)}, which sizes the result, is only known at run time`;
     for (const [name, value] of Object.entries(anchor.attributes)) {
       if (value !== undefined && planAttribute(value) === undefined)
         return `attribute '${name}' is only known at run time`;

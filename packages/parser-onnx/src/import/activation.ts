@@ -1,7 +1,7 @@
 /** Activations. */
 
-import { Tensor, type Value } from '@tensorwright/core';
-import { asScalar } from './elementwise.js';
+import { dtypeInfo, isFloat, Tensor, type Value } from '@tensorwright/core';
+import { asScalar, castTo } from './elementwise.js';
 import type { ImportContext, ImporterTable, ImportFunction } from './importer.js';
 import { reshaped } from './shape.js';
 
@@ -14,6 +14,16 @@ const activation =
       [c.input(0)],
       Object.fromEntries(Object.entries(defaults).map(([name, fallback]) => [name, c.float(name, fallback)])),
     );
+
+/** Of integers in floats: bias and threshold need not be whole, nor the result before it is stored. */
+function shrink(c: ImportContext): Value {
+  const x = c.input(0);
+  const { dtype } = c.type(x);
+  const attributes = { lambd: c.float('lambd', 0.5), bias: c.float('bias', 0) };
+  if (isFloat(dtype)) return c.op('shrink', [x], attributes);
+  const wide = dtypeInfo(dtype).bits >= 32 ? 'float64' : 'float32';
+  return castTo(c, c.op('shrink', [castTo(c, x, wide)], attributes), dtype);
+}
 
 /** To opset 6 a slope of more than one element belongs to the channels. */
 function prelu(c: ImportContext): Value {
@@ -75,7 +85,7 @@ export const activationImporters: ImporterTable = {
   Swish: activation('swish', { alpha: 1 }),
   SwiGLU: (c) => c.op('mul', [c.op('swish', [c.input(0)], { alpha: c.float('alpha', 1) }), c.input(1)]),
   ThresholdedRelu: activation('thresholdedRelu', { alpha: 1 }),
-  Shrink: activation('shrink', { lambd: 0.5, bias: 0 }),
+  Shrink: shrink,
 
   ParametricSoftplus: (c) => scaledActivation(c, 'softplus'),
   ScaledTanh: (c) => scaledActivation(c, 'tanh'),

@@ -26,7 +26,7 @@ function granularity(
     return { x, parameters: parameters.map((p) => p && reshaped(c, p, [])), dims: undefined };
   const dims = c.dimsOf(x);
   const axis = c.axis(axisAttribute, dims.length);
-  if (own.length === 1) {
+  if (own.length === 1 && (blockSize === 0 || dims.length > 1)) {
     if (typeof own[0] === 'number' && typeof dims[axis] === 'number' && own[0] !== dims[axis])
       c.fail(`the scale has ${own[0]} elements, axis ${axis} has ${dims[axis]}`);
     const trailing = new Array<number>(dims.length - axis - 1).fill(1);

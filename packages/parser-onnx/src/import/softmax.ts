@@ -22,6 +22,8 @@ const alongAxis =
 function hardmax(c: ImportContext, x: Value, axis: number): Value {
   const dims = c.dimsOf(x);
   const extent = dims[axis]!;
+  // Nothing has no largest element, and needs none.
+  if (extent === 0) return x;
   const largest = c.op('argMax', [x], { axis, keepdims: true });
   const count =
     typeof extent === 'number'
