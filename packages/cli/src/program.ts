@@ -27,7 +27,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'run',
-    summary: 'run a model and compare its outputs with another implementation',
+    summary: 'run a model or plan, and compare its outputs',
     load: () => import('./commands/run.js'),
   },
   { name: 'inspect', summary: 'show what a model or plan consists of', load: () => import('./commands/inspect.js') },

@@ -20,7 +20,7 @@ describe('completion', () => {
       return result.stdout.split('\n').filter((w) => w !== '');
     };
     expect(complete('tensorwright', 'b')).toEqual(['build', 'bench']);
-    expect(complete('tensorwright', 'run', '--against', '')).toEqual(['auto', 'onnxruntime', 'reference']);
+    expect(complete('tensorwright', 'run', '--against', '')).toEqual(['auto', 'onnxruntime', 'reference', 'none']);
     expect(complete('tensorwright', 'bench', '--st')).toEqual(['--streams']);
     expect(complete('tensorwright', 'completion', '')).toEqual(['bash', 'zsh', 'fish']);
     expect(complete('tensorwright', 'build', 'mod')).toEqual([]);

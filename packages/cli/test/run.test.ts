@@ -4,10 +4,11 @@ import { cpuBackend } from '@tensorwright/backend-cpu';
 import { referenceBackend } from '@tensorwright/backend-reference';
 import { type Backend, registerBackend, type StepExecutor, Tensor } from '@tensorwright/core';
 import { afterEach, describe, expect, it } from 'vitest';
+import { writeNpy } from '../src/models/npy.js';
 import { digits, tensorwright } from './support/run-command.js';
 import { json, reference, smallFiles } from './support/small-files.js';
 
-const { folder, model: small } = smallFiles();
+const { folder, model: small, plan } = smallFiles();
 
 describe('run', () => {
   it('agrees with ONNX Runtime on the digits model', async () => {
@@ -81,6 +82,96 @@ describe('run', () => {
       'reference',
     ]);
     expect(json(fromProto.stdout).outputs[0]).toMatchObject({ type: 'float32[1, 3]', notFinite: 3 });
+  });
+});
+
+describe('run, with files', () => {
+  const npy = (name: string, tensor: Tensor): string => {
+    const path = join(folder, name);
+    writeFileSync(path, writeNpy(tensor));
+    return path;
+  };
+  const x = new Tensor('float32', Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8), [2, 4]);
+
+  it('saves what went in and came out, and compares with it', async () => {
+    const [input, saved] = [npy('in.npy', x), join(folder, 'saved')];
+    const given = ['--load-inputs', `x:${input}`];
+    const first = await tensorwright(['run', small, ...reference, ...given, '--save-outputs', saved, '--json']);
+    expect(json(first.stdout)).toMatchObject({ passed: true, saved: { outputs: { y: join(saved, 'y.npy') } } });
+    const again = ['run', small, ...reference, '--load-outputs', `y:${join(saved, 'y.npy')}`, '--json'];
+    expect(json((await tensorwright([...again, ...given])).stdout)).toMatchObject({ passed: true, against: 'files' });
+    // Other inputs, other outputs.
+    const other = await tensorwright([
+      ...again,
+      '--load-inputs',
+      `x:${npy('zero.npy', Tensor.zeros('float32', [2, 4]))}`,
+    ]);
+    expect({ code: other.code, passed: json(other.stdout)['passed'] }).toEqual({ code: 5, passed: false });
+  });
+
+  it('runs without comparing', async () => {
+    const { code, stdout } = await tensorwright(['run', small, ...reference, '--against', 'none', '--json']);
+    expect({ code, report: json(stdout) }).toMatchObject({
+      code: 0,
+      report: { against: null, outputs: [{ name: 'y' }] },
+    });
+    expect(json(stdout)).not.toHaveProperty('passed');
+    const text = await tensorwright(['run', small, ...reference, '--against', 'none']);
+    expect(text.stdout).toMatch(/^output +type +min +max +mean +not finite\ny +float32\[1, 3\] /m);
+  });
+
+  it('takes the element types that NumPy prefers, and refuses other kinds', async () => {
+    const wide = npy('wide.npy', new Tensor('float64', Float64Array.of(1, 2, 3, 4), [1, 4]));
+    const run = ['run', small, ...reference, '--json', '--load-inputs'];
+    expect(json((await tensorwright([...run, `x:${wide}`])).stdout)).toMatchObject({ passed: true });
+    const whole = npy('whole.npy', new Tensor('int64', BigInt64Array.of(1n, 2n, 3n, 4n), [1, 4]));
+    const { code, stderr } = await tensorwright([...run, `x:${whole}`]);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: `error: --load-inputs: '${whole}': it has int64 elements, and 'x' is float32\n`,
+    });
+  });
+
+  it('names the option and the file that do not fit', async () => {
+    const short = join(folder, 'short.raw');
+    writeFileSync(short, new Uint8Array(8));
+    for (const [words, message] of [
+      [['--load-inputs', `x:${short}`], 'needs 16 bytes, received 8'],
+      [['--load-inputs', `x:${npy('two.npy', x)}`, '--shapes', 'x:3x4'], '--shapes says [3, 4]'],
+      [['--load-outputs', `y:${short}`], 'needs 12 bytes, received 8'],
+      [['--load-outputs', 'z:file'], 'one of y'],
+      [['--load-outputs', 'y:nowhere.npy'], 'there is no such file'],
+    ] as const) {
+      const { code, stderr } = await tensorwright(['run', small, ...reference, '-q', ...words]);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(`error: ${words[0]}: `) });
+      expect(stderr).toContain(message);
+    }
+    const nowhere = await tensorwright(['run', small, '--save-outputs', join(folder, 'no/where')]);
+    expect(nowhere).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('there is no folder') });
+  });
+});
+
+describe('run, of a plan', () => {
+  it("takes the profile's optimum, and compares with the model where that is given", async () => {
+    const alone = json((await tensorwright(['run', plan, '--json'])).stdout);
+    expect(alone).toMatchObject({ against: null, outputs: [{ name: 'y', type: 'float32[2, 3]', notFinite: 0 }] });
+    const { code, stdout } = await tensorwright(['run', plan, '--model', small, '--json', '--shapes', 'x:5x4']);
+    expect(code).toBe(0);
+    const report = json(stdout);
+    expect(report).toMatchObject({ passed: true, outputs: [{ name: 'y', type: 'float32[5, 3]' }] });
+    expect(report['against']).toMatch(/^onnxruntime-node \d/);
+  });
+
+  it('has no use for some options', async () => {
+    for (const [words, message] of [
+      [['--bf16'], '--bf16 is for building'],
+      [['--layers'], 'give the model instead of the plan'],
+      [['--against', 'onnxruntime'], '--model model.onnx'],
+      [['--model', plan], 'is a plan'],
+    ] as const) {
+      const { code, stderr } = await tensorwright(['run', plan, ...words]);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
+    }
   });
 });
 

@@ -1,22 +1,20 @@
 /** `tensorwright bench`: trtexec's job, latency and throughput of a model or a plan. */
 
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Tensor } from '@tensorwright/core';
-import type { Engine } from '@tensorwright/runtime';
 import { measure, measureProfiles } from '../bench/measure.js';
 import { describe, type Opened, reportOf } from '../bench/report.js';
-import { usageError } from '../exit-codes.js';
-import { buildPlan, registerOwnBackends } from '../models/build-plan.js';
+import { buildPlan } from '../models/build-plan.js';
 import { inputValues } from '../models/input-values.js';
+import { openPlan, optimumOf } from '../models/open-plan.js';
 import { kindOfFile, networkInputs, parseModel } from '../models/subject.js';
 import {
   addBuildOptions,
   addCommonOptions,
   type BuildFlags,
-  buildOnly,
   buildOptionsOf,
+  refuseBuildOptions,
 } from '../options/build-options.js';
 import { addCodeOption, addPluginOptions, type CodeFlags, type PluginFlags } from '../options/plugin-options.js';
 import { profilesFrom, resolveShapes, type ShapeSpec } from '../options/shapes.js';
@@ -78,7 +76,7 @@ export function define(command: Command, session: Session): void {
     .addOption(
       new Option(
         '--load-inputs <name:file>',
-        'inputs from files: raw elements, or TensorProto messages (.pb); others are seeded',
+        'inputs from files: .npy, TensorProto messages (.pb), or raw elements; others are seeded',
       ).argParser(list),
     )
     .addOption(new Option('--seed <n>', 'of the inputs').argParser(integerFrom(0, 2 ** 31)).default(1))
@@ -94,13 +92,13 @@ async function bench(path: string, flags: BenchFlags, session: Session, command:
   const kind = await kindOfFile(path);
   if (kind === 'plan') refuseBuildOptions(path, command);
   const opened =
-    kind === 'plan' ? await openPlan(path, flags, reporter) : await openModel(path, flags, reporter, session.signal);
+    kind === 'plan' ? await openBuilt(path, flags, reporter) : await openModel(path, flags, reporter, session.signal);
   try {
     const inputs = await inputValues(
       opened.engine.inputs,
       {
         shapes: opened.shapes,
-        otherwise: optimum(opened.engine, flags.profile ?? 0),
+        otherwise: optimumOf(opened.engine, flags.profile ?? 0),
         load: flags.loadInputs,
         seed: flags.seed,
       },
@@ -112,7 +110,7 @@ async function bench(path: string, flags: BenchFlags, session: Session, command:
     const inputsOf = async (index: number): Promise<Record<string, Tensor>> =>
       inputValues(
         opened.engine.inputs,
-        { shapes: undefined, otherwise: optimum(opened.engine, index), load: undefined, seed: flags.seed },
+        { shapes: undefined, otherwise: optimumOf(opened.engine, index), load: undefined, seed: flags.seed },
         reporter,
       );
     const profiles =
@@ -131,23 +129,9 @@ interface Subject extends Opened {
   readonly shapes: ShapeSpec | undefined;
 }
 
-function refuseBuildOptions(path: string, command: Command): void {
-  for (const name of buildOnly) {
-    if (command.getOptionValueSource(name) !== 'cli') continue;
-    const option = command.options.find((o) => o.attributeName() === name)!;
-    throw usageError(`${option.long!} is for building, and '${basename(path)}' is a plan already`);
-  }
-}
-
-async function openPlan(path: string, flags: BenchFlags, reporter: Reporter): Promise<Subject> {
-  const { Runtime } = await import('@tensorwright/runtime');
-  await registerOwnBackends();
+async function openBuilt(path: string, flags: BenchFlags, reporter: Reporter): Promise<Subject> {
   const started = performance.now();
-  const engine = await Runtime.load(path, {
-    logger: reporter.logger,
-    allowCodeFromPlan: flags.allowCodeFromPlan === true,
-    ...(flags.threads !== undefined && { threads: flags.threads }),
-  });
+  const engine = await openPlan(path, flags, reporter);
   return { engine, shapes: flags.shapes?.[0], loadMs: performance.now() - started, planBytes: (await stat(path)).size };
 }
 
@@ -173,8 +157,4 @@ async function openModel(path: string, flags: BenchFlags, reporter: Reporter, si
     ...(flags.threads !== undefined && { threads: flags.threads }),
   });
   return { engine, shapes, buildMs, loadMs: performance.now() - started, planBytes: plan.byteLength };
-}
-
-function optimum(engine: Engine, profile: number): Map<string, readonly number[]> {
-  return new Map(Object.entries(engine.profiles[profile]?.inputs ?? {}).map(([name, { opt }]) => [name, opt]));
 }

@@ -47,7 +47,8 @@ export function differences(
   });
 }
 
-function parts(value: RuntimeValue | undefined): [key: string, value: RuntimeValue][] | undefined {
+/** What a value that is no tensor consists of. */
+export function parts(value: RuntimeValue | undefined): [key: string, value: RuntimeValue][] | undefined {
   if (value === undefined || value instanceof Tensor) return undefined;
   switch (value.kind) {
     case 'sequence':
@@ -61,7 +62,7 @@ function parts(value: RuntimeValue | undefined): [key: string, value: RuntimeVal
   }
 }
 
-function describe(value: RuntimeValue | undefined): string {
+export function describe(value: RuntimeValue | undefined): string {
   if (value === undefined) return 'nothing';
   return value instanceof Tensor ? `${value.dtype}[${value.dims.join(', ')}]` : `a ${value.kind}`;
 }
@@ -108,7 +109,8 @@ function compareStrings(name: string, type: string, got: readonly string[], want
   };
 }
 
-function numbersOf(tensor: Tensor): ArrayLike<number> {
+/** The elements as numbers, 64-bit integers rounded. */
+export function numbersOf(tensor: Tensor): ArrayLike<number> {
   switch (tensor.dtype) {
     case 'float32':
     case 'float64':

@@ -7,7 +7,7 @@ import { loadOnnxRuntime, type OnnxRuntimeModel, onnxRuntimePeer } from './onnxr
 import type { Peer } from './peer.js';
 import { referencePeer } from './reference-peer.js';
 
-export const peerNames = ['auto', 'onnxruntime', 'reference'] as const;
+export const peerNames = ['auto', 'onnxruntime', 'reference', 'none'] as const;
 export type PeerName = (typeof peerNames)[number];
 
 export interface PeerJob {
@@ -15,6 +15,8 @@ export interface PeerJob {
   readonly model: OnnxRuntimeModel;
   readonly threads: number | undefined;
 }
+
+const nobody: Peer = { name: 'nothing', run: () => Promise.resolve({}), close: () => Promise.resolve() };
 
 /**
  * Hands a peer to `work`, and closes it. With 'auto', ONNX Runtime where it is installed and can run the model, else the reference.
@@ -27,6 +29,7 @@ export async function withPeer<T>(
   signal: AbortSignal,
   work: (peer: Peer) => Promise<T>,
 ): Promise<T> {
+  if (choice === 'none') return work(nobody);
   const reference = (): Promise<T> => work(referencePeer(job.network, reporter, signal));
   if (choice === 'reference') return reference();
   const ort = await loadOnnxRuntime();

@@ -1,19 +1,10 @@
 /** Inputs for a run: from files, or seeded, the same on every machine. */
 
-import { readFile } from 'node:fs/promises';
-import {
-  type DType,
-  dtypeInfo,
-  elementCount,
-  Tensor,
-  tensorFromNumbers,
-  tensorOf,
-  tensorType,
-  whyUnreadable,
-} from '@tensorwright/core';
+import { type DType, dtypeInfo, elementCount, Tensor, tensorFromNumbers, tensorOf } from '@tensorwright/core';
 import { usageError } from '../exit-codes.js';
 import { type ResolvedShapes, resolveShapes, type ShapedInput, type ShapeSpec } from '../options/shapes.js';
 import type { Reporter } from '../output/reporter.js';
+import { readValueFiles } from './value-files.js';
 
 export interface TypedInput extends ShapedInput {
   readonly dtype: DType | undefined;
@@ -34,56 +25,38 @@ export async function inputValues(
   options: InputOptions,
   reporter: Reporter,
 ): Promise<Record<string, Tensor>> {
-  const files = await readInputFiles(options.load ?? [], inputs);
+  const files = await readValueFiles('--load-inputs', options.load ?? [], inputs);
   const spec = new Map(options.shapes);
   // A file that knows its shape decides it.
-  for (const [name, content] of files) if (content instanceof Tensor && !spec.has(name)) spec.set(name, content.dims);
+  for (const [name, { content }] of files)
+    if (content instanceof Tensor && !spec.has(name)) spec.set(name, content.dims);
   const resolved: ResolvedShapes = resolveShapes(inputs, spec, options.otherwise);
   if (resolved.assumed.length > 0)
     reporter.note(`dimensions ${resolved.assumed.join(', ')} are taken to be 1; --shapes gives others`);
   return Object.fromEntries(
     inputs.map((input, i) => {
       const dims = resolved.dims.get(input.name)!;
-      const content = files.get(input.name);
-      if (content instanceof Tensor) return [input.name, content];
+      const file = files.get(input.name);
+      if (file?.content instanceof Tensor) return [input.name, fitting(file.path, file.content, dims)];
       if (input.dtype === undefined)
         throw usageError(`input '${input.name}' is no tensor: values for it cannot be given on the command line`);
-      if (!content) return [input.name, seededTensor(input.name, input.dtype, dims, (options.seed ?? 1) * 7919 + i)];
-      return [input.name, Tensor.fromBytes(input.dtype, content, dims)];
+      if (!file) return [input.name, seededTensor(input.name, input.dtype, dims, (options.seed ?? 1) * 7919 + i)];
+      return [input.name, fromRaw(file.path, input.dtype, file.content, dims)];
     }),
   );
 }
 
-/** The content of each file: a tensor from a .pb file, else raw little-endian elements. */
-async function readInputFiles(
-  entries: readonly string[],
-  inputs: readonly TypedInput[],
-): Promise<Map<string, Tensor | Uint8Array>> {
-  const files = new Map<string, Tensor | Uint8Array>();
-  for (const entry of entries) {
-    const input = inputs.find(({ name }) => entry.startsWith(`${name}:`));
-    if (!input)
-      throw usageError(
-        `--load-inputs: expected name:file with one of the inputs ${inputs.map((i) => i.name).join(', ')}; not '${entry}'`,
-      );
-    const path = entry.slice(input.name.length + 1);
-    let bytes: Uint8Array;
-    try {
-      bytes = await readFile(path);
-    } catch (cause) {
-      throw usageError(`--load-inputs: '${path}': ${whyUnreadable(cause)}`);
-    }
-    files.set(
-      input.name,
-      path.endsWith('.pb') && input.dtype !== undefined ? await tensorFromProto(bytes, input.dtype) : bytes,
-    );
-  }
-  return files;
+function fitting(path: string, tensor: Tensor, dims: readonly number[]): Tensor {
+  if (tensor.dims.join() === dims.join()) return tensor;
+  throw usageError(`--load-inputs: '${path}' is [${tensor.dims.join(', ')}], and --shapes says [${dims.join(', ')}]`);
 }
 
-async function tensorFromProto(bytes: Uint8Array, dtype: DType): Promise<Tensor> {
-  const { readValueFile } = await import('@tensorwright/parser-onnx');
-  return readValueFile(bytes, tensorType(dtype, undefined)) as Tensor;
+function fromRaw(path: string, dtype: DType, bytes: Uint8Array, dims: readonly number[]): Tensor {
+  try {
+    return Tensor.fromBytes(dtype, bytes, dims);
+  } catch (error) {
+    throw usageError(`--load-inputs: '${path}': ${(error as Error).message}; --shapes gives other extents`);
+  }
 }
 
 export function seededTensor(name: string, dtype: DType, dims: readonly number[], seed: number): Tensor {

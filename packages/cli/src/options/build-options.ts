@@ -1,7 +1,9 @@
 /** Options of the commands that build a plan. */
 
+import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { BuildOptions, PrecisionOptions, Profile } from '@tensorwright/builder';
+import { usageError } from '../exit-codes.js';
 import { addDeviceOption } from './device-option.js';
 import { durationIn, integerFrom, list, positive } from './values.js';
 import { type ShapeOptions, shapes } from './shapes.js';
@@ -24,7 +26,7 @@ export interface BuildFlags extends ShapeOptions {
 }
 
 /** Options that mean nothing once the plan is there. */
-export const buildOnly = [
+const buildOnly = [
   'backends',
   'fp16',
   'bf16',
@@ -100,6 +102,15 @@ export function addBuildOptions(command: Command): Command {
         integerFrom(1, 1024),
       ),
     );
+}
+
+/** @throws usage error where an option is given that a plan has no use for */
+export function refuseBuildOptions(path: string, command: Command): void {
+  for (const name of buildOnly) {
+    if (command.getOptionValueSource(name) !== 'cli') continue;
+    const option = command.options.find((o) => o.attributeName() === name)!;
+    throw usageError(`${option.long!} is for building, and '${basename(path)}' is a plan already`);
+  }
 }
 
 /** What every command has. */

@@ -5,6 +5,7 @@ const renamed: Readonly<Record<string, string>> = {
   '--inf-streams': '--streams',
   '--builder-optimization-level': '--level',
   '--use-profile': '--profile',
+  '--load-ref-outputs': '--load-outputs',
   '--static-plugins': '--plugins',
   '--dynamic-plugins': '--plugins',
 };
