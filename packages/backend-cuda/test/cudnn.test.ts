@@ -15,10 +15,10 @@ import { Runtime } from '@tensorwright/runtime';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { cudaBackend } from '../src/index.js';
 import { compare, type Comparison, hasDevice, type Input } from './compare.js';
-import { isEmulated, traced } from './support/emulator-play.js';
+import { isEmulated, play, traced } from './support/emulator-play.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tensorwright-cudnn-'));
 afterAll(() => {
@@ -189,6 +189,9 @@ describe.skipIf(!hasDevice || !hasLibrary)('convolutions by cuDNN', () => {
 });
 
 describe.skipIf(!hasDevice || !hasLibrary)('plans that use cuDNN', () => {
+  afterEach(() => {
+    play('');
+  });
   const needs = { of: cudaBackend.needs! };
   const build = async (tacticSources: readonly TacticSource[]): Promise<Plan> => {
     // Ours are left out where the library has a tactic.
@@ -231,7 +234,8 @@ describe.skipIf(!hasDevice || !hasLibrary)('plans that use cuDNN', () => {
     await engine.close();
   });
 
-  it.skipIf(!isEmulated)('keep few of its plans, and none that nothing plays', async () => {
+  /** y = x by w, ones; n images, of which the first engine wants an even number. */
+  const buildForMany = async (): Promise<Plan> => {
     registerBackend({
       ...cudaBackend,
       candidates: (node, sources) => {
@@ -244,8 +248,28 @@ describe.skipIf(!hasDevice || !hasLibrary)('plans that use cuDNN', () => {
     const x = network.addInput('x', 'float32', ['n', 3, 4, 4]);
     network.markOutput(network.addConvolution(x, network.addInput('w', 'float32', [4, 3, 1, 1])), 'y');
     const profiles = [{ x: { min: [1, 3, 4, 4], opt: [2, 3, 4, 4], max: [64, 3, 4, 4] } }];
-    const plan = await new Builder().build(network.toNetwork(), { backends: ['cuda', 'cpu'], profiles });
-    const w = new Tensor('float32', new Float32Array(12).fill(1), [4, 3, 1, 1]);
+    return new Builder().build(network.toNetwork(), { backends: ['cuda', 'cpu'], profiles });
+  };
+  const w = new Tensor('float32', new Float32Array(12).fill(1), [4, 3, 1, 1]);
+
+  it.skipIf(!isEmulated)('are looked for again where the last search has failed', async () => {
+    await using engine = await Runtime.load(await (await buildForMany()).toBytes());
+    const contexts = Array.from({ length: 4 }, () => engine.createContext());
+    const run = (n: number): Promise<unknown[]> => {
+      const x = new Tensor('float32', new Float32Array(n * 48).fill(1), [n, 3, 4, 4]);
+      return Promise.all(contexts.map(async (c) => (await c.run({ x, w })).y!.data.length).map((r) => r.catch(String)));
+    };
+    expect(await run(2)).toEqual([128, 128, 128, 128]);
+    // Three images take another engine, and there is no memory to ask for one.
+    play('cudnn:4003');
+    for (const failure of await run(3)) expect(failure).toMatch('HOST_ALLOCATION_FAILED');
+    expect(await run(4)).toEqual([256, 256, 256, 256]);
+    play('');
+    expect(await run(3)).toEqual([192, 192, 192, 192]);
+  });
+
+  it.skipIf(!isEmulated)('keep few of its plans, and none that nothing plays', async () => {
+    const plan = await buildForMany();
     const events = { made: 0, destroyed: 0, lost: 0 };
     const count = async (work: () => Promise<unknown>): Promise<void> => {
       for (const line of await traced(join(folder, 'plans'), work)) {
