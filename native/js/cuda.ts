@@ -31,8 +31,6 @@ export interface DeviceMemoryState {
 export type CudaLibraryStatus =
   { readonly version: string; readonly reason?: undefined } | { readonly version?: undefined; readonly reason: string };
 
-export type CudaLibraryName = 'cublasLt' | 'cudnn';
-
 export type CudaStatus =
   | {
       readonly available: true;
@@ -72,7 +70,7 @@ export class Cuda {
    * Opens the driver, the first device, the compiler and the libraries off the JavaScript thread, which can take a second
    * the first time. `status` then has nothing left to wait for, and says what is missing.
    */
-  async open(libraries: readonly CudaLibraryName[]): Promise<void> {
+  async open(libraries: readonly ('cublasLt' | 'cudnn')[]): Promise<void> {
     await this.#binding.cudaOpen(libraries.includes('cublasLt'), libraries.includes('cudnn'));
   }
 
