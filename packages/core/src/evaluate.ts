@@ -5,6 +5,7 @@ import { asSymbol, type Dim, type DimSymbol, evaluateDim } from './dim.js';
 import { TensorwrightError } from './errors.js';
 import { evaluateMap } from './evaluate-map.js';
 import type { Graph, Node, Value } from './graph.js';
+import { memo } from './memo.js';
 import { topologicalOrder } from './order.js';
 import { type EvaluateContext, operatorOf, type RuntimeValue } from './operator.js';
 import { Tensor } from './tensor.js';
@@ -46,17 +47,15 @@ interface Run {
 }
 
 /** Evaluation orders of graphs, kept because loop bodies run many times. */
-const orders = new WeakMap<Graph, readonly Node[]>();
+const orderOf: (graph: Graph) => readonly Node[] = memo(topologicalOrder);
 
 function runGraph(graph: Graph, inputs: readonly (RuntimeValue | undefined)[], run: Run): RuntimeValue[] {
-  let order = orders.get(graph);
-  if (!order) orders.set(graph, (order = topologicalOrder(graph)));
   const values = new Map<Value, RuntimeValue | undefined>();
   graph.inputs.forEach((value, i) => {
     values.set(value, inputs[i]);
     bind(value, inputs[i], run.symbols);
   });
-  for (const node of order) {
+  for (const node of orderOf(graph)) {
     if (node.op === 'input') continue;
     checkpoint(run, false);
     const results = runNode(

@@ -8,24 +8,15 @@ import type { Dim } from './dim.js';
 import { type DType, isInteger } from './dtype.js';
 import { inferContext } from './graph-builder.js';
 import type { Node, Value } from './graph.js';
+import { memo } from './memo.js';
 import { operatorOf } from './operator.js';
 import { elementCount } from './tensor.js';
 
 /** Facts are kept for tensors up to this many elements. */
 export const maxFactElements = 256;
 
-const memo = new WeakMap<Value, readonly Dim[] | null>();
-
-/** The elements of `value` in row-major order, or undefined when not all are known. */
-export function inferFacts(value: Value): readonly Dim[] | undefined {
-  const known = memo.get(value);
-  if (known !== undefined) return known ?? undefined;
-  const facts = compute(value);
-  memo.set(value, facts ?? null);
-  return facts;
-}
-
-function compute(value: Value): readonly Dim[] | undefined {
+/** The elements of a value in row-major order, or undefined when not all are known. */
+export const inferFacts: (value: Value) => readonly Dim[] | undefined = memo((value) => {
   const { node, type } = value;
   if (type.kind !== 'tensor' || !hasFacts(type.dtype) || type.dims === undefined) return undefined;
   if (type.dims.some((d) => typeof d !== 'number') || elementCount(type.dims as number[]) > maxFactElements)
@@ -36,7 +27,7 @@ function compute(value: Value): readonly Dim[] | undefined {
   if (!facts) return undefined;
   const context = inferContext(node.op, node.inputs, node.attributes, node.regions);
   return facts(context)[value.index];
-}
+});
 
 /** Floats whose storage holds numbers take part: sizes are often scaled in them. */
 function hasFacts(dtype: DType): boolean {

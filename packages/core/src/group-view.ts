@@ -6,6 +6,7 @@
 import { readNumbers } from './elements.js';
 import { constantDataOf } from './evaluate.js';
 import type { Graph, Node, Value } from './graph.js';
+import { memo } from './memo.js';
 import { operatorOf } from './operator.js';
 import { topologicalOrder } from './order.js';
 import { type Scalar, scalar } from './scalar.js';
@@ -38,19 +39,11 @@ export function anchorArg(group: GroupView, output = 0): number {
 /** `arg` index, in the expressions of a part, of what other parts compute. */
 export const computedArg = -1;
 
-const views = new WeakMap<Node, GroupView>();
-
 /** Made once for each node: a backend asks again for every question about it. */
-export function viewGroup(node: Node): GroupView {
-  let view = views.get(node);
-  if (!view) views.set(node, (view = makeView(node)));
-  return view;
-}
-
-function makeView(node: Node): GroupView {
+export const viewGroup: (node: Node) => GroupView = memo((node) => {
   const members = node.op === 'group' ? membersOf(node.regions[0]!) : [];
   return members.some((n) => n.op === 'group') ? viewChain(node, members) : viewFlat(node);
-}
+});
 
 function membersOf(region: Graph): Node[] {
   return topologicalOrder(region).filter((n) => n.op !== 'input');

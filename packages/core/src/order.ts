@@ -5,6 +5,7 @@
 
 import { type Dim, DimExpression, type DimSymbol, dimSymbols } from './dim.js';
 import type { Graph, Node, Value } from './graph.js';
+import { memo } from './memo.js';
 import type { Type } from './type.js';
 
 const definers = new WeakMap<DimSymbol, Value>();
@@ -29,12 +30,7 @@ export function topologicalOrder(graph: Graph): Node[] {
     order.push(input.node);
   }
   const inputs = new Set(graph.inputs.map((v) => v.node));
-  const own = new Map<Node, boolean>();
-  const isOwn = (node: Node): boolean => {
-    let known = own.get(node);
-    if (known === undefined) own.set(node, (known = belongsTo(node, inputs)));
-    return known;
-  };
+  const isOwn = memo((node: Node) => belongsTo(node, inputs));
   const stack: { node: Node; needs: readonly Node[]; next: number }[] = [];
   const push = (node: Node): void => {
     if (!done.has(node)) stack.push({ node, needs: dependencies(node, isOwn), next: 0 });
@@ -97,12 +93,8 @@ function belongsTo(node: Node, graphInputs: ReadonlySet<Node>): boolean {
   return own;
 }
 
-const symbolsOfNode = new WeakMap<Node, ReadonlySet<DimSymbol>>();
-
-/** Symbols in the node's attributes, output types and, free, in its regions. */
-export function nodeSymbols(node: Node): ReadonlySet<DimSymbol> {
-  const known = symbolsOfNode.get(node);
-  if (known) return known;
+/** Symbols in a node's attributes, output types and, free, in its regions. */
+export const nodeSymbols: (node: Node) => ReadonlySet<DimSymbol> = memo((node) => {
   const symbols = new Set<DimSymbol>();
   for (const attribute of Object.values(node.attributes)) {
     for (const d of Array.isArray(attribute) ? (attribute as readonly Dim[]) : [attribute as Dim]) {
@@ -111,9 +103,8 @@ export function nodeSymbols(node: Node): ReadonlySet<DimSymbol> {
   }
   for (const output of node.outputs) typeSymbols(output.type, symbols);
   for (const region of node.regions) for (const s of freeSymbols(region)) symbols.add(s);
-  symbolsOfNode.set(node, symbols);
   return symbols;
-}
+});
 
 export function typeSymbols(type: Type, into: Set<DimSymbol> = new Set()): Set<DimSymbol> {
   if (type.kind === 'tensor') for (const d of type.dims ?? []) dimSymbols(d, into);

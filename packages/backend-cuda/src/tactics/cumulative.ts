@@ -12,9 +12,9 @@ import { Arguments } from '../launch/arguments.js';
 import { launchStep } from '../launch/launch-step.js';
 import type { Tactic } from '../tactic.js';
 import { inputOperand, outputOperand, printProblem } from './lane-problem.js';
-import { clamp, enoughBlocks, powerOfTwo, typical } from './lane-shape.js';
+import { clamp, enoughBlocks, powerOfTwo } from './lane-shape.js';
 import { laneSpace, type LaneSpace, printLoad, printStore } from './lanes.js';
-import { dtypeOf, refuseOperands, stridedCandidates } from './operands.js';
+import { dtypeOf, refuseOperands, stridedCandidates, typicalExtent } from './operands.js';
 
 const monoids: Readonly<Record<string, string>> = { cumSum: 'Sum', cumProd: 'Product' };
 
@@ -94,12 +94,12 @@ interface Shape {
 }
 
 function shapeOf(space: LaneSpace): Shape {
-  const rows = Math.max(1, typical(space.rows));
+  const rows = Math.max(1, typicalExtent(space.rows));
   if (space.along === 'rows') {
     const block = clamp(powerOfTwo(rows / space.width / enoughBlocks), 32, 256);
     return { function: 'cumulative_outer', parameters: [block], block, rowsOfBlock: block * space.width };
   }
-  const packs = Math.ceil(typical(space.columns) / space.width);
+  const packs = Math.ceil(typicalExtent(space.columns) / space.width);
   if (packs > 64) {
     const block = clamp(powerOfTwo(packs), 128, 512);
     return { function: 'cumulative_inner', parameters: [block, block], block, rowsOfBlock: 1 };

@@ -13,7 +13,7 @@ import { launchStep } from '../launch/launch-step.js';
 import { cxxType } from '../print/types.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { machineOf } from './contraction/machine.js';
-import { clusterSizes, exciteMicroseconds, likely, readMicroseconds } from './excitation/cost.js';
+import { clusterSizes, exciteMicroseconds, readMicroseconds } from './excitation/cost.js';
 import {
   exciteLaunch,
   pixelSumBytes,
@@ -27,7 +27,7 @@ import {
   widthOf,
 } from './excitation/print.js';
 import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
-import { launchMicroseconds } from './operands.js';
+import { launchMicroseconds, typicalExtent } from './operands.js';
 import { taken } from './taken.js';
 
 const threads = 512;
@@ -120,8 +120,8 @@ function shapesOf({ dims, pixels }: ExcitationProblem): Sharing[] {
   const parts = clusters ? clusterSizes : [1];
   const sums = Math.min(
     mostSums,
-    Math.ceil((2 * multiprocessors) / likely(dims[0]!)),
-    Math.floor(likely(pixels) / fewestPixels),
+    Math.ceil((2 * multiprocessors) / typicalExtent(dims[0]!)),
+    Math.floor(typicalExtent(pixels) / fewestPixels),
   );
   return [
     ...parts.map((p) => ({ parts: p, sums: 0 })),
@@ -130,7 +130,7 @@ function shapesOf({ dims, pixels }: ExcitationProblem): Sharing[] {
 }
 
 function estimate(problem: ExcitationProblem, parts: number, sums: number): number {
-  const imageBytes = (likely(problem.pixels) * problem.channels * dtypeInfo(problem.dtype).bits) / 8;
+  const imageBytes = (typicalExtent(problem.pixels) * problem.channels * dtypeInfo(problem.dtype).bits) / 8;
   if (sums === 0) return launchMicroseconds + exciteMicroseconds(problem, imageBytes, parts);
   const own = exciteMicroseconds(problem, sums * problem.channels * 4, parts);
   return 2 * launchMicroseconds + readMicroseconds(problem, imageBytes, sums) + own;

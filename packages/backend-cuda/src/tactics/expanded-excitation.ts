@@ -6,7 +6,7 @@
 import { type Candidate, type EmitContext, type EmittedStep, type GroupView, mulDims } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { exciteMicroseconds, likely } from './excitation/cost.js';
+import { exciteMicroseconds } from './excitation/cost.js';
 import { pairings } from './excitation/pairings.js';
 import { excitationOf } from './excitation/problem.js';
 import { emitExcited } from './excitation/step.js';
@@ -14,7 +14,7 @@ import { hasResidualCandidates, type Ranked, residualCandidates } from './invert
 import { printResidual, tilesOf } from './inverted-residual/emit.js';
 import { expandedOf } from './inverted-residual/problem.js';
 import type { ResidualShape } from './inverted-residual/shape.js';
-import { launchMicroseconds } from './operands.js';
+import { launchMicroseconds, typicalExtent } from './operands.js';
 import { taken } from './taken.js';
 
 export const expandedExcitation: Tactic = {
@@ -36,7 +36,7 @@ export const expandedExcitation: Tactic = {
     const excitation = taken(group, excitationOf(group));
     const image = problem.expand!.group.anchorInputs[0];
     const excite = ({ shape }: Ranked, parts: number): number => {
-      const sums = likely(mulDims(tilesOf(problem, shape), excitation.channels * 4));
+      const sums = typicalExtent(mulDims(tilesOf(problem, shape), excitation.channels * 4));
       return launchMicroseconds + exciteMicroseconds(excitation, sums, parts);
     };
     return pairings(residualCandidates(problem), excite).map(({ shape: { shape }, parts, estimate }) => ({

@@ -4,8 +4,9 @@ import { ceilDivDims, type Dim, type EmitContext, type EmittedStep, type GroupVi
 import { Arguments } from '../launch/arguments.js';
 import { type Launch, launchStep } from '../launch/launch-step.js';
 import { inputOperand, outputOperand, printEpilogue, printProblem } from './lane-problem.js';
-import { clamp, enoughBlocks, outerShape, powerOfTwo, splitsFor, typical } from './lane-shape.js';
+import { clamp, enoughBlocks, outerShape, powerOfTwo, splitsFor } from './lane-shape.js';
 import { laneSpace, type LaneSpace, printLoad } from './lanes.js';
+import { typicalExtent } from './operands.js';
 
 export interface Reduction {
   readonly axes: readonly number[];
@@ -105,8 +106,8 @@ function printPartial(splits: number, args: Arguments): string {
 
 /** Threads side by side on a row: as few as keep the device busy, a whole block where rows are few. */
 function innerShape(space: LaneSpace): Shape {
-  const rows = Math.max(1, typical(space.rows));
-  const packs = Math.ceil(typical(space.columns) / space.width);
+  const rows = Math.max(1, typicalExtent(space.rows));
+  const packs = Math.ceil(typicalExtent(space.columns) / space.width);
   let threads = clamp(powerOfTwo(Math.ceil(packs / 4)), 1, 32);
   const busy = enoughBlocks * block;
   if (rows * threads < busy) threads = clamp(powerOfTwo(Math.min(packs, busy / rows)), 1, 32);
@@ -127,12 +128,12 @@ function innerShape(space: LaneSpace): Shape {
 
 function outerReduction(space: LaneSpace, accumulatorBytes: number): Shape {
   const { tx, ty, rowsOfBlock } = outerShape(space, accumulatorBytes);
-  const blocks = Math.ceil(Math.max(1, typical(space.rows)) / rowsOfBlock);
+  const blocks = Math.ceil(Math.max(1, typicalExtent(space.rows)) / rowsOfBlock);
   return {
     call: `reduce_outer<OPERATION, ${String(tx)}, ${String(ty)}>`,
     block: tx * ty,
     rowsPerBlock: rowsOfBlock,
-    splits: splitsFor(blocks, typical(space.columns) / (ty * 8)),
+    splits: splitsFor(blocks, typicalExtent(space.columns) / (ty * 8)),
     step: ty,
   };
 }

@@ -1,18 +1,13 @@
 /** How blocks and threads are laid over rows and columns. */
 
-import { type Dim, dimBounds } from '@tensorwright/core';
+import { dimBounds } from '@tensorwright/core';
 import type { LaneSpace } from './lanes.js';
+import { typicalExtent } from './operands.js';
 
 /** Blocks that fill a large device. */
 export const enoughBlocks = 132;
 /** Threads that hide its memory's latency. */
 export const enoughThreads: number = enoughBlocks * 1024;
-
-/** An extent for choosing how to launch: exact where it is known. */
-export function typical(d: Dim): number {
-  const { min, max } = dimBounds(d);
-  return Math.min(max, Math.max(min, 1) * 64);
-}
 
 /** The least power of two that is not below n. */
 export function powerOfTwo(n: number): number {
@@ -36,7 +31,7 @@ export function registerShape(space: LaneSpace, elementsOfThread: number): Regis
   const packs = Math.max(1, Math.ceil(dimBounds(space.columns).max / space.width));
   const most = Math.max(1, Math.floor(elementsOfThread / space.width));
   if (packs > 1024 * most) return undefined;
-  const rows = Math.max(1, typical(space.rows));
+  const rows = Math.max(1, typicalExtent(space.rows));
   let threads = clamp(powerOfTwo(packs), 1, 32);
   const vectors = (): number => Math.ceil(packs / threads);
   while (vectors() > most || (vectors() > 1 && threads < 1024 && rows * threads < enoughThreads)) threads *= 2;
@@ -60,11 +55,11 @@ export interface OuterShape {
 
 /** Blocks of at most 256 threads whose shared memory takes `stateBytes` for each thread and element of its vector. */
 export function outerShape(space: LaneSpace, stateBytes: number): OuterShape {
-  const rows = Math.max(1, typical(space.rows));
+  const rows = Math.max(1, typicalExtent(space.rows));
   let tx = clamp(powerOfTwo(rows / space.width), 1, 32);
   const most = (48 * 1024) / (stateBytes * space.width);
   const room = Math.min(256 / tx, 2 ** Math.floor(Math.log2(most / tx)));
-  const ty = clamp(powerOfTwo(typical(space.columns) / 4), 1, room);
+  const ty = clamp(powerOfTwo(typicalExtent(space.columns) / 4), 1, room);
   tx = Math.max(tx, 32 / ty);
   return { tx, ty, rowsOfBlock: tx * space.width };
 }

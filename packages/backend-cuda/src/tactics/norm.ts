@@ -26,10 +26,9 @@ import {
   registerShape,
   type RegisterShape,
   splitsFor,
-  typical,
 } from './lane-shape.js';
 import { broadcastStrides, laneSpace, type LaneOperand, type LaneSpace, printLoad, printStore } from './lanes.js';
-import { refuseOperands, stridedCandidates } from './operands.js';
+import { refuseOperands, stridedCandidates, typicalExtent } from './operands.js';
 
 const ops = new Set(['layerNorm', 'rmsNorm', 'groupNorm', 'instanceNorm']);
 
@@ -190,7 +189,7 @@ function rowsOf(group: GroupView, dims: readonly Dim[]): Rows {
  */
 function warpShape(space: LaneSpace, elementsOfThread: number): RegisterShape | undefined {
   const packs = Math.max(1, Math.ceil(dimBounds(space.columns).max / space.width));
-  const rows = Math.max(1, typical(space.rows));
+  const rows = Math.max(1, typicalExtent(space.rows));
   const vectorsOf = (threads: number): number => Math.ceil(packs / threads);
   const most = Math.max(1, Math.floor(elementsOfThread / space.width));
   const fitting = [32, 16, 8, 4, 2, 1].filter((t) => vectorsOf(t) <= most);
@@ -215,8 +214,8 @@ interface Shape {
 }
 
 function shapeOf(space: LaneSpace, rms: boolean, double: boolean): Shape {
-  const rows = Math.max(1, typical(space.rows));
-  const columns = typical(space.columns);
+  const rows = Math.max(1, typicalExtent(space.rows));
+  const columns = typicalExtent(space.columns);
   if (space.along === 'rows') {
     const { tx, ty, rowsOfBlock } = outerShape(space, double ? 24 : 12);
     const splits = splitsFor(Math.ceil(rows / rowsOfBlock), columns / (ty * 8));

@@ -55,12 +55,17 @@ export function stridedCandidates(
   }));
 }
 
-/** Bytes of all operands at the smallest extents that are known. */
+/** An extent, or a product of some, for choosing how to launch and for estimates: exact where it is known. */
+export function typicalExtent(d: Dim): number {
+  const { min, max } = dimBounds(d);
+  return Math.min(max, Math.max(min, 1) * 64);
+}
+
+/** Bytes of all operands. */
 export function bytesOf(group: GroupView): number {
   return [...group.node.inputs, ...group.outputs].reduce((sum, v) => {
     if (v?.type.kind !== 'tensor' || !v.type.dims) return sum;
-    const { min, max } = dimBounds(productOf(v.type.dims));
-    return sum + (Math.min(max, Math.max(min, 1) * 64) * dtypeInfo(v.type.dtype).bits) / 8;
+    return sum + (typicalExtent(productOf(v.type.dims)) * dtypeInfo(v.type.dtype).bits) / 8;
   }, 0);
 }
 

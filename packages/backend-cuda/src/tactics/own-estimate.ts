@@ -1,18 +1,17 @@
 /** Where libraries' kernels are ranked: how fast they are only time tells. */
 
-import type { GroupView, Node } from '@tensorwright/core';
+import { type GroupView, memo, type Node, viewGroup } from '@tensorwright/core';
 import { contraction } from './contraction.js';
 import { depthwise } from './depthwise.js';
 import { hopper } from './hopper.js';
 import { stem } from './stem.js';
 
 /** Every library asks, and to list our kernels takes long. */
-const best = new WeakMap<Node, number>();
+const best = memo((node: Node) => bestOf(viewGroup(node)));
 
 /** Right behind our best kernel of a contraction, in the library's own order. In microseconds. */
 export function estimatesBehindOwn(group: GroupView, count: number): number[] {
-  let own = best.get(group.node);
-  if (own === undefined) best.set(group.node, (own = bestOf(group)));
+  const own = best(group.node);
   return Array.from({ length: count }, (_, place) => own * (rankedBehind + place * rankStep));
 }
 

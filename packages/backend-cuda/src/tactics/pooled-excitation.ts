@@ -24,11 +24,11 @@ import {
 } from './depthwise/rows.js';
 import { pooledRows, printTiles } from './depthwise/tensor.js';
 import { refuseTiles, tileCandidates, type TileShape, vectorChannels } from './depthwise/tiles.js';
-import { exciteMicroseconds, likely } from './excitation/cost.js';
+import { exciteMicroseconds } from './excitation/cost.js';
 import { pairings } from './excitation/pairings.js';
 import { type ExcitationProblem, excitationOf } from './excitation/problem.js';
 import { emitExcited } from './excitation/step.js';
-import { launchMicroseconds } from './operands.js';
+import { launchMicroseconds, typicalExtent } from './operands.js';
 import { taken } from './taken.js';
 
 /** Shapes of each kind of kernel that are tried. */
@@ -85,7 +85,7 @@ export const pooledExcitation: Tactic = {
 
 /** Bytes of the sums of an image. */
 function sumsOf(image: GroupView, { channels }: ExcitationProblem, { parameters }: CandidateOutline): number {
-  return likely(mulDims(rowsOfSums(image, parameters as unknown as TileShape | PooledShape), channels * 4));
+  return typicalExtent(mulDims(rowsOfSums(image, parameters as unknown as TileShape | PooledShape), channels * 4));
 }
 
 function rowsOfSums(image: GroupView, shape: TileShape | PooledShape): Dim {
@@ -103,7 +103,7 @@ function pooledRowCandidates(image: GroupView, { dims }: ExcitationProblem): Can
   return runs.flatMap((outline) =>
     roundCounts.flatMap((rounds) => {
       const parameters = { run: outline.parameters['run'] as number, rounds };
-      const blocks = likely(mulDims(dims[0]!, pooledRowSlots(image, parameters)));
+      const blocks = typicalExtent(mulDims(dims[0]!, pooledRowSlots(image, parameters)));
       return rounds > 1 && blocks < 2 * machineOf().multiprocessors ? [] : [{ ...outline, parameters }];
     }),
   );

@@ -1,6 +1,6 @@
 /** Narrow groups of a convolution merged into wider ones: weights as block-diagonal matrices, zero between groups. */
 
-import { dtypeInfo, elementCount, Tensor } from '@tensorwright/core';
+import { dtypeInfo, elementCount, memoByKind, Tensor } from '@tensorwright/core';
 
 /** Output channels that a tile holds anyway, and input channels beyond which zeros would cost more than they save. */
 const mostColumns = 32;
@@ -13,13 +13,12 @@ export function groupsToMerge(groups: number, columns: number, channels: number)
   return 1;
 }
 
-const cache = new WeakMap<Tensor, Tensor>();
+const mergedOf = memoByKind<Tensor, Tensor>();
 
 /** Weights [M, C, taps…] of groups as [M, C · merged, taps…]. */
 export function mergeGroups(weights: Tensor, groups: number, merged: number): Tensor {
-  let result = cache.get(weights);
-  if (!result) cache.set(weights, (result = expand(weights, groups, merged)));
-  return result;
+  // The same weights may serve convolutions of other groups.
+  return mergedOf(weights, `${String(groups)} ${String(merged)}`, () => expand(weights, groups, merged));
 }
 
 function expand(weights: Tensor, groups: number, merged: number): Tensor {

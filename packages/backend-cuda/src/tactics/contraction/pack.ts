@@ -1,6 +1,6 @@
 /** Constant operands as the kernels like them best: dense over batch, rows and depth (or depth and rows), zero-padded. */
 
-import { type Dim, dtypeInfo, elementCount, rowMajorStrides, Tensor } from '@tensorwright/core';
+import { type Dim, dtypeInfo, elementCount, memoByKind, rowMajorStrides, Tensor } from '@tensorwright/core';
 import { denseView } from '../dense-view.js';
 import type { Operand, OperandAxes, Problem, Window } from './problem.js';
 
@@ -17,7 +17,7 @@ export interface PackOrder {
 
 type Words = Uint8Array | Uint16Array | Uint32Array | BigUint64Array;
 
-const cache = new WeakMap<Tensor, Map<string, Packed>>();
+const packedOf = memoByKind<Tensor, Packed>();
 
 /** undefined where the problem's extents are not all known, as far as the operand has them. */
 export function packConstant(
@@ -32,11 +32,7 @@ export function packConstant(
   const [batch, rows, depth] = extents as [number[], number[], number[]];
   const axes = operand.axes(denseView(tensor.dims));
   const key = JSON.stringify([order, batch, rows, depth, axes]);
-  let entries = cache.get(tensor);
-  if (!entries) cache.set(tensor, (entries = new Map<string, Packed>()));
-  let packed = entries.get(key);
-  if (!packed) entries.set(key, (packed = pack(tensor, axes, batch, rows, depth, order)));
-  return packed;
+  return packedOf(tensor, key, () => pack(tensor, axes, batch, rows, depth, order));
 }
 
 function pack(

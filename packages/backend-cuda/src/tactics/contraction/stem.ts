@@ -14,6 +14,7 @@ import {
   elementCount,
   type EmitContext,
   type GroupView,
+  memoByKind,
   type MemoryView,
   mulDims,
   productOf,
@@ -104,12 +105,14 @@ export function stemProblem(group: GroupView): Problem {
   };
 }
 
-const cache = new WeakMap<Tensor, Tensor>();
+const rowWeightsOf = memoByKind<Tensor, Tensor>();
 
 /** Weights [M, C, outer taps…, taps] as [M, outer taps…, taps of four channels and zeros]. */
 function rowWeights(weights: Tensor, padded: number): Tensor {
-  const known = cache.get(weights);
-  if (known) return known;
+  return rowWeightsOf(weights, String(padded), () => packRows(weights, padded));
+}
+
+function packRows(weights: Tensor, padded: number): Tensor {
   const [outputs, channels, ...kernel] = weights.dims as [number, number, ...number[]];
   const size = dtypeInfo(weights.dtype).bits / 8;
   const taps = kernel.at(-1)!;
@@ -122,9 +125,7 @@ function rowWeights(weights: Tensor, padded: number): Tensor {
           const from = (((m * channels + c) * outer + o) * taps + t) * size;
           bytes.set(weights.bytes.subarray(from, from + size), ((m * outer + o) * padded + t * pixel + c) * size);
         }
-  const result = Tensor.fromBytes(weights.dtype, bytes, [outputs, ...kernel.slice(0, -1), padded]);
-  cache.set(weights, result);
-  return result;
+  return Tensor.fromBytes(weights.dtype, bytes, [outputs, ...kernel.slice(0, -1), padded]);
 }
 
 /** The launch that writes the padded image, one thread to a pixel. */

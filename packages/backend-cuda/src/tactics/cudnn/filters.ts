@@ -1,17 +1,9 @@
 /** Filters in the order that cuDNN likes best: K, taps, C. */
 
-import { dtypeInfo, elementCount, Tensor } from '@tensorwright/core';
-
-const cache = new WeakMap<Tensor, Tensor>();
+import { dtypeInfo, elementCount, memo, Tensor } from '@tensorwright/core';
 
 /** Of filters K, C, taps. */
-export function tapsFirst(filters: Tensor): Tensor {
-  let turned = cache.get(filters);
-  if (!turned) cache.set(filters, (turned = turn(filters)));
-  return turned;
-}
-
-function turn(filters: Tensor): Tensor {
+export const tapsFirst: (filters: Tensor) => Tensor = memo((filters) => {
   const [outputs, channels, ...kernel] = filters.dims as [number, number, ...number[]];
   const taps = elementCount(kernel);
   const size = dtypeInfo(filters.dtype).bits / 8;
@@ -24,4 +16,4 @@ function turn(filters: Tensor): Tensor {
         for (let byte = ((k * channels + c) * taps + tap) * size, end = byte + size; byte < end;)
           to[at++] = from[byte++]!;
   return Tensor.fromBytes(filters.dtype, to, [outputs, ...kernel, channels]);
-}
+});

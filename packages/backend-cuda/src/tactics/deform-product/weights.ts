@@ -1,11 +1,11 @@
 /** The weights of a deformConv in the order of its steps. */
 
-import { dtypeInfo, Tensor } from '@tensorwright/core';
+import { dtypeInfo, memoByKind, Tensor } from '@tensorwright/core';
 import { batchesOf } from '../hopper/matrix.js';
 import { permuteColumns } from '../hopper/packed-columns.js';
 import type { DeformProblem } from './problem.js';
 
-const cache = new WeakMap<Tensor, Map<string, Tensor>>();
+const packedOf = memoByKind<Tensor, Tensor>();
 
 /** Columns of a row of float32 weights, which are copied four at a time. */
 export function pitchOf({ columns }: DeformProblem): number {
@@ -31,14 +31,10 @@ export function packedElements(problem: DeformProblem): number {
  */
 export function stepWeights(problem: KnownDeform): Tensor {
   const { weights, geometry, depth, chunks } = problem;
-  let tables = cache.get(weights);
-  if (!tables) cache.set(weights, (tables = new Map<string, Tensor>()));
   // The same weights may serve other groups of channels, and other groups of displacements, which end chunks elsewhere.
   const steps = chunks.map((list) => list.map(({ channel, count }) => [channel, count]));
   const key = JSON.stringify([geometry.group, depth, steps]);
-  let table = tables.get(key);
-  if (!table) tables.set(key, (table = pack(problem)));
-  return table;
+  return packedOf(weights, key, () => pack(problem));
 }
 
 function pack(problem: KnownDeform): Tensor {

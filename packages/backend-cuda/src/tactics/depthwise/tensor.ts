@@ -7,6 +7,7 @@ import {
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  memoByKind,
   mulDims,
   productOf,
   Tensor,
@@ -118,7 +119,7 @@ function residentBlocks(g: Geometry, threads: number): number {
   return Math.max(1, Math.floor((taps > 21 ? 384 : 512) / threads));
 }
 
-const cache = new WeakMap<Tensor, Map<string, Tensor>>();
+const tablesOf = memoByKind<Tensor, Tensor>();
 
 /**
  * Words [channel, filter row, bandWords] of pairs of 16-bit taps. The band e has tap t at 7 · stride + t · dilation;
@@ -126,11 +127,12 @@ const cache = new WeakMap<Tensor, Map<string, Tensor>>();
  */
 function bandTable(weights: Tensor, g: Geometry): Tensor {
   const [stride, dilation] = [g.strides[1]!, g.dilations[1]!];
-  const key = `${String(stride)} ${String(dilation)}`;
-  let tables = cache.get(weights);
-  if (!tables) cache.set(weights, (tables = new Map<string, Tensor>()));
-  const known = tables.get(key);
-  if (known) return known;
+  return tablesOf(weights, `${String(stride)} ${String(dilation)}`, () => makeBandTable(weights, g));
+}
+
+function makeBandTable(weights: Tensor, g: Geometry): Tensor {
+  const stride = g.strides[1]!;
+  const dilation = g.dilations[1]!;
   const [channels, rows, taps] = [weights.dims[0]!, g.kernel[0]!, g.kernel[1]!];
   const words = bandWords(stride);
   const evens = stride === 1 ? words / 2 : words;
@@ -148,7 +150,5 @@ function bandTable(weights: Tensor, g: Geometry): Tensor {
       put(i);
       if (stride === 1 && i > 0) put(evens * 2 + i - 1);
     }
-  const table = Tensor.fromBytes('uint8', bytes, [bytes.length]);
-  tables.set(key, table);
-  return table;
+  return Tensor.fromBytes('uint8', bytes, [bytes.length]);
 }

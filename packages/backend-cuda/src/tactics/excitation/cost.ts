@@ -1,6 +1,7 @@
 /** How long an excitation takes, by the rates of an H200, as the estimates of other kernels that are bound by memory. */
 
-import { type Dim, dimBounds, dtypeInfo } from '@tensorwright/core';
+import { dtypeInfo } from '@tensorwright/core';
+import { typicalExtent } from '../operands.js';
 import type { ExcitationProblem } from './problem.js';
 
 /** Blocks of an image, where there are clusters. */
@@ -13,16 +14,9 @@ const multiprocessors = 132;
 const syncMicroseconds = 0.25;
 const productMicroseconds = 0.5;
 
-/** An extent to plan for. */
-export function likely(d: Dim): number {
-  if (typeof d === 'number') return d;
-  const { min, max } = dimBounds(d);
-  return Math.min(max, Math.max(min, 1) * 64);
-}
-
 /** Of so many bytes of each image, shared by so many blocks. */
 export function readMicroseconds({ dims }: ExcitationProblem, bytes: number, blocks: number): number {
-  const images = likely(dims[0]!);
+  const images = typicalExtent(dims[0]!);
   const waves = Math.ceil((images * blocks) / multiprocessors);
   return Math.max((waves * bytes) / blocks / blockBytesPerMicrosecond, (images * bytes) / bytesPerMicrosecond);
 }

@@ -1,20 +1,12 @@
 /** Weights of an excitation as its blocks read them: each block's share dense, with zeros up to whole copies. */
 
-import { dtypeInfo, Tensor } from '@tensorwright/core';
+import { dtypeInfo, memoByKind, Tensor } from '@tensorwright/core';
 
-const cache = new WeakMap<Tensor, Map<string, Tensor>>();
-
-function cached(weights: Tensor, key: string, make: () => Tensor): Tensor {
-  let known = cache.get(weights);
-  if (!known) cache.set(weights, (known = new Map<string, Tensor>()));
-  let packed = known.get(key);
-  if (!packed) known.set(key, (packed = make()));
-  return packed;
-}
+const packedOf = memoByKind<Tensor, Tensor>();
 
 /** [hidden, channels] as [rows, pitch]. */
 export function packDown(weights: Tensor, rows: number, pitch: number): Tensor {
-  return cached(weights, `down ${String(rows)} ${String(pitch)}`, () => {
+  return packedOf(weights, `down ${String(rows)} ${String(pitch)}`, () => {
     const [hidden, channels] = weights.dims as [number, number];
     const size = dtypeInfo(weights.dtype).bits / 8;
     const bytes = new Uint8Array(rows * pitch * size);
@@ -26,7 +18,7 @@ export function packDown(weights: Tensor, rows: number, pitch: number): Tensor {
 
 /** [channels, hidden] as [parts, hidden, slice]. */
 export function packUp(weights: Tensor, parts: number, slice: number): Tensor {
-  return cached(weights, `up ${String(parts)} ${String(slice)}`, () => {
+  return packedOf(weights, `up ${String(parts)} ${String(slice)}`, () => {
     const [channels, hidden] = weights.dims as [number, number];
     const size = dtypeInfo(weights.dtype).bits / 8;
     const bytes = new Uint8Array(parts * hidden * slice * size);

@@ -6,6 +6,7 @@ import {
   dtypeInfo,
   type EmitContext,
   type GroupView,
+  memo,
   type MemoryView,
   mulDims,
   productOf,
@@ -172,14 +173,8 @@ export function printExcitation(
   ].join('\n');
 }
 
-const bytesOf = new WeakMap<Tensor, Tensor>();
-
 /** The same constant every time, so that it is stored once. */
-function asBytes(tensor: Tensor): Tensor {
-  let bytes = bytesOf.get(tensor);
-  if (!bytes) bytesOf.set(tensor, (bytes = new Tensor('uint8', tensor.bytes, [tensor.bytes.length])));
-  return bytes;
-}
+const asBytes = memo((tensor: Tensor) => new Tensor('uint8', tensor.bytes, [tensor.bytes.length]));
 
 /** The kernel, `excite`. */
 export function printExcite({ parts, threads }: Plan): string {

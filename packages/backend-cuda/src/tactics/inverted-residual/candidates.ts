@@ -1,5 +1,6 @@
 /** Which ways to cut a block of a mobile network are worth a try. */
 
+import { memo } from '@tensorwright/core';
 import { machineOf, mostOfCluster } from '../contraction/machine.js';
 import type { Machine } from '../contraction/tiles.js';
 import { estimateResidual } from './cost.js';
@@ -51,14 +52,10 @@ const reservedBytes = 1024;
 const mostVaried = 12;
 const mostCandidates = 8;
 
-const rankings = new WeakMap<ResidualProblem, readonly Ranked[]>();
-
 /** The fastest first; of tiles and splits of unlike sizes, as the model knows little of what sets them apart. */
-export function residualCandidates(problem: ResidualProblem): readonly Ranked[] {
-  let ranked = rankings.get(problem);
-  if (!ranked) rankings.set(problem, (ranked = rank(problem, machineOf())));
-  return ranked;
-}
+export const residualCandidates: (problem: ResidualProblem) => readonly Ranked[] = memo((problem) =>
+  rank(problem, machineOf()),
+);
 
 /** Whether there are any. To rank them all takes milliseconds, and many chains are asked about that are not taken. */
 export function hasResidualCandidates(problem: ResidualProblem): boolean {

@@ -1,20 +1,16 @@
 /** The weights of a block as its kernel copies them: ResidualTile of native/cuda/kernels/inverted_residual.cuh. */
 
-import { type Node, readNumbers, Tensor } from '@tensorwright/core';
+import { memoByKind, type Node, readNumbers, Tensor } from '@tensorwright/core';
 import type { Layer, ResidualProblem } from './problem.js';
 import { layoutOf, type ResidualShape } from './shape.js';
 
-const cache = new WeakMap<Node, Map<string, Tensor>>();
+const packedOf = memoByKind<Node, Tensor>();
 
 /** Made once for each way to lay them out. */
 export function packWeights(chain: Node, problem: ResidualProblem, shape: ResidualShape): Tensor {
   const { weightBytes, projectAt, tapsAt, biasesAt } = layoutOf(problem, shape);
   const key = [shape.chunk, weightBytes, projectAt, tapsAt, biasesAt].join(' ');
-  let known = cache.get(chain);
-  if (!known) cache.set(chain, (known = new Map<string, Tensor>()));
-  let packed = known.get(key);
-  if (!packed) known.set(key, (packed = pack(problem, shape)));
-  return packed;
+  return packedOf(chain, key, () => pack(problem, shape));
 }
 
 function pack(problem: ResidualProblem, shape: ResidualShape): Tensor {

@@ -7,6 +7,7 @@ import {
   type Dim,
   type DType,
   type GroupView,
+  memo,
   type Tensor,
   type TensorType,
   viewGroup,
@@ -39,49 +40,30 @@ export interface ResidualProblem {
 const vector = 8;
 const mostTaps = 25;
 
-type Problems = WeakMap<GroupView, ResidualProblem | string>;
-/** One for each question: a chain may be asked both. */
-const residuals: Problems = new WeakMap();
-const expansions: Problems = new WeakMap();
-
 /** What a chain of two or three convolutions computes, the last of which projects, or why no kernel computes it. */
-export function residualOf(chain: GroupView): ResidualProblem | string {
-  return remembered(residuals, chain, () => {
-    const { parts, own } = chain;
-    if (parts.length < 2 || parts.length > 3 || !areConvolutions(parts)) return 'no inverted residual';
-    const layers = layersOf(chain, parts);
-    if (typeof layers === 'string') return layers;
-    const [expand, filter, project] =
-      layers.length === 3 ? (layers as [Layer, Layer, Layer]) : ([undefined, ...layers] as [undefined, Layer, Layer]);
-    if (!isPlain(project) || own.regions[0]!.outputs.length !== 1) return 'only the last convolution projects';
-    if (argumentsOf(project.group.expressions()[0]!).includes(computedArg))
-      return 'only operands are added to what is projected';
-    return problemOf(expand, filter, project);
-  });
-}
+export const residualOf: (chain: GroupView) => ResidualProblem | string = memo((chain) => {
+  const { parts, own } = chain;
+  if (parts.length < 2 || parts.length > 3 || !areConvolutions(parts)) return 'no inverted residual';
+  const layers = layersOf(chain, parts);
+  if (typeof layers === 'string') return layers;
+  const [expand, filter, project] =
+    layers.length === 3 ? (layers as [Layer, Layer, Layer]) : ([undefined, ...layers] as [undefined, Layer, Layer]);
+  if (!isPlain(project) || own.regions[0]!.outputs.length !== 1) return 'only the last convolution projects';
+  if (argumentsOf(project.group.expressions()[0]!).includes(computedArg))
+    return 'only operands are added to what is projected';
+  return problemOf(expand, filter, project);
+});
 
 /** The first two groups of a chain, a convolution of single pixels and one of every channel, whose image is a result. */
-export function expandedOf(chain: GroupView): ResidualProblem | string {
-  return remembered(expansions, chain, () => {
-    const parts = chain.parts.slice(0, 2);
-    if (parts.length < 2 || !areConvolutions(parts)) return 'no expanded image';
-    const layers = layersOf(chain, parts);
-    if (typeof layers === 'string') return layers;
-    const [expand, filter] = layers as [Layer, Layer];
-    if (dtypeOf(filter.group.outputs[0]) !== filter.weights.dtype) return 'only 16-bit floats of one type are expanded';
-    return problemOf(expand, filter, undefined);
-  });
-}
-
-function remembered(
-  problems: Problems,
-  chain: GroupView,
-  make: () => ResidualProblem | string,
-): ResidualProblem | string {
-  let problem = problems.get(chain);
-  if (problem === undefined) problems.set(chain, (problem = make()));
-  return problem;
-}
+export const expandedOf: (chain: GroupView) => ResidualProblem | string = memo((chain) => {
+  const parts = chain.parts.slice(0, 2);
+  if (parts.length < 2 || !areConvolutions(parts)) return 'no expanded image';
+  const layers = layersOf(chain, parts);
+  if (typeof layers === 'string') return layers;
+  const [expand, filter] = layers as [Layer, Layer];
+  if (dtypeOf(filter.group.outputs[0]) !== filter.weights.dtype) return 'only 16-bit floats of one type are expanded';
+  return problemOf(expand, filter, undefined);
+});
 
 function areConvolutions(parts: readonly GroupView[]): boolean {
   return parts.every((p) => p.anchor?.op === 'conv');

@@ -1,6 +1,6 @@
 /** A stem's weights as the fragments that lanes load. */
 
-import { Tensor } from '@tensorwright/core';
+import { memoByKind, Tensor } from '@tensorwright/core';
 import type { Geometry } from '../contraction/conv-problem.js';
 import { columnPairs, runWords, stepsOf } from './lines.js';
 
@@ -8,7 +8,7 @@ import { columnPairs, runWords, stepsOf } from './lines.js';
 export type FragmentOrder = 'lanes' | 'warpgroups';
 
 /** By weights, for either number of zeros that runs begin with and each order. */
-const cache = new WeakMap<Tensor, Map<string, Tensor>>();
+const fragmentsOf = memoByKind<Tensor, Tensor>();
 
 /**
  * Weights [outputs, channels, rows, taps] as 16-bit words. The depth is runs [row, channel, zeros, taps and zeros], a
@@ -18,12 +18,7 @@ const cache = new WeakMap<Tensor, Map<string, Tensor>>();
  * @param lead zeros before the taps of a run: 0 or 1
  */
 export function fragments(weights: Tensor, g: Geometry, lead: number, order: FragmentOrder): Tensor {
-  let known = cache.get(weights);
-  if (!known) cache.set(weights, (known = new Map<string, Tensor>()));
-  const key = `${order} ${String(lead)}`;
-  let table = known.get(key);
-  if (!table) known.set(key, (table = makeFragments(weights, g, lead, order)));
-  return table;
+  return fragmentsOf(weights, `${order} ${String(lead)}`, () => makeFragments(weights, g, lead, order));
 }
 
 function makeFragments(weights: Tensor, g: Geometry, lead: number, order: FragmentOrder): Tensor {
