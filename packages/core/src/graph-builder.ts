@@ -22,7 +22,7 @@ import type { AttributeValue, Attributes, Graph, Node, Value } from './graph.js'
 import { type InferContext, type Operator, operatorOf } from './operator.js';
 import { Provenance } from './provenance.js';
 import { scalarTensor } from './scalar-tensor.js';
-import { Tensor } from './tensor.js';
+import { elementCount, Tensor } from './tensor.js';
 import { formatType, tensorType, type TensorType, type Type, typeKey } from './type.js';
 
 /** Constants up to this many elements are shared by content, larger ones by identity. */
@@ -289,7 +289,7 @@ function checkArity(operator: Operator, inputs: readonly (Value | undefined)[]):
 }
 
 function constantKey(data: ConstantData): string {
-  const count = data.dims.reduce((p, d) => p * d, 1);
+  const count = elementCount(data.dims);
   if (count > internedConstantElements) return `c${String(data.id)}`;
   const content = data.tensor.data;
   const text = ArrayBuffer.isView(content)

@@ -3,6 +3,7 @@
 import {
   type Attributes,
   type DType,
+  elementCount,
   evaluateGraph,
   GraphBuilder,
   readNumbers,
@@ -121,7 +122,7 @@ it('broadcasts as numpy does', () => {
   const t = (dims: readonly number[]): Tensor =>
     tensorFromNumbers(
       'float32',
-      Array.from({ length: dims.reduce((p, d) => p * d, 1) }, (_, i) => i),
+      Array.from({ length: elementCount(dims) }, (_, i) => i),
       dims,
     );
   const sum = run('add', [t([2, 1, 3]), t([4, 1])]);

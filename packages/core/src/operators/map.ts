@@ -6,6 +6,7 @@ import { type DType, isFloat } from '../dtype.js';
 import type { Attributes } from '../graph.js';
 import { type InferContext, type Operator, registerOperator } from '../operator.js';
 import type { Scalar } from '../scalar.js';
+import { elementCount } from '../tensor.js';
 import { tensorType, type Type } from '../type.js';
 
 export interface MapDefinition {
@@ -82,7 +83,7 @@ function elementwiseFacts(
   if (facts.some((f) => f === undefined)) return undefined;
   let dims: readonly number[] = [];
   for (const s of shapes) dims = broadcastDims(dims, s) as readonly number[];
-  const count = dims.reduce((p, d) => p * d, 1);
+  const count = elementCount(dims);
   // A float zero may be a negative one, which a dim cannot tell.
   const signedZeros = isFloat(c.tensor(0).dtype);
   const out: Dim[] = [];

@@ -1,6 +1,7 @@
 /** A network of one attention operator, its inputs, and what comes out. */
 
 import {
+  elementCount,
   type Graph,
   GraphBuilder,
   type Network,
@@ -39,7 +40,7 @@ export function networkOf(p: Problem): Network {
 export function inputsOf(p: Problem): Record<string, Tensor> {
   const tensors = dimsOf(p).map((dims, i) => {
     let state = 12345 + i;
-    const values = Float64Array.from({ length: dims.reduce((product, d) => product * d, 1) }, (_, at) => {
+    const values = Float64Array.from({ length: elementCount(dims) }, (_, at) => {
       state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
       if (i === 3) return at % 7 === 3 ? -10000 : 0;
       return (state / 0x40000000 - 1) * (i === 1 ? 3 : 1);

@@ -1,6 +1,7 @@
 /** Problems as one network: as many groups side by side, whose first input is named after its problem. */
 
 import {
+  elementCount,
   type Graph,
   GraphBuilder,
   type Network,
@@ -78,7 +79,7 @@ function activate(b: GraphBuilder, y: Value, activation: Activation): Value {
 /** Between -1 and 1: the power that a device draws, and with it its clock, hangs on the numbers. */
 function randomNumbers(dims: readonly number[]): Float64Array {
   let state = 1;
-  return Float64Array.from({ length: dims.reduce((p, d) => p * d, 1) }, () => {
+  return Float64Array.from({ length: elementCount(dims) }, () => {
     state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
     return state / 0x40000000 - 1;
   });

@@ -2,6 +2,7 @@
 
 import {
   type DType,
+  elementCount,
   type Graph,
   GraphBuilder,
   type Network,
@@ -24,7 +25,7 @@ export interface Operands {
 export function operandsOf(p: Problem): Operands {
   const make = (seed: number, dims: readonly number[]): Tensor => {
     let state = seed * 7919 + 12345;
-    const numbers = Float64Array.from({ length: dims.reduce((product, d) => product * d, 1) }, () => {
+    const numbers = Float64Array.from({ length: elementCount(dims) }, () => {
       state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
       return state / 0x40000000 - 1;
     });

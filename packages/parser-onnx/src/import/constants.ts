@@ -1,6 +1,6 @@
 /** Constant, ConstantOfShape, Identity, EyeLike, Range and their kin: values made from nothing but attributes and shapes. */
 
-import { ConstantData, type DType, Tensor, type Value } from '@tensorwright/core';
+import { ConstantData, type DType, elementCount, Tensor, type Value } from '@tensorwright/core';
 import type { ImportContext, ImporterTable } from './importer.js';
 
 function constant(c: ImportContext): Value {
@@ -33,7 +33,7 @@ export function filled(c: ImportContext, value: Value, shape: Value): Value {
 
 function constantOfShape(c: ImportContext): Value {
   const given = c.tensor('value');
-  if (given && given.dims.reduce((p, d) => p * d, 1) !== 1) c.fail("attribute 'value' must have one element");
+  if (given && elementCount(given.dims) !== 1) c.fail("attribute 'value' must have one element");
   const value = given
     ? c.constant(new ConstantData(given.dtype, [], () => given.tensor.reshape([])))
     : c.scalar(0, 'float32');

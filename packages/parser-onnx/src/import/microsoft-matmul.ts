@@ -1,6 +1,15 @@
 /** com.microsoft's matrix products: fused, quantized, with packed weights, and mixtures of experts. */
 
-import { ConstantData, type Dim, type DType, mulDims, productOf, Tensor, type Value } from '@tensorwright/core';
+import {
+  ConstantData,
+  type Dim,
+  type DType,
+  elementCount,
+  mulDims,
+  productOf,
+  Tensor,
+  type Value,
+} from '@tensorwright/core';
 import type { ImportContext, ImporterTable } from './importer.js';
 import { alongAxis, integerMatMul, perColumn, perRow, productScale, quantize, toReal } from './integer-contraction.js';
 import { gemm, matmul } from './matmul.js';
@@ -125,7 +134,7 @@ function matMulBnb4(c: ImportContext): Value {
   const a = c.input(0);
   const { dtype } = c.type(a);
   const count = rows * depth;
-  const bytes = data.dims.reduce((p, d) => p * d, 1);
+  const bytes = elementCount(data.dims);
   const swapped = (): Tensor =>
     new Tensor<DType>(
       'uint4',

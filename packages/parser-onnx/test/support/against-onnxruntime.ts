@@ -1,6 +1,6 @@
 /** Runs a model of one node here and in ONNX Runtime, with fixed and with symbolic extents, and compares. */
 
-import { evaluateGraph, readNumbers, Tensor } from '@tensorwright/core';
+import { elementCount, evaluateGraph, readNumbers, Tensor } from '@tensorwright/core';
 import { OnnxParser } from '@tensorwright/parser-onnx';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { expect } from 'vitest';
@@ -78,7 +78,7 @@ export async function expectLikeOrt(node: OneNode, comparison: Comparison = {}):
 
 /** Numbers that look random and are the same in every run. */
 export function numbers(dims: readonly number[], seed = 1, scale = 1): Tensor<'float32'> {
-  const data = new Float32Array(dims.reduce((p, d) => p * d, 1));
+  const data = new Float32Array(elementCount(dims));
   let state = (seed * 2654435761) >>> 0;
   for (let i = 0; i < data.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
