@@ -63,7 +63,7 @@ class DeformConv final : public Kernel {
       throw Error(Code::kShapeMismatch, "deformConv: the channels of x, w, offset and the groups do not fit");
     const T* bias = present(inputs, 3) ? inputs[3].as<T>() : nullptr;
     const T* mask = present(inputs, 4) ? inputs[4].as<T>() : nullptr;
-    const int64_t blocks = (area + kPanel - 1) / kPanel, per_offset_group = channels / offset_group_;
+    const int64_t blocks = (area + kPanel - 1) / kPanel, per_offset_group = std::max<int64_t>(1, channels / offset_group_);
     context.pool.parallel_for(x.dims[0] * group_ * blocks, [&](int64_t task, int) {
       const int64_t first = task % blocks * kPanel, count = std::min(kPanel, area - first), g = task / blocks % group_, image = task / blocks / group_;
       std::vector<T> panel(static_cast<size_t>(depth * kPanel));  // [channel of the group, tap][position]

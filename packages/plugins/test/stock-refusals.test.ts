@@ -11,7 +11,7 @@ import {
 import { describe, expect, it } from 'vitest';
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
-type Dtypes = Readonly<Record<string, 'int32' | 'int64' | 'float16'>>;
+type Dtypes = Readonly<Record<string, 'int32' | 'int64' | 'float16' | 'float64'>>;
 
 interface Refused {
   readonly plugin: { addTo(network: NetworkDefinition, inputs: never, ...fields: never[]): unknown };
@@ -86,6 +86,10 @@ describe('a call', () => {
     ['heads', withShapes(attention, { value: [1, 20, 3, 8] }), /attention_weights has shape \[1, 3, 2, 1, 4\]/],
     ['integers', withDtypes(attention, { spatial_shapes: 'int64' }), /both be int32 or both be int64/],
     ['floats', withDtypes(attention, { attention_weights: 'float16' }), /attention_weights float16/],
+    ['no floats', withDtypes(attention, { value: 'int32' }), /value must be float32, float16 or bfloat16, is int32/],
+    ['wide floats', withDtypes(scores, { data0: 'float64' }), /data0 must be float32, float16 or bfloat16/],
+    ['an image of integers', withDtypes(convolution, { x: 'int32' }), /x must hold floats, is int32/],
+    ['pillars of integers', withDtypes(scatter, { voxels: 'int32' }), /voxels must be float32/],
     ['a table', withShapes(scores, { data1: [2, 5, 6] }), /data1 has shape \[2, 5, 6\], expected \[2, 5, 8\]/],
     ['no square', withShapes(scores, { data0: [2, 5, 6] }), /data0 has shape/],
     ['a span', withFields(scores, { span: 1 }), /span must be at least 2/],

@@ -24,12 +24,13 @@ function inferDeformConv(c: InferContext): ReturnType<Operator['infer']> {
   const kernel = kernelOf(c, 1);
   const counts = checkCounts(c, windowCounts(x.slice(2), windowsOf(c, kernel)));
   const offset = c.dims(2);
-  const channels = (c.attributes['offsetGroup'] as number) * elementCount(kernel) * kernel.length;
-  c.agree(offset[1]!, channels, 'channels of offset');
+  const displaced = (c.attributes['offsetGroup'] as number) * elementCount(kernel);
+  c.agree(offset[1]!, displaced * kernel.length, 'channels of offset');
   c.agree(offset[0]!, x[0]!, 'batches of offset and x');
   if (c.has(4)) {
     c.dims(4).forEach((d, i) => {
-      if (i !== 1) c.agree(d, offset[i]!, `extents of axis ${String(i)} of mask and offset`);
+      if (i === 1) c.agree(d, displaced, 'channels of mask');
+      else c.agree(d, offset[i]!, `extents of axis ${String(i)} of mask and offset`);
     });
   }
   return [

@@ -5,14 +5,13 @@ import { field, type Field } from '../fields.js';
 import type { KernelTensor, Launch, LaunchArgument, Plugin } from '../plugin.js';
 import { source } from './crop-and-resize-kernel.js';
 import { defineVersions } from './define-versions.js';
+import { checkFloat, floats } from './floats.js';
 
 type CropAndResize = Plugin<
   readonly ['feature_maps', 'rois'],
   readonly ['pfmap'],
   { readonly crop_width: Field<number>; readonly crop_height: Field<number> }
 >;
-
-const floats = ['float32', 'float16', 'bfloat16'];
 
 /**
  * Boxes of feature maps, each brought to one size by bilinear interpolation.
@@ -33,7 +32,8 @@ export const cropAndResizeVersions: readonly CropAndResize[] = defineVersions(['
   outputs: ['pfmap'],
   infer({ inputs: { feature_maps: maps, rois }, fields: { crop_height: height, crop_width: width }, fail }) {
     const { dims, dtype } = maps;
-    if (dims.length !== 4 || !floats.includes(dtype)) fail('feature_maps must be floats of the shape [N, C, H, W]');
+    checkFloat('feature_maps', maps, fail);
+    if (dims.length !== 4) fail('feature_maps must have the shape [N, C, H, W]');
     const [images, boxes, four, one] = rois.dims;
     if (rois.dims.length < 3 || rois.dims.length > 4 || four !== 4 || (one !== undefined && one !== 1))
       fail('rois must have the shape [N, B, 4, 1] or [N, B, 4]');
@@ -44,7 +44,7 @@ export const cropAndResizeVersions: readonly CropAndResize[] = defineVersions(['
   },
   cuda: {
     source,
-    dtypes: floats as ['float32', 'float16', 'bfloat16'],
+    dtypes: floats,
     tactics: ['planes', 'pixels'],
     launches: ({ inputs: { feature_maps: maps, rois }, outputs: { pfmap }, fields, tactic }) => {
       const crop: Crop = {

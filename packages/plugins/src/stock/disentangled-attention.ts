@@ -7,6 +7,7 @@ import type { Plugin } from '../plugin.js';
 import { defineVersions } from './define-versions.js';
 import { source } from './disentangled-attention-kernel.js';
 import { checkExtents } from './extents.js';
+import { checkFloat } from './floats.js';
 
 interface DisentangledAttentionFields {
   readonly span: Field<number>;
@@ -65,6 +66,7 @@ export const disentangledAttentionVersions: readonly DisentangledAttention[] = d
       fail,
     } = context;
     if (span < (inLogarithms ? 2 : 1)) fail(`span must be at least ${inLogarithms ? '2' : '1'}, is ${String(span)}`);
+    checkFloat('data0', data0, fail);
     if (data0.dims.length !== 3) fail('data0 must have rank 3');
     if (data1.dtype !== data0.dtype || data2.dtype !== data0.dtype)
       fail(`data0 is ${data0.dtype}, data1 ${data1.dtype}, data2 ${data2.dtype}`);

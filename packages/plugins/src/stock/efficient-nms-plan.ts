@@ -15,6 +15,7 @@ import type { KernelTensor, Launch, LaunchArgument, Shaped } from '../plugin.js'
 import { edgeCapacity, mostCandidates, tallyBytes } from './efficient-nms-kernel.js';
 import type { NmsNumbers } from './efficient-nms-processor.js';
 import { chunkBytes, keptBytes } from './efficient-nms-suppression-kernel.js';
+import { checkFloat } from './floats.js';
 import { widthOf } from './vector-access.js';
 import { powerOfTwoFrom } from './power-of-two.js';
 
@@ -40,7 +41,7 @@ export function shapesOf(boxes: Shaped, scores: Shaped): Shapes {
 }
 
 export function checkOperands(boxes: Shaped, scores: Shaped, fail: (message: string) => never): void {
-  if (!['float32', 'float16', 'bfloat16'].includes(boxes.dtype)) fail(`boxes must be floats, are ${boxes.dtype}`);
+  checkFloat('boxes', boxes, fail);
   if (scores.dtype !== boxes.dtype) fail(`boxes are ${boxes.dtype}, scores are ${scores.dtype}`);
   const { dims } = scores;
   if (dims.length !== 3 && !(dims.length === 4 && dims[3] === 1))

@@ -130,6 +130,7 @@ export const embLayerNormVersions: readonly EmbLayerNorm[] = defineVersions(['1'
       checkExtents(name, dims, inputs.token_id.dims, context);
     }
     if (fields.full_mask !== 0) fail('full_mask must be 0');
+    if (![0, 1].includes(fields.output_fp16)) fail(`output_fp16 must be 0 or 1, is ${String(fields.output_fp16)}`);
     const { gamma, beta, tables } = weightsOf(fields);
     const size = gamma.size;
     if (size === 0 || beta.size !== size) fail(`gamma has ${String(size)} elements, beta ${String(beta.size)}`);

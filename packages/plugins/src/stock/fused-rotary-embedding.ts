@@ -5,6 +5,7 @@ import { definePlugin } from '../define-plugin.js';
 import { field, type OptionalField } from '../fields.js';
 import type { Plugin, Shaped } from '../plugin.js';
 import { checkExtents } from './extents.js';
+import { checkFloat } from './floats.js';
 import { rotarySource } from './fused-rotary-embedding-kernel.js';
 import { widthOf } from './vector-access.js';
 
@@ -62,6 +63,7 @@ export const fusedRotaryEmbedding: FusedRotaryEmbedding = definePlugin({
       fields,
       fail,
     } = context;
+    checkFloat('query', query, fail);
     if (key.dtype !== query.dtype) fail(`query is ${query.dtype}, key is ${key.dtype}`);
     if (sin.dtype !== cos.dtype || (cos.dtype !== query.dtype && cos.dtype !== 'float32'))
       fail(`cos_cache is ${cos.dtype}, sin_cache ${sin.dtype}: expected ${query.dtype} or float32`);

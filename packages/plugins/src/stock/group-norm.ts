@@ -1,6 +1,6 @@
 /** GroupNormalizationPlugin: normalization over groups of channels. */
 
-import type { NetworkLayers, NetworkTensor } from '@tensorwright/core';
+import { isFloat, type NetworkLayers, type NetworkTensor } from '@tensorwright/core';
 import { definePlugin } from '../define-plugin.js';
 import { field, type OptionalField } from '../fields.js';
 import type { Plugin } from '../plugin.js';
@@ -33,6 +33,8 @@ export const groupNorm: GroupNorm = definePlugin({
   outputs: ['output'],
   lower({ inputs: { input, scale, bias }, fields: { eps: epsilon, num_groups: groups }, fail }, network) {
     const channels = input.dims[1];
+    for (const [name, { dtype }] of Object.entries({ input, scale, bias }))
+      if (!isFloat(dtype)) fail(`${name} must hold floats, is ${dtype}`);
     if (input.dims.length < 3) fail('input must have rank 3 or more: samples, channels, positions');
     if (groups < 1 || (typeof channels === 'number' && channels % groups !== 0))
       fail(`${String(groups)} groups do not divide ${String(channels)} channels`);

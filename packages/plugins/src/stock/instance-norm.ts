@@ -1,6 +1,6 @@
 /** InstanceNormalization_TRT: normalization of each channel by itself. */
 
-import { readNumbers, type Tensor, tensorFromNumbers } from '@tensorwright/core';
+import { isFloat, readNumbers, type Tensor, tensorFromNumbers } from '@tensorwright/core';
 import { type Field, field, type OptionalField } from '../fields.js';
 import type { Plugin } from '../plugin.js';
 import { defineVersions } from './define-versions.js';
@@ -44,6 +44,7 @@ export const instanceNormVersions: readonly InstanceNorm[] = defineVersions(['1'
   outputs: ['output'],
   lower({ inputs: { input }, fields: { epsilon, scales, bias, relu, alpha }, fail }, network) {
     const groups = scales.size;
+    if (!isFloat(input.dtype)) fail(`input must hold floats, is ${input.dtype}`);
     if (input.dims.length < 3) fail('input must have rank 3 or more: samples, channels, positions');
     if (bias.size !== groups || (typeof input.dims[1] === 'number' && input.dims[1] !== groups))
       fail(`scales has ${String(groups)} elements, bias ${String(bias.size)}, input ${String(input.dims[1])} channels`);

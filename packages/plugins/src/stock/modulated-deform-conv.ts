@@ -1,6 +1,6 @@
 /** ModulatedDeformConv2d: deformable convolution, version 2. */
 
-import { type Dim, provablyEqual } from '@tensorwright/core';
+import { type Dim, isFloat, provablyEqual } from '@tensorwright/core';
 import { field, type OptionalField } from '../fields.js';
 import type { Plugin } from '../plugin.js';
 import { defineVersions } from './define-versions.js';
@@ -58,6 +58,7 @@ export const modulatedDeformConvVersions: readonly ModulatedDeformConv[] = defin
       if (list.length !== 2 || list.some((n) => n < least))
         fail(`${name} must be two numbers of at least ${String(least)}: along height and width`);
     if (group < 1 || offsetGroup < 1) fail('group and deformable_group must be at least 1');
+    if (!isFloat(x.dtype)) fail(`x must hold floats, is ${x.dtype}`);
     for (const [name, t] of Object.entries({ x, offset, mask, weight })) {
       if (t.dims.length !== 4) fail(`${name} must have rank 4`);
       if (t.dtype !== x.dtype) fail(`x is ${x.dtype}, ${name} ${t.dtype}`);

@@ -5,6 +5,7 @@ import type { NoFields } from '../fields.js';
 import type { Plugin, Shaped } from '../plugin.js';
 import { defineVersions } from './define-versions.js';
 import { checkExtents } from './extents.js';
+import { checkFloat } from './floats.js';
 import { source } from './multiscale-deformable-attention-kernel.js';
 import { widthOf } from './vector-access.js';
 
@@ -64,6 +65,7 @@ export const multiscaleDeformableAttentionVersions: readonly MultiscaleDeformabl
       const ranks = { value: 4, spatial_shapes: 2, level_start_index: 1, sampling_locations: 6, attention_weights: 5 };
       for (const [name, rank] of Object.entries(ranks))
         if (inputs[name as keyof typeof ranks].dims.length !== rank) fail(`${name} must have rank ${String(rank)}`);
+      checkFloat('value', value, fail);
       if (locations.dtype !== value.dtype || weights.dtype !== value.dtype)
         fail(`value is ${value.dtype}, sampling_locations ${locations.dtype}, attention_weights ${weights.dtype}`);
       if (shapes.dtype !== starts.dtype || !['int32', 'int64'].includes(shapes.dtype))

@@ -1,6 +1,6 @@
 /** PagedKvCacheUpdate: new keys and values of several sequences into the pages that a block table gives each. */
 
-import { dtypeInfo, mulDims, type Tensor, type TensorData } from '@tensorwright/core';
+import { type DType, dtypeInfo, mulDims, type Tensor, type TensorData } from '@tensorwright/core';
 import { definePlugin } from '../define-plugin.js';
 import { field, type OptionalField } from '../fields.js';
 import type { Plugin } from '../plugin.js';
@@ -19,6 +19,7 @@ const layouts: Readonly<Record<string, { readonly tokens: number; readonly heads
   HND: { tokens: 2, heads: 1 },
 };
 
+const dtypes = ['float32', 'float16', 'bfloat16', 'int8', 'float8e4m3fn', 'float8e5m2'] as const;
 const mostThreads = 256;
 
 /**
@@ -57,6 +58,8 @@ export const pagedKvCacheUpdate: PagedKvCacheUpdate = definePlugin({
     const { key_cache: cache, key, block_table: table } = inputs;
     const axes = layouts[layout] ?? fail(`layout must be NHD or HND, not '${layout}'`);
     if (cache.dims.length !== 4 || key.dims.length !== 4) fail('caches, key and value must have rank 4');
+    if (!(dtypes as readonly DType[]).includes(cache.dtype))
+      fail(`key_cache must be one of ${dtypes.join(', ')}, is ${cache.dtype}`);
     for (const name of ['value_cache', 'key', 'value'] as const)
       if (inputs[name].dtype !== cache.dtype) fail(`${name} is ${inputs[name].dtype}, key_cache is ${cache.dtype}`);
     for (const name of ['block_table', 'past_lengths', 'new_lengths'] as const)
@@ -76,7 +79,7 @@ export const pagedKvCacheUpdate: PagedKvCacheUpdate = definePlugin({
   },
   cuda: {
     source: pagedCacheSource,
-    dtypes: ['float32', 'float16', 'bfloat16', 'int8', 'float8e4m3fn', 'float8e5m2', 'int32'],
+    dtypes: [...dtypes, 'int32'],
     launches({ inputs, outputs, fields: { layout } }) {
       const { key_cache: cache, key, value, block_table: table, past_lengths: past, new_lengths: counts } = inputs;
       const caches = [outputs.updated_key_cache, outputs.updated_value_cache];

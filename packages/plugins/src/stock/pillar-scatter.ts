@@ -5,6 +5,7 @@ import { field, type Field } from '../fields.js';
 import { definePlugin } from '../define-plugin.js';
 import type { KernelTensor, Launch, Plugin, SpecialArgument } from '../plugin.js';
 import { checkExtents } from './extents.js';
+import { checkFloat } from './floats.js';
 import { source } from './pillar-scatter-kernel.js';
 import { scratchMemory, type ScratchMemory } from './scratch-memory.js';
 import { widthOf } from './vector-access.js';
@@ -76,6 +77,7 @@ export const pillarScatter: Plugin<Inputs, readonly ['dense_feature_map'], Pilla
     } = context;
     const { voxels, voxel_coords: coordinates, num_pillar: counts } = inputs;
     if (shape.length !== 2 || shape.some((d) => d < 0)) fail('dense_shape must be the height and the width of the map');
+    checkFloat('voxels', voxels, fail);
     if (voxels.dims.length !== 3) fail('voxels must have rank 3');
     const [batch, most, channels] = voxels.dims as [Dim, Dim, Dim];
     checkExtents('voxel_coords', coordinates.dims, [batch, most, 4], context);

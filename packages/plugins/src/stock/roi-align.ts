@@ -4,6 +4,7 @@ import { provablyEqual } from '@tensorwright/core';
 import { field, type OptionalField } from '../fields.js';
 import type { Plugin } from '../plugin.js';
 import { defineVersions } from './define-versions.js';
+import { checkFloat } from './floats.js';
 
 type RoiAlign = Plugin<
   readonly ['X', 'rois', 'batch_indices'],
@@ -18,7 +19,6 @@ type RoiAlign = Plugin<
   }
 >;
 
-const floats = ['float32', 'float16', 'bfloat16'];
 const integers = ['int32', 'int64'];
 
 /**
@@ -50,7 +50,8 @@ export const roiAlignVersions: readonly RoiAlign[] = defineVersions(['1', '2'], 
   inputs: ['X', 'rois', 'batch_indices'],
   outputs: ['Y'],
   lower({ inputs: { X, rois, batch_indices: images }, fields, fail }, network) {
-    if (X.dims.length !== 4 || !floats.includes(X.dtype)) fail('X must be floats of the shape [N, C, H, W]');
+    checkFloat('X', X, fail);
+    if (X.dims.length !== 4) fail('X must have the shape [N, C, H, W]');
     if (rois.dims.length !== 2 || rois.dims[1] !== 4) fail('rois must have the shape [R, 4]');
     if (rois.dtype !== X.dtype && rois.dtype !== 'float32') fail(`X is ${X.dtype}, rois are ${rois.dtype}`);
     if (images.dims.length !== 1 || !provablyEqual(images.dims[0]!, rois.dims[0]!) || !integers.includes(images.dtype))

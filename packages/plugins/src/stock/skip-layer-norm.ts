@@ -6,6 +6,7 @@ import { arg } from '../launch-argument.js';
 import type { Plugin } from '../plugin.js';
 import { defineVersions } from './define-versions.js';
 import { checkExtents } from './extents.js';
+import { checkFloat } from './floats.js';
 import { layerNormRows, normalizeRows, rowShape, rowTactics, weightsFor } from './layer-norm-rows.js';
 
 /** Added to the variance. */
@@ -99,6 +100,7 @@ export const skipLayerNormVersions: readonly SkipLayerNorm[] = defineVersions(['
       fail,
     } = context;
     const { dtype, dims } = input;
+    checkFloat('input', input, fail);
     if (skip.dtype !== dtype) fail(`input is ${dtype}, skip is ${skip.dtype}`);
     checkExtents('skip', skip.dims, dims, context);
     if (gamma.size === 0 || beta.size !== gamma.size || (bias.size !== 0 && bias.size !== gamma.size))

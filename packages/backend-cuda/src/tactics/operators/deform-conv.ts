@@ -54,7 +54,8 @@ function emitDeformConv(group: GroupView, context: EmitContext, layout: Layout):
   const groups = attributes['group'] as number;
   const offsetGroups = attributes['offsetGroup'] as number;
   const taps = kernel.reduce((p, k) => p * k, 1);
-  const perOffset = String((groupChannels * groups) / offsetGroups);
+  // Without channels nothing is divided by it.
+  const perOffset = String(Math.max(1, (groupChannels * groups) / offsetGroups));
   const sum = sumType(x.dtype);
   const c = names('c', rank + 2);
   const place = c.slice(2);

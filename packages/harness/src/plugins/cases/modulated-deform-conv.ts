@@ -76,6 +76,7 @@ function problems(random: Random): Problem[] {
     problemOf('1 x 1', { ...small, kernel: [1, 1], padding: [0, 0] }, random),
     problemOf('weights of the run', { ...small, known: false }, random),
     problemOf('no images', { ...small, batch: 0 }, random),
+    problemOf('no channels, 2 deformable groups', { ...small, channels: 0, deformable_group: 2 }, random),
     {
       ...dynamic,
       inputs: Object.fromEntries(
