@@ -1,0 +1,127 @@
+/** What is kept of latencies on a device: bench/results/h200-fp16-latency.json. */
+
+import type { ModelReport } from '../zoo/run-model.js';
+import { type Dated, kept, type Measurement, round } from './measurement.js';
+
+export interface PytorchTimes {
+  readonly eager: number;
+  readonly graph: number;
+  readonly compile: number | null;
+}
+
+/** A line of what bench/pytorch.py prints. */
+export interface PytorchLine extends PytorchTimes {
+  readonly name: string;
+  readonly batch: number;
+  readonly sequence: number;
+}
+
+/** A report of the suite's stage `latency`, or of the same with our own kernels alone. */
+export interface LatencyReport {
+  readonly report: ModelReport;
+  readonly batch: number;
+  readonly sequence: number;
+  readonly own: boolean;
+}
+
+export interface LatencyRow extends Dated {
+  readonly name: string;
+  readonly batch: number;
+  /** Null of networks that have none. */
+  readonly sequence: number | null;
+  readonly deviceMs: number;
+  readonly wallMs: number;
+  readonly enqueueUs: number;
+  readonly buildSeconds: number;
+  readonly loadMs: number;
+  readonly planMegabytes: number;
+  readonly fallbacks: ModelReport['fallbacks'];
+  /** By tactic: steps, and the sum of their times when they were chosen. */
+  readonly tactics: Readonly<Record<string, readonly [number, number]>>;
+  readonly pytorchMs?: PytorchTimes;
+  /** To PyTorch's best mode. */
+  readonly ratio?: number;
+  /** Where it is not the row's. */
+  readonly pytorchCommit?: string;
+  readonly ownKernelsMs?: number;
+  readonly ownKernelsCommit?: string;
+}
+
+export interface LatencyRecord extends Measurement {
+  readonly rows: readonly LatencyRow[];
+}
+
+/** The record with what was measured in place of older figures of the same rows. */
+export function recordedLatency(
+  record: LatencyRecord,
+  reports: readonly LatencyReport[],
+  pytorch: readonly PytorchLine[],
+  measurement: Measurement,
+): LatencyRecord {
+  const rows = record.rows.map((row) => {
+    const isRow = (of: { readonly batch: number; readonly sequence: number }, name: string): boolean =>
+      name === row.name && of.batch === row.batch && of.sequence === (row.sequence ?? 128);
+    const found = (own: boolean): ModelReport | undefined =>
+      reports.find((r) => r.own === own && isRow(r, r.report.name) && r.report.deviceMs !== null)?.report;
+    const commit = row.commit ?? record.commit;
+    const ours = found(false);
+    const alone = found(true);
+    const theirs = pytorch.find((p) => isRow(p, p.name));
+    const measured = ours ? measuredRow(row, ours) : kept(row, record);
+    const now = measured.commit ?? measurement.commit;
+    const besides = {
+      ...measured,
+      ...(theirs
+        ? { pytorchMs: timesOf(theirs), pytorchCommit: measurement.commit }
+        : row.pytorchMs && { pytorchMs: row.pytorchMs, pytorchCommit: row.pytorchCommit ?? commit }),
+      ...(alone
+        ? { ownKernelsMs: round(alone.deviceMs!, 4), ownKernelsCommit: measurement.commit }
+        : row.ownKernelsMs !== undefined && {
+            ownKernelsMs: row.ownKernelsMs,
+            ownKernelsCommit: row.ownKernelsCommit ?? commit,
+          }),
+    };
+    return withRatio(withoutSameCommits(besides, now));
+  });
+  return { ...record, ...measurement, rows };
+}
+
+function timesOf({ eager, graph, compile }: PytorchLine): PytorchTimes {
+  return { eager: round(eager, 4), graph: round(graph, 4), compile: compile === null ? null : round(compile, 4) };
+}
+
+function withoutSameCommits(row: LatencyRow, commit: string): LatencyRow {
+  const { pytorchCommit, ownKernelsCommit, ...rest } = row;
+  return {
+    ...rest,
+    ...(pytorchCommit !== undefined && pytorchCommit !== commit && { pytorchCommit }),
+    ...(ownKernelsCommit !== undefined && ownKernelsCommit !== commit && { ownKernelsCommit }),
+  };
+}
+
+function withRatio(row: LatencyRow): LatencyRow {
+  const times = row.pytorchMs && Object.values(row.pytorchMs).filter((t): t is number => t !== null);
+  return times ? { ...row, ratio: round(row.deviceMs / Math.min(...times), 3) } : row;
+}
+
+function measuredRow({ name, batch, sequence }: LatencyRow, r: ModelReport): LatencyRow {
+  const tactics: Record<string, [number, number]> = {};
+  for (const { tactic, timedUs } of r.layers ?? []) {
+    const entry = (tactics[tactic] ??= [0, 0]);
+    entry[0]++;
+    entry[1] = round(entry[1] + (timedUs ?? 0), 1);
+  }
+  return {
+    name,
+    batch,
+    sequence,
+    deviceMs: round(r.deviceMs!, 4),
+    wallMs: round(r.ms!, 3),
+    enqueueUs: round(r.enqueueUs!, 1),
+    buildSeconds: round(r.buildMs! / 1000, 1),
+    loadMs: round(r.loadMs!, 0),
+    planMegabytes: round(r.planBytes! / 1e6, 1),
+    fallbacks: r.fallbacks,
+    tactics,
+  };
+}
