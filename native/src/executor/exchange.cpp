@@ -20,9 +20,7 @@ Range on_device(const Tensor& t) {
   return t.rank >= 0 && t.on_device ? Range{t.as<const std::byte>(), dense_bytes(t)} : Range{};
 }
 
-Range on_device(const DeviceMemory* memory) {
-  return memory ? Range{memory->block.data(), memory->bytes} : Range{};
-}
+Range on_device(const DeviceMemory* memory) { return memory ? Range{memory->block.data(), memory->bytes} : Range{}; }
 
 }  // namespace
 

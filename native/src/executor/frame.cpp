@@ -329,7 +329,8 @@ MemoryUse Frame::memory() const {
                 queue_ ? queue_->staging_bytes() : 0,
                 late_.size()};
   for (const Recorded& r : recorded_)
-    use.recordings += static_cast<size_t>(std::count_if(r.ranges.begin(), r.ranges.end(), [](const auto& g) { return g != nullptr; }));
+    use.recordings += static_cast<size_t>(
+        std::count_if(r.ranges.begin(), r.ranges.end(), [](const auto& g) { return g != nullptr; }));
   for (const DeviceBlock& block : device_blocks_) {
     use.heap += block.capacity();
     use.device += block.capacity();

@@ -222,8 +222,8 @@ class Frame : private OutputAllocator {
   DeviceBlock device_arena_, device_static_heap_, device_workspace_;
   std::vector<DeviceBlock> device_blocks_;  // the one each dynamic heap value has
   bool device_busy_ = false;
-  std::vector<Recorded> recorded_;     // the ones used last come last
-  std::vector<LateRecording> late_;    // likewise
+  std::vector<Recorded> recorded_;      // the ones used last come last
+  std::vector<LateRecording> late_;     // likewise
   std::vector<LateHistory> histories_;  // by range of late steps
   // By exchange of the program: memory of the caller's that now takes the value's place; null for none.
   std::vector<std::byte*> exchanged_;

@@ -13,8 +13,8 @@ size_t hash_of(const std::vector<int64_t>& key) {
 
 }  // namespace
 
-// Nothing is recorded before it came a second time. What was recorded and is not played soon has cost more than it saved:
-// then that ends, but for a try from time to time.
+// Nothing is recorded before it came a second time. What was recorded and is not played soon has cost more than it
+// saved: then that ends, but for a try from time to time.
 bool Frame::LateHistory::worth_recording(size_t hash) {
   constexpr size_t kMostSeen = 16;
   constexpr int kPause = 256;

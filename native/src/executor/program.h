@@ -76,9 +76,9 @@ struct RecordableSteps {
   size_t begin, end;
 };
 
-// Steps of the device in a row of which some wait for extents that the run finds out; once those are known, the run finds
-// out no more before the last of them. They do the same where the same symbols have the same values, and memory has not
-// moved.
+// Steps of the device in a row of which some wait for extents that the run finds out; once those are known, the run
+// finds out no more before the last of them. They do the same where the same symbols have the same values, and memory
+// has not moved.
 struct LateSteps {
   size_t begin, end;
   std::vector<int> values;   // that they touch, constants left out
@@ -89,7 +89,7 @@ struct LateSteps {
 // that is the device's own, it can take the place of the value's, and nothing needs to be carried.
 struct Exchange {
   size_t value;
-  int input = -1, output = -1;           // at least one of them
+  int input = -1, output = -1;             // at least one of them
   size_t input_step = 0, output_step = 0;  // the transfers
   // Steps change what was carried in, and nothing reads the input once they do: where input and output are the same
   // memory, they change it there.
@@ -123,8 +123,8 @@ class Program {
   std::span<const Exchange> exchanges() const { return exchanges_; }
   // Values in the device's memory that the caller places anew for each run: inputs, and outputs of known shape.
   std::span<const int> roaming() const { return roaming_; }
-  // Whether all inputs that may lie on the device have been read before the output is first written. Only of outputs that
-  // transfers write.
+  // Whether all inputs that may lie on the device have been read before the output is first written. Only of outputs
+  // that transfers write.
   bool inputs_read_before(size_t output) const {
     const ProgramValue& v = values_[static_cast<size_t>(outputs_[output])];
     return v.only_transferred && v.first_step > last_input_read_;

@@ -293,7 +293,8 @@ void ProgramCompiler::exchanges() {
     const bool made = v.storage == Storage::kArena || v.storage == Storage::kHeap;
     const bool own = v.on_device && made && v.direct_output < 0;
     if (in == out || !own) continue;
-    auto e = std::find_if(p.exchanges_.begin(), p.exchanges_.end(), [&](const Exchange& x) { return x.value == value; });
+    auto e =
+        std::find_if(p.exchanges_.begin(), p.exchanges_.end(), [&](const Exchange& x) { return x.value == value; });
     if (e == p.exchanges_.end()) e = p.exchanges_.insert(e, Exchange{.value = value});
     if ((in ? e->input : e->output) >= 0) continue;
     (in ? e->input : e->output) = in ? static_cast<int>(from.index) : to.direct_output;

@@ -323,7 +323,8 @@ void Frame::prepare_kernel(const ProgramStep& step) {
   const size_t bytes = std::max(bytes_for(pool_.threads()), step.on_device ? 0 : bytes_for(1));
   // Recordings hold the old address.
   if (!step.on_device) workspace_.reserve(bytes);
-  else if (grow(device_workspace_, bytes)) forget_recordings();
+  else if (grow(device_workspace_, bytes))
+    forget_recordings();
 }
 
 }  // namespace tw

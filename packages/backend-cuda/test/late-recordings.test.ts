@@ -1,49 +1,20 @@
 /** Steps behind extents that the values decide: recorded where the same extents come again, and not where they do not. */
 
 import { Builder } from '@tensorwright/builder';
-import { GraphBuilder, type Network, readNumbers, Tensor, tensorType, type TensorType } from '@tensorwright/core';
+import { readNumbers, type Tensor } from '@tensorwright/core';
 import { type Engine, type ExecutionContext, Runtime } from '@tensorwright/runtime';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { hasDevice } from './compare.js';
 import { isEmulated, play } from './support/emulator-play.js';
+import { lateNetwork, lateSample as sample, most as elements } from './support/late-network.js';
 
 vi.setConfig({ testTimeout: 120_000 });
-
-const elements = 90;
-
-/** Where x is positive, and four steps behind that. */
-function network(): Network {
-  const b = new GraphBuilder();
-  const x = b.input('x', tensorType('float32', [elements]));
-  const places = b.op('nonZero', [b.op('greater', [x, b.scalar(0, 'float32')])]);
-  const count = (places.type as TensorType).dims![1]!;
-  const picked = b.op('gather', [x, b.op('reshape', [places], { dims: [count] })], { axis: 0 });
-  const shares = b.op('softmax', [picked], { axis: 0 });
-  const sums = b.op('cumSum', [shares, b.scalar(0, 'int64')]);
-  const outputs = [places, b.op('softmax', [b.op('mul', [sums, picked])], { axis: 0 })];
-  return {
-    name: 'late',
-    graph: { inputs: [x], outputs },
-    builder: b,
-    inputs: [{ name: 'x', value: x }],
-    outputs: outputs.map((value, i) => ({ name: `y${String(i)}`, value })),
-    metadata: {},
-    opsets: {},
-  };
-}
-
-/** So many are positive; which ones, depends on the seed. */
-function sample(positive: number, seed: number): Tensor {
-  const data = new Float32Array(elements).fill(-1);
-  for (let i = 0; i < positive; i++) data[(i * 7 + seed) % elements] = 0.5 + ((i * 13 + seed * 5) % 11) / 10;
-  return new Tensor('float32', data, [elements]);
-}
 
 let onDevice: Engine;
 let reference: Engine;
 
 async function engineOn(backends: readonly string[]): Promise<Engine> {
-  const plan = await new Builder().build(network(), { backends, optimizationLevel: 0 });
+  const plan = await new Builder().build(lateNetwork(), { backends, optimizationLevel: 0 });
   return Runtime.load(await plan.toBytes());
 }
 

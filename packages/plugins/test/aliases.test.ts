@@ -141,6 +141,32 @@ const networks: readonly {
     copies: 1,
   },
   {
+    name: 'in place of what a concat has made of values that nobody else reads',
+    make: ({ n, past, row: r, write }) => {
+      const parts = [n.addElementWise(past, past, 'sum'), n.addUnary(past, 'neg')];
+      return [write(n.addConcatenation(parts, 0), r, 2)];
+    },
+    expected: [withRow([...doubled, ...cache.map((v) => -v)], 2)],
+    copies: 0,
+  },
+  {
+    name: 'in a copy of a concat in which something lies that is read later',
+    make: ({ n, past, row: r, write }) => {
+      const twice = n.addElementWise(past, past, 'sum');
+      const written = write(n.addConcatenation([twice, n.addUnary(past, 'neg')], 0), r, 2);
+      return [written, n.addElementWise(twice, n.addSlice(written, { start: [0, 0], size: [rows, columns] }), 'sub')];
+    },
+    expected: [
+      withRow([...doubled, ...cache.map((v) => -v)], 2),
+      withRow(
+        new Float32Array(rows * columns),
+        2,
+        row.map((v, i) => doubled[2 * columns + i]! - v),
+      ),
+    ],
+    copies: 1,
+  },
+  {
     name: 'in place of what only a view reads',
     make: ({ n, past, row: r, write }) => {
       const flat = n.addElementWise(past, past, 'sum');

@@ -78,7 +78,7 @@ export class DeviceBuffer {
     return Tensor.fromBytes(this.dtype, bytes, [...this.dims]);
   }
 
-  /** Releases the memory when runs that use it have ended. Closing twice is fine. */
+  /** Releases the memory when runs that have begun with it have ended; later ones are refused. Closing twice is fine. */
   close(): void {
     this.#memory.close();
   }

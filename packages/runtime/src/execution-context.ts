@@ -17,8 +17,8 @@ export interface ContextOptions {
   /** Fill memory that nobody may read any more with NaNs: finds defects of plans and kernels. Default: false. */
   readonly poison?: boolean;
   /**
-   * Record a device's steps as a graph when they have run once with the shapes at hand, and start that from then on.
-   * Default: true.
+   * Record a device's steps as a graph when they have run once with the shapes at hand, and start that from then on; those
+   * that depend on extents which the values decide, when the same extents have come before. Default: true.
    */
   readonly graphs?: boolean;
   /**

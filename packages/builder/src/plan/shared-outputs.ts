@@ -18,8 +18,10 @@ export function overwriting(order: readonly Node[], graph: Graph): MayOverwrite 
     let [value, reader] = [v, node];
     while (readOnce(value, reader)) {
       const { op, inputs } = value.node;
-      // Constants are everybody's, and operands of a concat may lie in it.
-      if (!viewMovements.has(op)) return op !== 'constant' && op !== 'dims' && op !== 'concat';
+      // Operands of a concat may lie in it.
+      if (op === 'concat') return inputs.every((operand) => readOnce(operand!, value.node));
+      // Constants are everybody's.
+      if (!viewMovements.has(op)) return op !== 'constant' && op !== 'dims';
       [value, reader] = [inputs[0]!, value.node];
     }
     return false;
