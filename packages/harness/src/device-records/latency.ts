@@ -36,8 +36,8 @@ export interface LatencyRow extends Dated {
   readonly loadMs: number;
   readonly planMegabytes: number;
   readonly fallbacks: ModelReport['fallbacks'];
-  /** By tactic: steps, and the sum of their times when they were chosen. */
-  readonly tactics: Readonly<Record<string, readonly [number, number]>>;
+  /** By tactic: steps, and the sum of their microseconds when they were chosen. */
+  readonly tactics: Readonly<Record<string, { readonly steps: number; readonly us: number }>>;
   readonly pytorchMs?: PytorchTimes;
   /** To PyTorch's best mode. */
   readonly ratio?: number;
@@ -105,11 +105,10 @@ function withRatio(row: LatencyRow): LatencyRow {
 }
 
 function measuredRow({ name, batch, sequence }: LatencyRow, r: ModelReport): LatencyRow {
-  const tactics: Record<string, [number, number]> = {};
+  const tactics: Record<string, { steps: number; us: number }> = {};
   for (const { tactic, timedUs } of r.layers ?? []) {
-    const entry = (tactics[tactic] ??= [0, 0]);
-    entry[0]++;
-    entry[1] = round(entry[1] + (timedUs ?? 0), 1);
+    const { steps, us } = tactics[tactic] ?? { steps: 0, us: 0 };
+    tactics[tactic] = { steps: steps + 1, us: round(us + (timedUs ?? 0), 1) };
   }
   return {
     name,
