@@ -63,7 +63,7 @@ function viewFlat(node: Node): GroupView {
     anchorInputs: anchor ? anchor.inputs.map((v) => (v ? leaves.indexOf(v) : undefined)) : [],
     outputs: node.outputs,
     parts: [],
-    expressions: () => compose(region ? region.outputs : node.outputs),
+    expressions: once(() => compose(region ? region.outputs : node.outputs)),
     prologue: (input) => compose([anchor!.inputs[input]!])[0]!,
   };
 }
@@ -76,7 +76,7 @@ function viewChain(node: Node, members: readonly Node[]): GroupView {
   const anchored = parts.filter((p) => p.anchor);
   const main = anchored.length === 1 ? anchored[0] : undefined;
   /** Scalars of the values of the chain's region. */
-  const compose = (): Map<Value, Scalar> => {
+  const compose = once((): ReadonlyMap<Value, Scalar> => {
     const known = new Map<Value, Scalar>();
     region.inputs.forEach((v, i) => operands[i] && known.set(v, operands[i]));
     for (const member of members) {
@@ -87,7 +87,7 @@ function viewChain(node: Node, members: readonly Node[]): GroupView {
       member.outputs.forEach((v, i) => known.set(v, results[i]!));
     }
     return known;
-  };
+  });
   return {
     node,
     own: node,
@@ -126,9 +126,15 @@ function viewPart(chain: Node, member: Node, operands: readonly (Scalar | undefi
     anchorInputs: flat.anchorInputs.map((i) => (i === undefined ? undefined : operandOf(member.inputs[i]))),
     outputs: member.outputs,
     parts: [],
-    expressions: () => compose(member.op === 'group' ? member.regions[0]!.outputs : member.outputs),
+    expressions: once(() => compose(member.op === 'group' ? member.regions[0]!.outputs : member.outputs)),
     prologue: (input) => compose([flat.anchor!.inputs[input]!])[0]!,
   };
+}
+
+/** Tactics ask again for each of their candidates. */
+function once<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }
 
 function typed(v: Value | undefined): v is Value & { type: TensorType } {
