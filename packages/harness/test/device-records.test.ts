@@ -39,7 +39,12 @@ describe('latencies', () => {
     const { commit, rows } = recordedLatency(record, reports, [], now);
     expect(commit).toBe('new');
     expect(rows.map((r) => r.commit)).toEqual([undefined, 'old', 'older']);
-    expect(rows[0]).toMatchObject({ deviceMs: 1, buildSeconds: 3, planMegabytes: 5, tactics: { t: { steps: 2, us: 2.5 } } });
+    expect(rows[0]).toMatchObject({
+      deviceMs: 1,
+      buildSeconds: 3,
+      planMegabytes: 5,
+      tactics: { t: { steps: 2, us: 2.5 } },
+    });
     // Beside PyTorch's times of before.
     expect(rows[0]).toMatchObject({ pytorchMs: { graph: 4 }, ratio: 0.25, pytorchCommit: 'old' });
     expect(rows[1]).toMatchObject({ deviceMs: 2, ownKernelsMs: 3 });
