@@ -237,6 +237,22 @@ export const samples: Readonly<Record<string, Sample>> = {
     ),
   ),
   gather: sample(['gather'], b.op('gather', [input('float32', [30000, 768]), input('int64', [384])], { axis: 0 })),
+  'positions written into a cache': sample(
+    ['tensorScatter'],
+    b.op('tensorScatter', [input(f16, [4, 8, 2048, 64]), input(f16, [4, 8, 3, 64]), input('int64', [4])], {
+      mode: 'circular',
+    }),
+  ),
+  'rows that replace others': sample(
+    ['scatter'],
+    b.op('scatterND', [input('bfloat16', [4096, 512]), input('int64', [64, 1]), input('bfloat16', [64, 512])], {}),
+  ),
+  'updates added up': sample(
+    ['scatter'],
+    b.op('scatterElements', [input('int32', [4096, 64]), input('int64', [999, 64]), input('int32', [999, 64])], {
+      reduction: 'add',
+    }),
+  ),
   'positions of float16 that are picked': sample(['nonZero'], b.op('nonZero', [input(f16, [3, 640, 480])])),
   'positions that are picked': sample(['nonZero'], b.op('nonZero', [input('float32', [3, 640, 480])])),
   range: sample(
