@@ -1,8 +1,24 @@
 #include "plugins/fields.h"
 
+#include <cstdlib>
+
 #include "plugins/library.h"
 
 namespace tw::plugins {
+namespace {
+
+// Numbers that JSON does not know are texts: 'NaN', '-Infinity', '-0'.
+std::vector<double> numbers_of(const AttributeValue& value) {
+  const auto number = [](const std::string& text) { return std::strtod(text.c_str(), nullptr); };
+  if (const auto* one = std::get_if<double>(&value)) return {*one};
+  if (const auto* list = std::get_if<std::vector<double>>(&value)) return *list;
+  if (const auto* text = std::get_if<std::string>(&value)) return {number(*text)};
+  std::vector<double> out;
+  for (const std::string& text : std::get<std::vector<std::string>>(value)) out.push_back(number(text));
+  return out;
+}
+
+}  // namespace
 
 FieldValues::FieldValues(const tw_plugin& plugin, const Attributes& attributes) {
   for (const tw_field* f = plugin.fields; f != plugin.fields + plugin.field_count; ++f) {
@@ -23,10 +39,10 @@ FieldValues::FieldValues(const tw_plugin& plugin, const Attributes& attributes) 
         ints_.push_back(attributes.integers(name));
         break;
       case TW_FIELD_FLOAT:
-        floats_.push_back({attributes.number(name, 0)});
-        break;
       case TW_FIELD_FLOATS:
-        floats_.push_back(attributes.numbers(name));
+        floats_.push_back(numbers_of(attributes.all().at(name)));
+        if (f->kind == TW_FIELD_FLOAT && floats_.back().size() != 1)
+          throw Error(Code::kInvalidPlan, "plugin " + title(plugin) + ": field '" + f->name + "' is no number");
         break;
       default: {
         std::vector<const char*> list;

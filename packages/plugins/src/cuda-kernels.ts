@@ -5,24 +5,22 @@ import {
   type CudaKernels,
   type CudaLaunch,
   type Dim,
-  DimExpression,
   dimSymbols,
   dtypeInfo,
-  formatDim,
   type KernelOperand,
   type KernelProblem,
   type KernelVariant,
   type Layout,
   type OperatorKernels,
   productOf,
-  Tensor,
   TensorwrightError,
 } from '@tensorwright/core';
 import { cudaKernelFile } from '@tensorwright/native';
-import { createHash } from 'node:crypto';
+import { describeLaunch, isExtent } from './describe-launch.js';
 import { type FieldSchema, valuesOf } from './fields.js';
+import { identityOf } from './launch-identity.js';
 import { byName, nameOf } from './names.js';
-import { pluginError } from './plugin-error.js';
+import { callOwn } from './plugin-error.js';
 import type {
   ByInput,
   ByOutput,
@@ -31,10 +29,8 @@ import type {
   Format,
   KernelTensor,
   Launch,
-  LaunchArgument,
   LaunchContext,
   Names,
-  SpecialArgument,
 } from './plugin.js';
 
 interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
@@ -61,41 +57,11 @@ export function cudaKernelsOf<I extends Names, O extends Names, F extends FieldS
     refuses(problem: KernelProblem): string | undefined {
       const other = [...problem.inputs, ...problem.outputs].find((o) => o && !dtypes.includes(o.dtype));
       if (other) return `plugin ${title} has no CUDA kernel for ${other.dtype}; it has some for ${dtypes.join(', ')}`;
-      const reason = cuda.refuses && named(title, 'cuda.refuses', () => cuda.refuses!(callOf(parts, problem).call));
+      const reason = cuda.refuses && callOwn(title, 'cuda.refuses', () => cuda.refuses!(callOf(parts, problem).call));
       return reason === undefined ? undefined : `plugin ${title}: ${reason}`;
     },
     variants: (problem) => variantsOf(parts, problem),
   };
-}
-
-/**
- * What a variant launches for a problem, as a digest: functions with the same text may have other values around them. Times
- * of what launched otherwise are not taken for its own.
- */
-function identityOf(describe: () => CudaKernels, aliases: readonly unknown[] = [], epilogue = false): string {
-  let kernels: CudaKernels;
-  try {
-    kernels = describe();
-  } catch {
-    // Whoever compiles them says why.
-    return 'invalid';
-  }
-  const text = JSON.stringify([kernels, aliases, epilogue], (_, value: unknown) =>
-    value instanceof DimExpression
-      ? formatDim(value)
-      : value instanceof Tensor
-        ? tensorIdentity(value as Tensor)
-        : value,
-  );
-  return digest(text);
-}
-
-function tensorIdentity({ dtype, dims, data }: Tensor): unknown {
-  return [dtype, dims, ArrayBuffer.isView(data) ? digest(data) : data];
-}
-
-function digest(content: string | NodeJS.ArrayBufferView): string {
-  return createHash('sha256').update(content).digest('hex').slice(0, 16);
 }
 
 function variantsOf<I extends Names, O extends Names, F extends FieldSchema>(
@@ -131,8 +97,7 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
   const { call, places } = callOf(parts, problem);
   const context: LaunchContext<I, O, F> = { ...call, tactic, format };
   const launches = launchesOf(title, 'cuda.launches', () => cuda.launches(context), places);
-  const workspaceBytes =
-    cuda.workspaceBytes && named(title, 'cuda.workspaceBytes', () => cuda.workspaceBytes!(context));
+  const workspaceBytes = scratchOf(parts, context);
   const count = cuda.count && describeCount(parts, problem, workspaceBytes, context, places);
   return {
     source: cuda.source,
@@ -141,6 +106,20 @@ function describeKernels<I extends Names, O extends Names, F extends FieldSchema
     ...(count && { count }),
     ...(workspaceBytes !== undefined && { workspaceBytes }),
   };
+}
+
+function scratchOf<I extends Names, O extends Names, F extends FieldSchema>(
+  { cuda, title }: Parts<I, O, F>,
+  context: LaunchContext<I, O, F>,
+): Dim | undefined {
+  if (!cuda.workspaceBytes) return undefined;
+  const bytes = callOwn(title, 'cuda.workspaceBytes', () => cuda.workspaceBytes!(context));
+  if (isExtent(bytes)) return bytes;
+  throw new TensorwrightError(
+    'ERR_PLUGIN',
+    `plugin ${title}: cuda.workspaceBytes gives ${String(bytes)}, which is no number of bytes`,
+    { plugin: title },
+  );
 }
 
 /** @throws ERR_PLUGIN naming the file that the kernel library does not have */
@@ -169,10 +148,22 @@ function launchesOf(
   call: () => readonly Launch[],
   places: ReadonlyMap<KernelTensor, CudaArgument>,
 ): CudaLaunch[] {
-  const list = named(title, what, call) as readonly Launch[] | undefined;
-  if (!Array.isArray(list) || list.length === 0)
-    throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: ${what} gives no launch`, { plugin: title });
-  return list.map((launch: Launch) => describeLaunch(launch, title, places));
+  const list = callOwn(title, what, call) as readonly Launch[] | undefined;
+  const fail = (message: string): never => {
+    throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: ${what} ${message}`, { plugin: title });
+  };
+  if (!Array.isArray(list) || list.length === 0) return fail('gives no launch');
+  const launches = list.map((launch: Launch) => describeLaunch(launch, title, places));
+  // One that has nothing to do is left out; where all are, nobody writes the outputs.
+  const isIdle = ({ grid }: CudaLaunch): boolean => grid.includes(0);
+  const isEmpty = ({ dims }: KernelTensor): boolean => dims.includes(0);
+  if (launches.every(isIdle) && ![...places.keys()].some(isEmpty))
+    fail(`launches nothing: the grid of ${names(launches)} has no blocks, though no operand is empty`);
+  return launches;
+}
+
+function names(launches: readonly CudaLaunch[]): string {
+  return launches.map(({ kernel }) => `'${kernel}'`).join(' and ');
 }
 
 /** What counts can use neither the outputs nor the extents that it is to find. */
@@ -229,15 +220,6 @@ function callOf<I extends Names, O extends Names, F extends FieldSchema>(
   return { call, places };
 }
 
-/** @throws ERR_PLUGIN naming the plugin and the function, where that throws */
-function named<T>(title: string, what: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw TensorwrightError.is(error) ? error : pluginError(title, `${what} threw`, error);
-  }
-}
-
 function kernelTensor({ dtype, dims }: KernelOperand): KernelTensor {
   return { dtype, dims, size: productOf(dims), type: typeName(dtype) };
 }
@@ -248,65 +230,4 @@ const typeNames: Readonly<Record<string, string>> = { bool: 'b8', bfloat16: 'bf1
 function typeName(dtype: KernelOperand['dtype']): string {
   const { class: kind, bits } = dtypeInfo(dtype);
   return typeNames[dtype] ?? `${{ float: 'f', int: 'i', uint: 'u' }[kind as 'float'] ?? kind}${String(bits)}`;
-}
-
-function describeLaunch(launch: Launch, title: string, places: ReadonlyMap<KernelTensor, CudaArgument>): CudaLaunch {
-  const { kernel, grid, block, sharedBytes, cluster } = launch;
-  const fail = (message: string): never => {
-    throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}, kernel '${kernel}': ${message}`, {
-      plugin: title,
-      kernel,
-    });
-  };
-  const three = <T>(given: T | readonly T[], one: T, what: string): [T, T, T] => {
-    const list: readonly T[] = Array.isArray(given) ? (given as readonly T[]) : [given as T];
-    if (list.length === 0 || list.length > 3) fail(`${what} has 1 to 3 extents, not ${String(list.length)}`);
-    return [list[0]!, list[1] ?? one, list[2] ?? one];
-  };
-  const threads = three<number>(block, 1, 'block');
-  const count = threads[0] * threads[1] * threads[2];
-  if (!threads.every((n) => Number.isInteger(n) && n > 0) || count > 1024)
-    fail(`a block has 1 to 1024 threads, not ${threads.join(' x ')}`);
-  return {
-    kernel,
-    grid: three<Dim>(grid, 1, 'grid'),
-    block: threads,
-    ...(sharedBytes !== undefined && { sharedBytes }),
-    ...(cluster && { cluster: three<number>(cluster, 1, 'cluster') }),
-    arguments: launch.arguments.map((argument, i) => describeArgument(argument, i, places, fail)),
-  };
-}
-
-function describeArgument(
-  argument: LaunchArgument,
-  position: number,
-  places: ReadonlyMap<KernelTensor, CudaArgument>,
-  fail: (message: string) => never,
-): CudaArgument {
-  if (argument === undefined) return { kind: 'literal', text: 'nullptr' };
-  if (typeof argument === 'boolean') return { kind: 'literal', text: String(argument) };
-  if (argument instanceof Tensor) return { kind: 'constant', tensor: argument };
-  if (typeof argument === 'number')
-    return Number.isSafeInteger(argument)
-      ? { kind: 'dim', value: argument }
-      : fail(`argument ${String(position)} is ${String(argument)}: floats are written arg.float(…)`);
-  if (typeof argument !== 'object' || (argument as unknown) === null)
-    return fail(`argument ${String(position)} is no operand, number, tensor or arg.…`);
-  if (places.has(argument as KernelTensor)) return places.get(argument as KernelTensor)!;
-  if ('kind' in argument && specialKinds.has(argument.kind)) return special(argument);
-  if ('terms' in argument) return { kind: 'dim', value: argument };
-  return fail(`argument ${String(position)} is no operand, number, tensor or arg.…`);
-}
-
-const specialKinds: ReadonlySet<string> = new Set<SpecialArgument['kind']>(['literal', 'workspace', 'extents']);
-
-function special({ kind, value }: SpecialArgument): CudaArgument {
-  switch (kind) {
-    case 'literal':
-      return { kind, text: value as string };
-    case 'workspace':
-      return { kind, offset: value as Dim };
-    case 'extents':
-      return { kind };
-  }
 }

@@ -24,6 +24,6 @@ export const arg: {
 export function floatText(value: number): string {
   if (Number.isNaN(value)) return '__int_as_float(0x7fffffff)';
   if (!Number.isFinite(value)) return `__int_as_float(${value > 0 ? '0x7f800000' : '0xff800000'})`;
-  const rounded = String(Math.fround(value));
+  const rounded = Object.is(value, -0) ? '-0' : String(Math.fround(value));
   return `${/[.e]/.test(rounded) ? rounded : `${rounded}.0`}f`;
 }

@@ -10,6 +10,7 @@ import {
   type Type,
 } from '@tensorwright/core';
 import type { PluginRecord } from '@tensorwright/native';
+import { plainText } from './launch-identity.js';
 import { checkKey } from './plugin-key.js';
 
 export type Infer = (c: InferContext) => readonly Type[];
@@ -29,7 +30,7 @@ export function libraryOperator(record: PluginRecord): LibraryOperator {
   const { inputs, outputs, fields, aliases } = record;
   checkKey(record);
   const [name, title] = [pluginOperatorName(record), pluginTitle(record)];
-  const signature = JSON.stringify([inputs, outputs, fields, aliases]);
+  const signature = plainText([inputs, outputs, fields, aliases]);
   const known = operators.get(name);
   if (known && known.signature !== signature)
     throw new TensorwrightError(

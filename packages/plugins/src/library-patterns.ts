@@ -1,8 +1,8 @@
 /** Patterns of libraries' plugins: what the library says of them, as `definePlugin` takes it. */
 
-import { type Attributes, type PatternMatch, TensorwrightError } from '@tensorwright/core';
+import { type Attributes, type PatternMatch, pluginTitle, TensorwrightError } from '@tensorwright/core';
 import type { PluginAnswer, PluginLibraryHandle, PluginMatch, PluginRecord } from '@tensorwright/native';
-import type { FieldArguments, FieldSchema } from './fields.js';
+import type { FieldSchema } from './fields.js';
 import type { Pattern } from './plugin.js';
 
 type Plain = PluginMatch['attributes'][string][string];
@@ -10,14 +10,15 @@ type Plain = PluginMatch['attributes'][string][string];
 /** @param plugin the position of the record in its library */
 export function patternsOfLibrary(
   handle: PluginLibraryHandle,
-  { patterns }: PluginRecord,
+  record: PluginRecord,
   plugin: number,
 ): readonly Pattern<FieldSchema>[] {
-  return patterns.map(({ name, nodes, constants, asks }, position): Pattern<FieldSchema> => {
+  const title = pluginTitle(record);
+  return record.patterns.map(({ name, nodes, constants, asks }, position): Pattern<FieldSchema> => {
     const answers = new WeakMap<PatternMatch, PluginAnswer>();
     const ask = (match: PatternMatch): PluginAnswer => {
       let answer = answers.get(match);
-      if (!answer) answers.set(match, (answer = handle.match(plugin, position, plainMatch(match))));
+      if (!answer) answers.set(match, (answer = named(title, () => handle.match(plugin, position, plainMatch(match)))));
       return answer;
     };
     return {
@@ -29,6 +30,16 @@ export function patternsOfLibrary(
       ...(asks && { fields: (match: PatternMatch) => ask(match).fields }),
     };
   });
+}
+
+/** What the library says names the plugin already. */
+function named<T>(title: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!TensorwrightError.is(error)) throw error;
+    throw new TensorwrightError(error.code, error.message, { ...error.details, plugin: title }, { cause: error });
+  }
 }
 
 function plainMatch({ tensors, constants, attributes }: PatternMatch): PluginMatch {

@@ -15,7 +15,7 @@ import {
 } from '@tensorwright/core';
 import { type FieldSchema, valuesOf } from './fields.js';
 import { byName, nameOf } from './names.js';
-import { pluginError } from './plugin-error.js';
+import { pluginError, refusePromise } from './plugin-error.js';
 import type { ByInput, LayerTensor, LoweringContext, Names, PluginSpec } from './plugin.js';
 
 interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
@@ -53,14 +53,14 @@ export function lowerCall<I extends Names, O extends Names, F extends FieldSchem
     },
     fail,
   };
-  let results: Readonly<Record<string, unknown>>;
+  let results: Readonly<Record<string, unknown>> | null | undefined;
   try {
-    results = spec.lower!(context, layers);
+    results = refusePromise(title, 'lower', spec.lower!(context, layers));
   } catch (error) {
     throw named(error, title);
   }
   return spec.outputs.map((name) => {
-    const result = results[name];
+    const result = results?.[name];
     if (result instanceof NetworkTensor) return result.value;
     throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: lower gives no tensor for output '${name}'`, {
       plugin: title,

@@ -4,7 +4,6 @@ import {
   type AttributeValue,
   ConstantData,
   type Dim,
-  DimExpression,
   type EvaluateContext,
   type InferContext,
   isDType,
@@ -19,11 +18,12 @@ import {
   TensorwrightError,
   type Type,
 } from '@tensorwright/core';
+import { isExtent } from './describe-launch.js';
 import { type FieldSchema, valuesOf } from './fields.js';
 import { evaluateLayers, lowerCall } from './lowering.js';
 import { byName, nameOf } from './names.js';
-import { pluginError } from './plugin-error.js';
-import type { ByInput, ByOutput, CpuContext, CpuResult, Names, PluginSpec, Shaped } from './plugin.js';
+import { callOwn } from './plugin-error.js';
+import type { ByInput, CpuContext, CpuResult, InferenceContext, Names, PluginSpec, Shaped } from './plugin.js';
 import { checkSharedShapes } from './shared-memory.js';
 
 interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
@@ -65,42 +65,39 @@ function infer<I extends Names, O extends Names, F extends FieldSchema>(
 ): readonly Type[] {
   if (!spec.infer) return c.fail(`plugin ${title} is no operator but layers: add it by itself`);
   const inputs = spec.inputs.map((_, i) => (c.has(i) ? { dtype: c.tensor(i).dtype, dims: c.dims(i) } : undefined));
-  let result: ByOutput<O, Shaped>;
-  try {
-    result = spec.infer({
-      inputs: byName<Shaped>(spec.inputs, inputs) as ByInput<I, Shaped>,
-      fields: valuesOf(fields, c.attributes),
-      elements: (name) => {
-        const position = spec.inputs.findIndex((n) => nameOf(n) === name);
-        return position < 0 ? undefined : c.fact(position);
-      },
-      dataDependent: (name, bounds) => c.fresh(name, bounds),
-      agree: (a, b, what) => c.agree(a, b, what),
-      fail: (message) => c.fail(message),
-    });
-  } catch (error) {
-    throw TensorwrightError.is(error) ? error : pluginError(title, 'infer threw', error);
-  }
+  const refusals = new Set<unknown>();
+  /** What we refuse on the plugin's behalf is the call's fault, not the plugin's. */
+  const ours = <T>(call: () => T): T => {
+    try {
+      return call();
+    } catch (error) {
+      refusals.add(error);
+      throw error;
+    }
+  };
+  const context: InferenceContext<I, F> = {
+    inputs: byName<Shaped>(spec.inputs, inputs) as ByInput<I, Shaped>,
+    fields: valuesOf(fields, c.attributes),
+    elements: (name) => {
+      const position = spec.inputs.findIndex((n) => nameOf(n) === name);
+      return position < 0 ? undefined : c.fact(position);
+    },
+    dataDependent: (name, bounds) => c.fresh(name, bounds),
+    agree: (a, b, what) => ours(() => c.agree(a, b, what)),
+    fail: (message) => ours(() => c.fail(message)),
+  };
+  const result = callOwn(title, 'infer', () => spec.infer!(context), refusals) as unknown;
   const shapes = spec.outputs.map((name): Shaped => {
-    const shape = (result as Record<string, Shaped | undefined>)[name];
-    if (!shape || !isDType(shape.dtype) || !Array.isArray(shape.dims) || !shape.dims.every(isExtent))
-      throw new TensorwrightError(
-        'ERR_PLUGIN',
-        `plugin ${title}: infer gives no dtype and extents of output '${name}'`,
-        {
-          plugin: title,
-          output: name,
-        },
-      );
-    return shape;
+    const shape = (result as Record<string, Shaped | undefined> | null | undefined)?.[name];
+    if (shape && isDType(shape.dtype) && Array.isArray(shape.dims) && shape.dims.every(isExtent)) return shape;
+    throw new TensorwrightError('ERR_PLUGIN', `plugin ${title}: infer gives no dtype and extents of output '${name}'`, {
+      plugin: title,
+      output: name,
+    });
   });
   const { inputs: names, outputs, aliases = {} } = spec;
   checkSharedShapes({ title, inputs: names, outputs, aliases }, inputs, shapes);
   return shapes.map(({ dtype, dims }) => tensorType(dtype, dims));
-}
-
-function isExtent(d: unknown): boolean {
-  return d instanceof DimExpression || (Number.isSafeInteger(d) && (d as number) >= 0);
 }
 
 function evaluate<I extends Names, O extends Names, F extends FieldSchema>(
@@ -112,16 +109,13 @@ function evaluate<I extends Names, O extends Names, F extends FieldSchema>(
     if (type.kind !== 'tensor' || !type.dims) throw new TensorwrightError('ERR_INTERNAL', 'a plugin gives tensors');
     return { dtype: type.dtype, dims: type.dims.map((d) => extentOf(d, c)) };
   });
-  let results: ByOutput<O, CpuResult>;
-  try {
-    results = spec.cpu!(byName<Tensor>(spec.inputs, inputs) as ByInput<I, Tensor>, valuesOf(fields, c.attributes), {
+  const results = callOwn(title, 'its function for the processor', () =>
+    spec.cpu!(byName<Tensor>(spec.inputs, inputs) as ByInput<I, Tensor>, valuesOf(fields, c.attributes), {
       outputs: byName(spec.outputs, outputs),
-    } as unknown as CpuContext<O>);
-  } catch (error) {
-    throw pluginError(title, 'its function for the processor threw', error);
-  }
+    } as unknown as CpuContext<O>),
+  ) as unknown;
   return spec.outputs.map((name, i) =>
-    checked(title, name, (results as Record<string, CpuResult | undefined>)[name], outputs[i]!),
+    checked(title, name, (results as Record<string, CpuResult | undefined> | null | undefined)?.[name], outputs[i]!),
   );
 }
 
@@ -156,7 +150,8 @@ function checked(
   };
   const { dtype, dims } = expected;
   const shape = dims.map((d) => (d === undefined ? '?' : String(d))).join(', ');
-  if (result === undefined) return fail('is missing in what its function for the processor returned');
+  if (result === undefined || (result as unknown) === null)
+    return fail('is missing in what its function for the processor returned');
   const wide = narrow.has(dtype) ? 'float32' : dtype;
   let tensor: Tensor;
   if (result instanceof Tensor) tensor = result;

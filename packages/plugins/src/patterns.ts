@@ -13,7 +13,7 @@ import {
 import { attributesOf } from './add-layer.js';
 import type { FieldSchema } from './fields.js';
 import { nameOf } from './names.js';
-import { pluginError } from './plugin-error.js';
+import { callOwn, pluginError, refusePromise } from './plugin-error.js';
 import type { AnyPlugin, Pattern } from './plugin.js';
 
 /** Of a plugin whose patterns were checked. */
@@ -30,7 +30,7 @@ export function patternsOf(plugin: AnyPlugin, patterns: readonly Pattern<FieldSc
       constants: pattern.constants ?? {},
       inputs: plugin.inputs.map(named),
       outputs: plugin.outputs.map(named),
-      accepts: (match) => own(plugin, `${name}: when`, () => pattern.when?.(match) ?? true),
+      accepts: (match) => callOwn(plugin.title, `${name}: when`, () => pattern.when?.(match) ?? true),
       replace: (match, inputs, builder) => replace(plugin, name, pattern, match, inputs, builder),
     };
   });
@@ -58,17 +58,9 @@ function attributesOfMatch(
   fields: Pattern<FieldSchema>['fields'],
 ): Attributes {
   try {
-    return attributesOf(title, schema, fields?.(match) ?? {});
+    return attributesOf(title, schema, refusePromise(title, `${name}: fields`, fields?.(match)) ?? {});
   } catch (error) {
     throw pluginError(title, `${name}: fields`, error);
-  }
-}
-
-function own<T>({ title }: AnyPlugin, what: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw TensorwrightError.is(error) ? error : pluginError(title, `${what} threw`, error);
   }
 }
 

@@ -16,7 +16,13 @@ import {
   TensorwrightError,
   type Type,
 } from '@tensorwright/core';
-import { loadNative, type PluginLibraryHandle, type PluginRecord, type PluginShape } from '@tensorwright/native';
+import {
+  loadNative,
+  type PluginInference,
+  type PluginLibraryHandle,
+  type PluginRecord,
+  type PluginShape,
+} from '@tensorwright/native';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -92,7 +98,7 @@ export class PluginLibrary {
       const dims = c.dims(i).map((d) => (typeof d === 'number' ? d : (unknowns.push(d), null)));
       return { dtype, dims };
     });
-    const { outputs, dataDependent } = this.#handle.infer(position, fieldAttributes(record, c.attributes), inputs);
+    const { outputs, dataDependent } = this.#inferred(position, record, c, inputs);
     const fresh = dataDependent.map(([min, max], i) => c.fresh(`${record.name}${String(i)}`, { min, max }));
     const shapes = outputs.map(({ dtype, dims }) => ({
       dtype,
@@ -101,6 +107,22 @@ export class PluginLibrary {
     const given = record.inputs.map((_, i) => (c.has(i) ? { dtype: c.tensor(i).dtype, dims: c.dims(i) } : undefined));
     checkSharedShapes({ ...record, title: pluginTitle(record) }, given, shapes);
     return shapes.map(({ dtype, dims }) => tensorType(dtype, dims));
+  }
+
+  /** What the plugin itself says against a call refuses it: another one may be right. */
+  #inferred(
+    position: number,
+    record: PluginRecord,
+    c: InferContext,
+    inputs: readonly (PluginShape | null)[],
+  ): PluginInference {
+    try {
+      return this.#handle.infer(position, fieldAttributes(record, c.attributes), inputs);
+    } catch (error) {
+      const refusal = `plugin ${pluginTitle(record)}: infer failed: `;
+      if (TensorwrightError.is(error) && error.message.startsWith(refusal)) return c.fail(error.message);
+      throw error;
+    }
   }
 
   /** Plans that are loaded go on; none can be built or loaded any more. A second call does nothing. */
@@ -189,8 +211,17 @@ function fieldAttributes(record: PluginRecord, attributes: Attributes): Record<s
   return Object.fromEntries(
     record.fields
       .filter(({ name }) => attributes[name] !== undefined)
-      .map(({ name }) => [`field:${name}`, attributes[name] as PlanAttribute]),
+      .map(({ name, kind }) => [`field:${name}`, fieldAttribute(kind, attributes[name] as PlanAttribute)]),
   );
+}
+
+/** As a text where it is a number that JSON does not know. */
+function fieldAttribute(kind: string, value: PlanAttribute): PlanAttribute {
+  const text = (n: unknown): string => (Object.is(n, -0) ? '-0' : String(n));
+  const isPlain = (n: unknown): boolean => Number.isFinite(n) && !Object.is(n, -0);
+  if (kind === 'float') return isPlain(value) ? value : text(value);
+  if (kind === 'floats') return (value as readonly number[]).every(isPlain) ? value : (value as number[]).map(text);
+  return value;
 }
 
 function shapesOf(problem: KernelProblem): { inputs: (PluginShape | null)[]; outputs: PluginShape[] } {

@@ -15,8 +15,10 @@ import { Runtime } from '@tensorwright/runtime';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { hasCompiler, LibraryFolder } from './support/compile-library.js';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const folder = new LibraryFolder();
 const source = join(import.meta.dirname, 'support', 'library.cpp');
@@ -65,6 +67,13 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     const { y, sums } = await run(bytes, new Tensor('float32', Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]));
     expect(numbers(y)).toEqual([3, 6, 9, 12, 15, 18]);
     expect(numbers(sums)).toEqual([9, 21, 33]);
+  });
+
+  it.each([Infinity, -Infinity, NaN])('has fields that are %s', async (by) => {
+    using library = PluginLibrary.load(first);
+    const bytes = await plan((n, x) => library.plugins[0]!.addTo(n, { x }, { by, labels: ['a', 'b'] }), [1, 2]);
+    const { y } = await run(bytes, new Tensor('float32', Float32Array.of(1, -2), [1, 2]));
+    expect(numbers(y)).toEqual([by, -2 * by]);
   });
 
   it('gives outputs whose size the values decide', async () => {

@@ -33,6 +33,7 @@ export class LayerBuilder {
     throw new TensorwrightError('ERR_INVALID_ARGUMENT', `${this.name}: ${message}`, { layer: this.name });
   }
 
+  /** @throws ERR_INVALID_ARGUMENT that names the layer, ERR_PLUGIN where a plugin goes wrong */
   nodes(
     op: string,
     inputs: readonly (Value | undefined)[],
@@ -46,7 +47,8 @@ export class LayerBuilder {
     } catch (error) {
       if (!TensorwrightError.is(error)) throw error;
       throw new TensorwrightError(
-        'ERR_INVALID_ARGUMENT',
+        // A plugin that goes wrong is not the call's fault.
+        error.code === 'ERR_PLUGIN' ? error.code : 'ERR_INVALID_ARGUMENT',
         `${this.name}: ${error.message}`,
         { ...error.details, layer: this.name },
         { cause: error },
