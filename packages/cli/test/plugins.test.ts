@@ -1,10 +1,11 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpuBackend } from '@tensorwright/backend-cpu';
-import { Tensor } from '@tensorwright/core';
-import { PluginRegistry } from '@tensorwright/plugins';
+import { NetworkDefinition, Tensor } from '@tensorwright/core';
+import { PluginLibrary, PluginRegistry } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { checkComparable } from '../src/compare/library-calls.js';
 import { hasCompiler, LibraryFolder } from '../../plugins/test/support/compile-library.js';
 import { double } from './support/acme-plugins.js';
 import { temporaryFolder, tensorwright } from './support/run-command.js';
@@ -214,9 +215,42 @@ describe.skipIf(!hasCompiler || cpuBackend.device() === undefined)(
     it('is not compared where it has none', async () => {
       const source = join(import.meta.dirname, '../../plugins/test/support/device.cpp');
       const device = libraries.compile('device.so', source);
-      const { code, stderr } = await tensorwright(['run', oneNode('Recorded'), '--plugins', device, ...quick]);
+      const against = ['--against', 'reference'];
+      const { code, stderr } = await tensorwright([
+        'run',
+        oneNode('Recorded'),
+        '--plugins',
+        device,
+        ...against,
+        ...quick,
+      ]);
       expect(code).toBe(4);
       expect(stderr).toMatch(/nothing else can compute plugin 'test::Recorded@1'.*does not run on cpu/);
+    });
+
+    it('is not compared in bodies, which the reference computes by itself', async () => {
+      using loaded = PluginLibrary.load(library);
+      const n = new NetworkDefinition();
+      const x = n.addInput('x', 'float32', [2, 3]);
+      const tripCount = n.addConstant(new Tensor('int64', BigInt64Array.of(2n), []));
+      const { carried } = n.addLoop({ tripCount, carried: [x] }, ({ carried: [v] }) => ({
+        carried: [loaded.plugins[0]!.addTo(n, { x: v! })['y']!],
+      }));
+      n.markOutput(carried[0]!, 'y');
+      await expect(checkComparable(n.toNetwork())).rejects.toMatchObject({
+        exitCode: 4,
+        message: expect.stringMatching(
+          /compute plugin 'mine::MySoftSign@1'.*called in the body of a conditional/,
+        ) as string,
+      });
+    });
+
+    it('is left to ONNX Runtime where that is asked for', async () => {
+      const source = join(import.meta.dirname, '../../plugins/test/support/device.cpp');
+      const device = libraries.compile('device.so', source);
+      const against = ['--against', 'onnxruntime'];
+      const { stderr } = await tensorwright(['run', oneNode('Recorded'), '--plugins', device, ...against, ...quick]);
+      expect(stderr).not.toMatch(/nothing else can compute/);
     });
 
     it('finds it by the name of a package, from the working folder', async () => {

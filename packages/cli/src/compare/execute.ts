@@ -1,12 +1,11 @@
 /** One network, built and run by us and by the peer, on the same inputs. */
 
 import type { BuildOptions } from '@tensorwright/builder';
-import { type Network, type RuntimeValue, type Tensor, topologicalOrder } from '@tensorwright/core';
+import type { Network, RuntimeValue, Tensor } from '@tensorwright/core';
 import type { EngineInspection } from '@tensorwright/runtime';
-import { CommandError, exitCodes } from '../exit-codes.js';
 import { buildPlan } from '../models/build-plan.js';
 import type { Reporter } from '../output/reporter.js';
-import { isLibraryCall, refuseLibraryCall } from './library-calls.js';
+import { checkComparable } from './library-calls.js';
 import { type PeerJob, type PeerName, withPeer } from './open-peer.js';
 
 export interface Execution {
@@ -25,25 +24,14 @@ export interface ExecutionJob extends PeerJob {
 
 /** @throws CommandError where nobody else can compute a node */
 export async function execute(job: ExecutionJob, reporter: Reporter, signal: AbortSignal): Promise<Execution> {
-  await checkComparable(job.network);
+  // Before the time that a build takes.
+  if (job.against === 'reference') await checkComparable(job.network);
   const own = await runOwn(job.network, job, reporter, signal);
   const theirs = await withPeer(job.against, job, reporter, signal, async (peer) => ({
     peer: peer.name,
     wanted: await peer.run(job.inputs),
   }));
   return { ...own, ...theirs };
-}
-
-/** A plugin of a library is compared with its function for the processor: nobody else knows it. */
-async function checkComparable({ graph }: Network): Promise<void> {
-  for (const node of topologicalOrder(graph).filter(isLibraryCall)) {
-    const reason = await refuseLibraryCall(node);
-    if (reason !== undefined)
-      throw new CommandError(
-        exitCodes.unavailable,
-        `nothing else can compute plugin '${node.op}', so there is nothing to compare with: ${reason}`,
-      );
-  }
 }
 
 async function runOwn(

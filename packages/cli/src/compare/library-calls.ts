@@ -1,6 +1,7 @@
 /** Calls of plugins of libraries, which the reference cannot evaluate: each runs on the processor as a network of its own. */
 
 import {
+  type Graph,
   GraphBuilder,
   loadBackend,
   type Network,
@@ -10,7 +11,9 @@ import {
   Tensor,
   TensorwrightError,
   tensorType,
+  topologicalOrder,
 } from '@tensorwright/core';
+import { CommandError, exitCodes } from '../exit-codes.js';
 import { registerOwnBackends } from '../models/build-plan.js';
 
 /** Whether the reference knows nothing of the operator but its types. */
@@ -19,8 +22,33 @@ export function isLibraryCall({ op }: Node): boolean {
   return custom === true && !evaluate;
 }
 
+/**
+ * Nobody knows a plugin of a library but itself: the reference has its function for the processor compute the call, and
+ * bodies by itself.
+ * @throws CommandError where nothing can compute one
+ */
+export async function checkComparable({ graph }: Network): Promise<void> {
+  for (const { node, inBody } of libraryCalls(graph)) {
+    const reason = inBody
+      ? 'it is called in the body of a conditional or a loop, which the reference computes by itself'
+      : await refuseLibraryCall(node);
+    if (reason !== undefined)
+      throw new CommandError(
+        exitCodes.unavailable,
+        `nothing else can compute plugin '${node.op}', so there is nothing to compare with: ${reason}`,
+      );
+  }
+}
+
+function* libraryCalls(graph: Graph, inBody = false): Generator<{ readonly node: Node; readonly inBody: boolean }> {
+  for (const node of topologicalOrder(graph)) {
+    if (isLibraryCall(node)) yield { node, inBody };
+    for (const region of node.regions) yield* libraryCalls(region, true);
+  }
+}
+
 /** Why the processor does not run the call; undefined when it does. */
-export async function refuseLibraryCall(node: Node): Promise<string | undefined> {
+async function refuseLibraryCall(node: Node): Promise<string | undefined> {
   await registerOwnBackends();
   const cpu = await loadBackend('cpu');
   return cpu.device() ? cpu.refuses(node) : (cpu.unavailable?.() ?? 'the processor backend does not run here');

@@ -3,6 +3,7 @@
 import type { Network } from '@tensorwright/core';
 import { CommandError, exitCodes } from '../exit-codes.js';
 import type { Reporter } from '../output/reporter.js';
+import { checkComparable } from './library-calls.js';
 import { loadOnnxRuntime, type OnnxRuntimeModel, onnxRuntimePeer } from './onnxruntime-peer.js';
 import type { Peer } from './peer.js';
 import { referencePeer } from './reference-peer.js';
@@ -30,7 +31,10 @@ export async function withPeer<T>(
   work: (peer: Peer) => Promise<T>,
 ): Promise<T> {
   if (choice === 'none') return work(nobody);
-  const reference = (): Promise<T> => work(referencePeer(job.network, reporter, signal));
+  const reference = async (): Promise<T> => {
+    await checkComparable(job.network);
+    return work(referencePeer(job.network, reporter, signal));
+  };
   if (choice === 'reference') return reference();
   const ort = await loadOnnxRuntime();
   if (!ort) {
