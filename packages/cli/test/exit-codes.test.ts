@@ -14,6 +14,7 @@ describe('exit codes', () => {
     ['an unknown option', ['build', 'm', '-o', 'p', '--levl', '3'], 2],
     ['a missing option', ['build', 'm'], 2],
     ['a level out of range', ['build', 'm', '-o', 'p', '--level', '6'], 2],
+    ['an unknown tactic source', ['build', 'm', '-o', 'p', '--tactic-sources', 'cudnn,mkl'], 2],
     ['a missing file', ['inspect', '/nowhere.onnx'], 2],
     ['an unknown shell', ['completion', 'tcsh'], 2],
     ['an unknown peer', ['run', 'm', '--against', 'me'], 2],

@@ -49,6 +49,15 @@ describe('profilesFrom', () => {
     ]);
   });
 
+  it.each([
+    [{ minShapes: shapes('mask:4x1'), maxShapes: shapes('mask:1x8') }, '4x1, 1x8, 1x8'],
+    [{ minShapes: shapes('mask:1x1'), optShapes: shapes('mask:scalar') }, '1x1, scalar, scalar'],
+  ])('refuses ranges that do not ascend: %#', (options, told) => {
+    expect(() => profilesFrom(options, [mask])).toThrow(
+      `input 'mask': --min-shapes, --opt-shapes and --max-shapes are ${told}, which do not ascend`,
+    );
+  });
+
   it('refuses a wildcard of another rank', () => {
     expect(() => profilesFrom({ optShapes: shapes('*:4x64') }, [mask, image])).toThrow(
       "'*' gives 2 extents, but input 'image' has 4",

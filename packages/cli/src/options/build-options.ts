@@ -3,9 +3,10 @@
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { BuildOptions, PrecisionOptions, Profile } from '@tensorwright/builder';
+import { type TacticSource, tacticSources } from '@tensorwright/core';
 import { usageError } from '../exit-codes.js';
 import { addDeviceOption } from './device-option.js';
-import { durationIn, integerFrom, list, positive } from './values.js';
+import { durationIn, integerFrom, list, namesOf, positive } from './values.js';
 import { type ShapeOptions, shapes } from './shapes.js';
 
 export interface BuildFlags extends ShapeOptions {
@@ -82,7 +83,9 @@ export function addBuildOptions(command: Command): Command {
       new Option(
         '--tactic-sources <names>',
         "libraries that tactics may call (cublasLt, cudnn), separated by commas, or 'none' (default: all)",
-      ).argParser((text: string) => (text === 'none' ? [] : list(text))),
+      ).argParser((text: string, previous?: readonly TacticSource[]) =>
+        text === 'none' ? [] : namesOf(tacticSources)(text, previous),
+      ),
     )
     .option('--no-verify-tactics', "take a device's fastest tactics without comparing their results")
     .addOption(

@@ -58,8 +58,19 @@ export function profilesFrom(options: ShapeOptions, inputs: readonly ShapedInput
       const some = given.opt ?? given.max ?? given.min;
       if (!some) return undefined;
       // What is not given lies where it restricts least: the optimum at the maximum, the ends at the optimum.
-      return { min: given.min ?? some, opt: given.opt ?? given.max ?? some, max: given.max ?? some };
+      const range = { min: given.min ?? some, opt: given.opt ?? given.max ?? some, max: given.max ?? some };
+      checkRange(input, range);
+      return range;
     }),
+  );
+}
+
+function checkRange(input: ShapedInput, { min, opt, max }: Record<'min' | 'opt' | 'max', readonly number[]>): void {
+  const isRange = [min, max].every((s) => s.length === opt.length) && opt.every((d, i) => min[i]! <= d && d <= max[i]!);
+  if (isRange) return;
+  const told = [min, opt, max].map((s) => s.join('x') || 'scalar').join(', ');
+  throw usageError(
+    `input '${input.name}': --min-shapes, --opt-shapes and --max-shapes are ${told}, which do not ascend`,
   );
 }
 

@@ -47,6 +47,16 @@ export function list(text: string, previous: readonly string[] = []): string[] {
   return [...previous, ...items];
 }
 
+/** A list of names out of `known`. */
+export function namesOf<T extends string>(known: readonly T[]): (text: string, previous?: readonly T[]) => T[] {
+  return (text, previous) => {
+    const names = list(text, previous);
+    const other = names.find((n) => !(known as readonly string[]).includes(n));
+    if (other !== undefined) throw new InvalidArgumentError(`Expected ${known.join(', ')}; not '${other}'.`);
+    return names as T[];
+  };
+}
+
 /** Percentages, comma-separated; the last occurrence counts. */
 export function percentages(text: string): number[] {
   const values = text.split(',').map(Number);
