@@ -19,7 +19,8 @@ type CropAndResize = Plugin<
  * - `feature_maps`: [N, C, H, W], float32, float16 or bfloat16.
  * - `rois`: [N, B, 4, 1] or [N, B, 4], y1, x1, y2, x2 of the boxes of each image, in units of H - 1 and W - 1: 0 and 1 are
  *   the first and the last pixel. Like feature_maps, or float32.
- * - `pfmap`: [N, B, C, crop_height, crop_width], like feature_maps; 0 outside of the image.
+ * - `pfmap`: [N, B, C, crop_height, crop_width], like feature_maps; 0 outside of the image, and where a box is not finite.
+ *   The first and the last results along an axis lie on the box's ends.
  * - `crop_height`, `crop_width`: 1 to 256; needed. A crop of one pixel is the box's middle.
  *
  * Versions 1 and 2 of TensorRT's plugin. Sources: TensorFlow, tf.image.crop_and_resize; NVIDIA/TensorRT,

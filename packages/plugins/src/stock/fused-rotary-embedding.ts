@@ -151,8 +151,8 @@ function launchShape(
   // A pair is never split, even where heads of odd size leave it unaligned.
   const vector = Math.max(interleaved ? 2 : 1, widthOf(dtype, size, extent));
   const lanes = Math.min(mostThreads, Math.ceil(extent / vector));
-  const blocks = Math.ceil(heads / (Math.floor(mostThreads / lanes) * turns));
-  return { vector, lanes, slots: Math.ceil(heads / (blocks * turns)) };
+  const blocks = Math.max(1, Math.ceil(heads / (Math.floor(mostThreads / lanes) * turns)));
+  return { vector, lanes, slots: Math.max(1, Math.ceil(heads / (blocks * turns))) };
 }
 
 function rotate(

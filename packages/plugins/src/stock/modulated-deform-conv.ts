@@ -20,7 +20,8 @@ type ModulatedDeformConv = Plugin<Inputs, readonly ['output'], ModulatedDeformCo
 /**
  * Convolution whose taps are displaced and weighted at each output pixel: `output[n, m, y, x] = bias[m] + Σ over channels
  * c and taps t of weight[m, c, t] · mask[n, g, t, y, x] · sample(x[n, c], place of t + offset[n, g, t, :, y, x])`, with
- * bilinear samples, 0 outside of the image, and g the deformable group of c.
+ * bilinear samples, 0 outside of the image and where a displacement is NaN, and g the deformable group of c. Neighbours of
+ * weight 0 count as well: a sample that lies exactly on a pixel is NaN beside an infinite one.
  *
  * - `x` [N, C, H, W]; float32, float16 or bfloat16, like all others.
  * - `offset` [N, 2 · deformable_group · kernel height · kernel width, Ho, Wo]: of each tap its displacement down, then to

@@ -107,6 +107,7 @@ export const fusedRotaryEmbeddingCase: PluginCase = {
       flat: true,
     }),
     problem('odd heads', random, { batch: 1, length: 2, heads: 3, keyHeads: 3, size: 7, turning: 6 }),
+    problem('no heads', random, { batch: 1, length: 2, heads: 0, keyHeads: 0, size: 8 }),
     problem('positions from one', random, { batch: 2, length: 6, heads: 2, keyHeads: 2, size: 8 }, { offset: 3 }),
     problem('positions of no row', random, { batch: 2, length: 4, heads: 1, keyHeads: 1, size: 8 }, { strays: true }),
     problem('wide heads', random, { batch: 1, length: 2, heads: 9, keyHeads: 3, size: 1030 }),
