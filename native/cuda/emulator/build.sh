@@ -13,7 +13,7 @@ for library in cublaslt cudnn; do
     -L"$out" -ltensorwright_emulator_cuda '-Wl,-rpath,$ORIGIN'
 done
 ${CXX:-g++} $flags "-DTW_KERNELS_FOLDER=\"$here/../kernels\"" "-DTW_TEST_FOLDER=\"$here/test\"" "$here/test/main.cpp" \
-  -o "$out/test_emulator" -ldl
+  -o "$out/test_emulator" -ldl -pthread
 echo "TENSORWRIGHT_CUDA_DRIVER=$(cd "$out" && pwd)/libtensorwright_emulator_cuda.so"
 echo "TENSORWRIGHT_NVRTC=$(cd "$out" && pwd)/libtensorwright_emulator_nvrtc.so"
 echo "TENSORWRIGHT_CUBLASLT=$(cd "$out" && pwd)/libtensorwright_emulator_cublaslt.so"
