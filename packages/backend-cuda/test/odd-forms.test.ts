@@ -57,6 +57,29 @@ describe.each(backends)('on %s', (...names) => {
     ),
   );
 
+  it('GatherBlockQuantized with zero points of four bits', () =>
+    like(
+      {
+        op: 'GatherBlockQuantized',
+        domain: 'com.microsoft',
+        inputs: [
+          constant(
+            tensorFromNumbers(
+              'uint4',
+              Array.from({ length: 96 }, (_, i) => (i * 7) % 16),
+              [3, 32],
+            ),
+          ),
+          i64([2, 0]),
+          constant(f32([0.1, 0.3, 0.2, 0.5, 0.05, 0.7], [3, 2])),
+          constant(tensorFromNumbers('uint4', [1, 7, 15, 0, 9, 4], [3, 2])),
+        ],
+        attributes: { gather_axis: 0, quantize_axis: 1, block_size: 16 },
+        outputs: ['float32'],
+      },
+      names,
+    ));
+
   it.each([false, true])('Col2Im to an image whose shape the run alone knows (symbolic: %s)', (symbolic) =>
     like(
       {
@@ -79,6 +102,10 @@ describe.each(backends)('on %s', (...names) => {
       },
       names,
     ),
+  );
+
+  it.each([1, 2])('DFT of numbers of %i parts, which the run alone counts', (parts) =>
+    like({ op: 'DFT', opset: 17, inputs: [numbers([2, 6, parts], 5)], attributes: { axis: 1 } }, names, true),
   );
 
   it.each([11, 13])('Hardmax of nothing (opset %i)', (opset) =>

@@ -107,6 +107,12 @@ ${term}
   });
 }
 
+/** Of real numbers there is none: what the last axis holds, one part or two, the run alone may know. */
+function imaginary(parts: Dim | undefined, read: string, args: Arguments): string {
+  if (parts === undefined || parts === 1) return '0.0';
+  return parts === 2 ? read : `(${args.dim(parts)} == 2 ? ${read} : 0.0)`;
+}
+
 function emitDft(group: GroupView, context: EmitContext): Promise<EmittedStep> {
   const { attributes } = group.anchor!;
   const args = new Arguments();
@@ -121,14 +127,14 @@ function emitDft(group: GroupView, context: EmitContext): Promise<EmittedStep> {
   const forward = onesided && !inverse;
   const length = factOf(group, 1) ?? (forward ? extent : y.view.dims[axis]!);
   const c = names('c', rank - 1);
-  const complex = x.view.dims.at(-1) === 2;
   const read = (part: number): string => `convert<f64>(${x.at([...c.toSpliced(axis, 1, 'at'), String(part)])})`;
+  const im = imaginary(x.view.dims.at(-1), read(1), args);
   const n = args.dim(length);
   const term = mirrored
     ? `    const i32 half = ${n} / 2, at = k <= half ? k : ${n} - k;
     const bool given = at < ${args.dim(extent)};
-    const f64 re = given ? ${read(0)} : 0.0, im = given ? (k <= half ? ${complex ? read(1) : '0.0'} : -${complex ? read(1) : '0.0'}) : 0.0;`
-    : `    const i32 at = k;\n    const f64 re = ${read(0)}, im = ${complex ? read(1) : '0.0'};`;
+    const f64 re = given ? ${read(0)} : 0.0, im = given ? (k <= half ? ${im} : -${im}) : 0.0;`
+    : `    const i32 at = k;\n    const f64 re = ${read(0)}, im = ${im};`;
   return emitSum({
     name: 'dft',
     args,
@@ -162,7 +168,7 @@ function emitStft(group: GroupView, context: EmitContext): Promise<EmittedStep> 
     inverse: false,
     frequency: 'c2',
     term: `    const auto at = c1 * ${args.dim(step)} + k;
-    const f64 re = ${read(0)}, im = ${x.view.dims[2] === 2 ? read(1) : '0.0'};`,
+    const f64 re = ${read(0)}, im = ${imaginary(x.view.dims[2], read(1), args)};`,
     real: false,
   });
 }
