@@ -41,7 +41,32 @@ describe('ai.onnx.ml against ONNX Runtime', () => {
       attributes: { cats_int64s: [1, 2, 3] },
       outputs: ['float32'],
     });
+    await expectLikeOrt({
+      op: 'OneHotEncoder',
+      domain,
+      inputs: [new Tensor('string', ['b', 'c', 'a'])],
+      attributes: { cats_strings: ['a', 'b'], zeros: 1 },
+      outputs: ['float32'],
+    });
   });
+
+  it.each(['NONE', 'SOFTMAX', 'LOGISTIC'])('LinearClassifier of two classes by one column, with %s', (transform) =>
+    expectLikeOrt(
+      {
+        op: 'LinearClassifier',
+        domain,
+        inputs: [rows],
+        attributes: {
+          classlabels_ints: [10, 20],
+          coefficients: { floats: [...numbers([4], 5).data] },
+          intercepts: { floats: [0.1] },
+          post_transform: transform,
+        },
+        outputs: ['int64', 'float32'],
+      },
+      { symbolic },
+    ),
+  );
 
   it('LabelEncoder', async () => {
     const floats = { op: 'LabelEncoder', domain, domainVersion: 2, inputs: [new Tensor('int64', [5, 9, 7])] };

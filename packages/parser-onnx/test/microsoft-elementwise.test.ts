@@ -15,6 +15,11 @@ const node = (op: string, inputs: OneNode['inputs'], attributes: OneNode['attrib
   attributes,
 });
 
+it('Trilu', async () => {
+  await expectLikeOrt(node('Trilu', [numbers([2, 3, 4], 3)]));
+  await expectLikeOrt(node('Trilu', [numbers([3, 3], 3), new Tensor('int64', [-1], [])], { upper: 0 }));
+});
+
 describe('activations', () => {
   const x = numbers([2, 3, 8], 1, 4);
   const bias = numbers([8], 2);

@@ -58,7 +58,7 @@ function eyeLike(c: ImportContext): Value {
 }
 
 /** Keeps the lower or the upper triangle of matrices: element (i, j) by the sign of j - i - k. */
-function trilu(c: ImportContext): Value {
+export function trilu(c: ImportContext): Value {
   const x = c.input(0);
   const dims = c.dimsOf(x);
   if (dims.length < 2) c.fail(`input 0 must have rank 2 or more, has ${dims.length}`);

@@ -1,6 +1,7 @@
 /** com.microsoft's activations, and arithmetic on quantized tensors. */
 
 import type { Value } from '@tensorwright/core';
+import { trilu } from './constants.js';
 import { dequantized, quantized } from './quantize.js';
 import type { ImportContext, ImporterTable } from './importer.js';
 
@@ -60,5 +61,6 @@ export const microsoftElementwiseImporters: ImporterTable = {
   QLinearSigmoid: (c) => requantized(c, c.op('sigmoid', [real(c, 0)]), 3),
   QLinearLeakyRelu: (c) => requantized(c, c.op('leakyRelu', [real(c, 0)], { alpha: c.float('alpha', 0.01) }), 3),
   QLinearSoftmax: quantizedSoftmax,
+  Trilu: trilu,
   QLinearWhere: (c) => requantized(c, c.op('where', [c.input(0), real(c, 1), real(c, 4)]), 7, 1),
 };

@@ -13,6 +13,7 @@ import {
 import type { ImportContext, ImporterTable } from './importer.js';
 import { alongAxis, integerMatMul, perColumn, perRow, productScale, quantize, toReal } from './integer-contraction.js';
 import { gemm, matmul } from './matmul.js';
+import { inWholeBytes } from './quantize.js';
 import { cast, expand, reshape, scale, sliceAxis, transpose } from './shorthand.js';
 
 /** The activation that an attribute names, with its parameters. */
@@ -190,7 +191,7 @@ function gatherBlockQuantized(c: ImportContext): Value {
     return sliceAxis(c, repeated, at, 0, extent!);
   };
   const middle = bytes ? c.scalar(2 ** (bits - 1), c.type(picked).dtype) : undefined;
-  const shift = zeroPoint ? spread(rows(zeroPoint)) : middle;
+  const shift = zeroPoint ? inWholeBytes(c, zeroPoint, (v) => spread(rows(v))) : middle;
   return c.op('dequantizeLinear', [picked, spread(rows(scales)), shift], { to: c.type(scales).dtype });
 }
 

@@ -72,7 +72,8 @@ function oneHotEncoder(c: ImportContext): Value {
     : new Tensor('int64', c.ints('cats_int64s') ?? c.fail('categories are missing'));
   const wanted = cats.dtype === 'string' || c.type(x).dtype === 'int64' ? x : c.op('cast', [x], { to: 'int64' });
   const column = reshaped(c, wanted, [...c.dimsOf(x), 1]);
-  return c.op('cast', [c.op('equal', [column, c.constant(cats)])], { to: 'float32' });
+  const equal = cats.dtype === 'string' ? 'equalStrings' : 'equal';
+  return c.op('cast', [c.op(equal, [column, c.constant(cats)])], { to: 'float32' });
 }
 
 function scaler(c: ImportContext): Value {

@@ -48,7 +48,13 @@ function classifier(c: ImportContext): Value[] {
         : labels.count;
   const scores = plus(c, timesTransposed(c, rows, coefficients, columns), intercepts);
   const transform = c.string('post_transform', 'NONE');
-  if (columns === 1 && labels.count === 2) return labels.binary(scores, false, transform);
+  if (columns === 1 && labels.count === 2) {
+    const [label] = labels.binary(scores, false, 'NONE');
+    // As ONNX Runtime has it: no other transform applies to one column.
+    const positive = transform === 'LOGISTIC' ? c.op('sigmoid', [scores]) : scores;
+    const negative = c.op('sub', [c.scalar(1, 'float32'), positive]);
+    return [label!, c.op('concat', [negative, positive], { axis: 1 })];
+  }
   return [
     labels.pick(c.op('argMax', [scores], { axis: 1, keepdims: false, selectLastIndex: false })),
     postTransform(c, scores, transform),

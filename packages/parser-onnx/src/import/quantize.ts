@@ -1,6 +1,15 @@
 /** QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: per tensor, per axis and by blocks. */
 
-import { type Dim, type DType, isFloat, mulDims, provablyEqual, type Value } from '@tensorwright/core';
+import {
+  type Dim,
+  type DType,
+  dtypeInfo,
+  isFloat,
+  isInteger,
+  mulDims,
+  provablyEqual,
+  type Value,
+} from '@tensorwright/core';
 import { castTo } from './elementwise.js';
 import type { ImportContext, ImporterTable } from './importer.js';
 import { reshaped } from './shape.js';
@@ -35,6 +44,13 @@ function granularity(
   if (own.length !== dims.length)
     c.fail(`the scale has rank ${own.length}, a scalar, a vector or rank ${dims.length} is expected`);
   return byBlocks(c, x, parameters, axis, blockSize);
+}
+
+/** What is moved element by element: integers that share a byte do not move by themselves. */
+export function inWholeBytes(c: ImportContext, v: Value, move: (v: Value) => Value): Value {
+  const { dtype } = c.type(v);
+  if (dtypeInfo(dtype).bits >= 8 || !isInteger(dtype)) return move(v);
+  return castTo(c, move(castTo(c, v, dtypeInfo(dtype).class === 'int' ? 'int8' : 'uint8')), dtype);
 }
 
 /** Blocks become an axis of their own; where the last one is short, the parameters are repeated instead. */
@@ -72,7 +88,7 @@ function byBlocks(
     const flat = reshaped(c, spread, split(own, mulDims(blocks, size)));
     return c.op('slice', [flat], { starts: dims.map(() => 0), sizes: split(own, extent), steps: dims.map(() => 1) });
   };
-  return { x, parameters: parameters.map((p) => p && repeat(p)), dims: undefined };
+  return { x, parameters: parameters.map((p) => p && inWholeBytes(c, p, repeat)), dims: undefined };
 }
 
 function dtypeAttribute(c: ImportContext, name: string): DType | undefined {

@@ -18,6 +18,18 @@ function tfIdf(c: ImportContext): Value {
   });
 }
 
+/** A locale as POSIX or BCP 47 names it, as BCP 47 does: `en_US.UTF-8` is en-US. */
+function localeOf(c: ImportContext): string {
+  const given = c.string('locale', '');
+  const [name] = given.split(/[.@]/);
+  if (!name || name === 'C' || name === 'POSIX') return 'en-US';
+  try {
+    return Intl.getCanonicalLocales(name.replaceAll('_', '-'))[0]!;
+  } catch {
+    return c.fail(`attribute 'locale' names no locale: '${given}'`);
+  }
+}
+
 export const stringImporters: ImporterTable = {
   StringConcat: (c) => c.op('stringConcat', [c.input(0), c.input(1)]),
   StringSplit: (c) =>
@@ -31,7 +43,7 @@ export const stringImporters: ImporterTable = {
       caseChangeAction: c.string('case_change_action', 'NONE'),
       isCaseSensitive: c.int('is_case_sensitive', 0),
       stopwords: c.strings('stopwords'),
-      locale: c.string('locale', 'en_US') || 'en_US',
+      locale: localeOf(c),
     }),
   TfIdfVectorizer: tfIdf,
 };
