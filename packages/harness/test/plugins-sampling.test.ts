@@ -23,9 +23,9 @@ function expectNear(got: ArrayLike<number>, wanted: Float64Array | undefined, to
 }
 
 describe('the formula of MultiscaleDeformableAttnPlugin_TRT', () => {
-  const finite = problemsOf(multiscaleDeformableAttentionCase).filter((p) =>
-    p.inputs['sampling_locations']!.values.every(Number.isFinite),
-  );
+  const finite = problemsOf(multiscaleDeformableAttentionCase)
+    .filter((p) => p.inputs['sampling_locations']!.values.every(Number.isFinite))
+    .filter((p) => !p.name.includes('beyond'));
 
   it.each(finite)("is ONNX Runtime's GridSample of each level, summed: $name", async (problem) => {
     const [batch, pixels, heads, channels] = problem.inputs['value']!.dims as [number, number, number, number];

@@ -14,7 +14,7 @@ interface Sizes {
   readonly points: number;
   /** Height and width of each level. */
   readonly levels: readonly (readonly [number, number])[];
-  /** Pixels of `value` between the levels and behind them, which nothing reads. Default: 0. */
+  /** Pixels of `value` between the levels and behind them, which nothing reads; negative: there are fewer. Default: 0. */
   readonly gap?: number;
   /** Locations run from -margin to 1 + margin. Default: 0.3. */
   readonly margin?: number;
@@ -107,6 +107,19 @@ function problems(random: Random): Problem[] {
       },
       random,
     ),
+    problemOf(
+      'levels that end beyond the pixels',
+      {
+        ...small,
+        batch: 2,
+        levels: [
+          [6, 6],
+          [3, 2],
+        ],
+        gap: -4,
+      },
+      random,
+    ),
     problemOf('3 channels', { ...small, queries: 90, heads: 3, channels: 3, points: 1, levels: [[5, 9]] }, random),
     problemOf(
       'many points',
@@ -156,7 +169,7 @@ function encoder(random: Random): Problem {
   return problem;
 }
 
-/** Each pixel counts by how near it is: (1 - |dx|)(1 - |dy|), and nothing from a distance of one pixel on. */
+/** Each pixel that there is counts by how near it is: (1 - |dx|)(1 - |dy|), and nothing from a distance of one on. */
 function reference({ inputs }: Problem): { output: Float64Array } {
   const [batch, pixels, heads, channels] = inputs['value']!.dims as [number, number, number, number];
   const [, queries, , levels, points] = inputs['attention_weights']!.dims as [number, number, number, number, number];
@@ -176,7 +189,9 @@ function reference({ inputs }: Problem): { output: Float64Array } {
               for (let j = Math.max(0, Math.ceil(x - 1)); j <= Math.min(width - 1, Math.floor(x + 1)); j++) {
                 const near = Math.max(0, 1 - Math.abs(x - j)) * Math.max(0, 1 - Math.abs(y - i));
                 const weight = near * inputs['attention_weights']!.values[at]!;
-                const from = ((n * pixels + starts[l]! + i * width + j) * heads + m) * channels;
+                const pixel = starts[l]! + i * width + j;
+                if (pixel >= pixels) continue;
+                const from = ((n * pixels + pixel) * heads + m) * channels;
                 const to = ((n * queries + q) * heads + m) * channels;
                 for (let c = 0; c < channels; c++) output[to + c]! += weight * value[from + c]!;
               }
