@@ -8,6 +8,7 @@ namespace {
 
 using tensorwright::Builder;
 using tensorwright::Fields;
+using tensorwright::Pattern;
 
 // y = x / (1 + |x|), for float32.
 struct SoftSign {
@@ -23,6 +24,13 @@ struct SoftSign {
     std::int64_t size = 1;
     for (int axis = 0; axis < in[0].rank; ++axis) size *= in[0].dims[axis];
     for (std::int64_t i = 0; i < size; ++i) y[i] = x[i] / (1.0f + std::fabs(x[i]));
+  }
+
+  // Where a model has the same in pieces, the plugin takes their place. Leave it out, or write what yours stands for.
+  static std::vector<Pattern> patterns() {
+    return {{"x / (1 + |x|)",
+             {{"abs", {"x"}, {"size"}}, {"add", {"one", "size"}, {"sum"}}, {"div", {"x", "sum"}, {"y"}}},
+             {{"one", 1}}}};
   }
 };
 

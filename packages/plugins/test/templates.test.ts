@@ -2,7 +2,7 @@
 
 import { Builder } from '@tensorwright/builder';
 import { NetworkDefinition, Tensor } from '@tensorwright/core';
-import { PluginLibrary } from '@tensorwright/plugins';
+import { PluginLibrary, PluginRegistry } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -31,4 +31,18 @@ describe.skipIf(!hasCompiler)('templates', () => {
     },
     60_000,
   );
+
+  it('plugin-cmake takes the place of what computes the same', async () => {
+    using library = PluginLibrary.load(folder.compile('again.so', join(templates, 'plugin-cmake/my_plugin.cpp')));
+    const network = new NetworkDefinition();
+    const x = network.addInput('x', 'float32', ['n']);
+    const one = network.addConstant(new Tensor('float32', Float32Array.of(1), []));
+    const sum = network.addElementWise(network.addUnary(x, 'abs'), one, 'sum');
+    network.markOutput(network.addElementWise(x, sum, 'div'), 'y');
+    const plugins = new PluginRegistry().register(library.plugins[0]!);
+    const plan = await new Builder().build(network.toNetwork(), { backends: ['cpu'], plugins });
+    expect(plan.header.report.patterns).toEqual([
+      { plugin: 'mine::MySoftSign 1', pattern: 'x / (1 + |x|)', matches: 1 },
+    ]);
+  }, 60_000);
 });
