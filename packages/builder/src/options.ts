@@ -17,7 +17,7 @@ export type ProfileShape =
 export type Profile = Readonly<Record<string, ProfileShape>>;
 
 export interface PrecisionOptions {
-  /** Compute in float16 where it is safe. Default: false. */
+  /** Compute in float16 where it is safe; not together with bf16. Default: false. */
   readonly fp16?: boolean;
   /** Compute in bfloat16 where it is safe. Default: false. */
   readonly bf16?: boolean;
@@ -84,12 +84,13 @@ export interface BuildOptions {
 }
 
 const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | undefined>> = {
-  backends: (v) => (isStrings(v) && v.length > 0 ? undefined : 'a non-empty list of backend names'),
+  backends: (v) =>
+    isStrings(v) && v.length > 0 && new Set(v).size === v.length
+      ? undefined
+      : 'a non-empty list of backend names, each once',
   precision: checkPrecision,
   profiles: (v) =>
-    Array.isArray(v) && v.length > 0 && v.every((p) => typeof p === 'object' && p !== null)
-      ? undefined
-      : 'a list of profiles',
+    Array.isArray(v) && v.every((p) => typeof p === 'object' && p !== null) ? undefined : 'a list of profiles',
   optimizationLevel: (v) =>
     Number.isInteger(v) && (v as number) >= 0 && (v as number) <= 5 ? undefined : 'an integer from 0 to 5',
   tacticSources: (v) =>
@@ -97,7 +98,7 @@ const known: Readonly<Record<keyof BuildOptions, (value: unknown) => string | un
       ? undefined
       : `a list of libraries out of ${tacticSources.join(', ')}`,
   verifyTactics: (v) => (typeof v === 'boolean' ? undefined : 'true or false'),
-  tacticTimeoutMs: (v) => (typeof v === 'number' && v > 0 && v < 2 ** 31 ? undefined : 'a number of milliseconds'),
+  tacticTimeoutMs: (v) => (typeof v === 'number' && v > 0 && v < 2 ** 31 ? undefined : 'milliseconds above 0'),
   timingCache: (v) => (typeof v === 'string' && v !== '' ? undefined : 'the path of a folder'),
   timeBudgetMs: (v) => (typeof v === 'number' && v >= 0 ? undefined : 'a number of milliseconds'),
   foldingBudgetBytes: (v) => (Number.isSafeInteger(v) && (v as number) >= 0 ? undefined : 'a number of bytes'),
@@ -131,7 +132,8 @@ function checkPrecision(v: unknown): string | undefined {
     if (!Object.hasOwn(fits, name) || (value !== undefined && !fits[name]!(value)))
       return `fp16, bf16, tf32 (booleans), keepFloat32 (node names) and roundingTolerance (a number above 0), not '${name}': ${JSON.stringify(value)}`;
   }
-  return undefined;
+  const { fp16, bf16 } = v as PrecisionOptions;
+  return fp16 === true && bf16 === true ? 'fp16 or bf16, not both' : undefined;
 }
 
 /** @throws ERR_INVALID_OPTION naming the option, what was expected and what was received */

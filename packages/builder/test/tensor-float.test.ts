@@ -31,7 +31,8 @@ function products(b: GraphBuilder): Graph {
 
 function marked(options: PrecisionOptions): readonly unknown[] {
   const builder = new GraphBuilder();
-  const context = { builder, options: { precision: options } } as unknown as PassContext;
+  const backends = [{ memory: 'cuda' }];
+  const context = { builder, backends, options: { precision: options } } as unknown as PassContext;
   const result = tensorFloat.run(products(builder), context);
   const graph = 'outputs' in result ? result : finish(result);
   const dots = topologicalOrder(graph).filter((n: Node) => n.op === 'dot');

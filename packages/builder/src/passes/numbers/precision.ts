@@ -40,10 +40,21 @@ export const precision: Pass = {
   phase: 'numbers',
   run(graph: Graph, context: PassContext): Graph | Steps<Graph> {
     const { fp16, bf16, keepFloat32 } = context.options.precision ?? {};
-    if (fp16 !== true && bf16 !== true) return graph;
+    if (fp16 !== true && bf16 !== true) {
+      warnOfUnused(context);
+      return graph;
+    }
     return choose(graph, fp16 === true ? 'float16' : 'bfloat16', context, matcherOf(keepFloat32 ?? []));
   },
 };
+
+function warnOfUnused({ options, log }: PassContext): void {
+  const { tf32, keepFloat32 = [], roundingTolerance } = options.precision ?? {};
+  if (keepFloat32.length > 0 && tf32 !== true)
+    log({ level: 'warn', message: 'precision.keepFloat32 has no effect without fp16, bf16 or tf32' });
+  if (roundingTolerance !== undefined)
+    log({ level: 'warn', message: 'precision.roundingTolerance has no effect without fp16 or bf16' });
+}
 
 function* choose(
   graph: Graph,

@@ -14,7 +14,10 @@ export const tensorFloat: Pass = {
   phase: 'numbers',
   run(graph: Graph, context: PassContext): Graph | Steps<Graph> {
     const { tf32, keepFloat32 } = context.options.precision ?? {};
-    return tf32 === true ? mark(graph, context, matcherOf(keepFloat32 ?? [])) : graph;
+    if (tf32 !== true) return graph;
+    if (!context.backends.some((b) => b.memory !== undefined))
+      context.log({ level: 'warn', message: 'precision.tf32 has no effect: only backends of devices round so' });
+    return mark(graph, context, matcherOf(keepFloat32 ?? []));
   },
 };
 
