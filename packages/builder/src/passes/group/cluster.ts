@@ -28,6 +28,10 @@ export class Clustering {
     return this.#clusterOf.get(node);
   }
 
+  inOrder(nodes: ReadonlySet<Node>): Node[] {
+    return [...nodes].sort((a, b) => this.#index.get(a)! - this.#index.get(b)!);
+  }
+
   create(kind: string, node: Node): Cluster {
     const cluster: Cluster = { kind, nodes: new Set([node]) };
     this.#clusterOf.set(node, cluster);

@@ -54,7 +54,7 @@ function producers(unit: Node | Cluster, clustering: Clustering): (Node | Cluste
 
 /** The cluster as a node of its own; the rebuilder knows its outputs from then on. */
 export function outline(cluster: Cluster, clustering: Clustering, builder: GraphBuilder, rebuilder: Rebuilder): Node {
-  const members = clustering.order.filter((n) => cluster.nodes.has(n));
+  const members = clustering.inOrder(cluster.nodes);
   const operands: Value[] = [];
   const parameters: Value[] = [];
   const inner = new Map<Value, Value>();
