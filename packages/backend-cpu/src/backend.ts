@@ -47,10 +47,20 @@ function device(): DeviceDescription | undefined {
   }
 }
 
+function unavailable(): string | undefined {
+  try {
+    native();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 export const cpuBackend: Backend = {
   name: 'cpu',
   version,
   device,
+  unavailable,
   refuses,
   candidates(node: Node): readonly Candidate[] {
     const tactic = tacticFor(node);

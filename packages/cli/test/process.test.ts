@@ -138,5 +138,14 @@ describe('the program', () => {
     }).outcome;
     expect(code).toBe(4);
     expect(stderr).toContain('ERR_BACKEND_UNAVAILABLE');
+    expect(stderr).toContain('npm install @tensorwright/native-');
+  });
+
+  it('warns where nobody has chosen a backend and the addon is missing', async () => {
+    const { code, stderr } = await start(['build', small, '-o', join(folder, 'slow.plan')], {
+      TENSORWRIGHT_NATIVE_PATH: join(folder, 'missing.node'),
+    }).outcome;
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^warning: without the backend 'cpu' .* slow: .*could not be loaded/);
   });
 }, 60_000);

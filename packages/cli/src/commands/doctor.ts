@@ -139,7 +139,13 @@ async function probeBackends(): Promise<Check[]> {
         };
         return device
           ? { name: `backend ${name}`, status: 'ok', text: `${backend.version}, ${device.description}`, data }
-          : { name: `backend ${name}`, status: 'note', text: `${backend.version}, ${reason ?? 'no device'}`, data };
+          : // What is missing besides, the addon's own line tells in full.
+            {
+              name: `backend ${name}`,
+              status: 'note',
+              text: `${backend.version}, ${reason?.split('\n')[0] ?? 'no device'}`,
+              data,
+            };
       } catch (error) {
         return {
           name: `backend ${name}`,

@@ -1,7 +1,7 @@
 /** Builds a network, with progress on stderr. */
 
 import type { BuildOptions, Plan } from '@tensorwright/builder';
-import { type Network, topologicalOrder } from '@tensorwright/core';
+import { loadBackend, type Network, topologicalOrder } from '@tensorwright/core';
 import { matcherOf } from '../options/name-pattern.js';
 import type { Reporter } from '../output/reporter.js';
 
@@ -18,6 +18,7 @@ export async function buildPlan(
 ): Promise<BuiltPlan> {
   warnOfUnknownNodes(network, options, reporter);
   await registerOwnBackends();
+  if (options.backends === undefined) await warnWithoutAddon(reporter);
   const { Builder } = await import('@tensorwright/builder');
   const started = performance.now();
   const plan = await reporter.progress('building', (update) =>
@@ -33,6 +34,13 @@ function warnOfUnknownNodes({ graph, builder }: Network, { precision }: BuildOpt
   const names = new Set(topologicalOrder(graph).flatMap((node) => builder.provenance.of(node)));
   for (const pattern of patterns)
     if (![...names].some(matcherOf([pattern]))) reporter.warn(`--keep-float32: no node matches '${pattern}'`);
+}
+
+/** What nobody has chosen, and makes a plan slow, is told. */
+async function warnWithoutAddon(reporter: Reporter): Promise<void> {
+  const cpu = await loadBackend('cpu');
+  if (cpu.device()) return;
+  reporter.warn(`without the backend 'cpu' steps run in plain TypeScript, which is slow: ${cpu.unavailable?.() ?? ''}`);
 }
 
 /** They register themselves when they are imported; this package depends on them, whatever else is installed. */

@@ -25,7 +25,8 @@ export function smallFiles(): SmallFiles {
     const shapes = ['--min-shapes', 'x:1x4', '--opt-shapes', 'x:2x4', '--max-shapes', 'x:8x4'];
     const built = await tensorwright(['build', files.model, '-o', files.plan, ...reference, ...shapes]);
     expect(built).toMatchObject({ code: 0 });
-  });
+    // The first command of a process loads all packages.
+  }, 60_000);
   return files;
 }
 
