@@ -104,6 +104,19 @@ describe.each(backends)('on %s', (...names) => {
     ),
   );
 
+  it.each(['nearest', 'linear'])('Resize (%s) by fractions of extents that the run alone knows', (mode) =>
+    like(
+      {
+        op: 'Resize',
+        opset: 13,
+        inputs: [numbers([1, 2, 7, 9], 6), undefined, constant(f32([1, 1, 0.6, 1.7]))],
+        attributes: { mode, nearest_mode: 'ceil' },
+      },
+      names,
+      true,
+    ),
+  );
+
   it.each([1, 2])('DFT of numbers of %i parts, which the run alone counts', (parts) =>
     like({ op: 'DFT', opset: 17, inputs: [numbers([2, 6, parts], 5)], attributes: { axis: 1 } }, names, true),
   );

@@ -48,13 +48,19 @@ export const resize: Tactic = operatorTactic({
     }),
 });
 
-/** As the operand, but for the axes that `sizes` speaks of. */
-function printSizes(operands: AnchorOperands, args: Arguments, { attributes }: Node): string {
+/** As the operand, but for the axes that `scales` or `sizes` speaks of. */
+function printSizes(operands: AnchorOperands, args: Arguments, { attributes, inputs }: Node): string {
   const { dims } = operands.input(0).view;
   const extents = dims.map((d, k) => `  dims[${String(k)}] = ${args.dim(d)};`);
-  const given = axesOf(attributes, dims.length).map(
-    (axis, k) => `  dims[${String(axis)}] = convert<i64>(${operands.input(3).at([String(k)])});`,
-  );
+  const constant = constantOf(inputs[2]);
+  const scales = constant && constant.size > 0 ? readNumbers(constant) : undefined;
+  const given = axesOf(attributes, dims.length).map((axis, k) => {
+    const extent = scales
+      ? // In float, as the definition rounds it.
+        `i64(floorf(f32(f64(${args.dim(dims[axis]!)}) * ${String(scales[k]!)})))`
+      : `convert<i64>(${operands.input(3).at([String(k)])})`;
+    return `  dims[${String(axis)}] = ${extent};`;
+  });
   return [...extents, ...given].join('\n');
 }
 
