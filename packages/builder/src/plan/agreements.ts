@@ -12,7 +12,7 @@ import {
   type DimSymbol,
   formatDim,
   type Graph,
-  minDims,
+  isOneDim,
   mulDims,
   type Node,
   type PlanAgreement,
@@ -87,9 +87,7 @@ export function planAgreements(
 
 /** `own`, but `extent` where `own` is 1. */
 function stretched(own: Dim, extent: Dim): Dim {
-  const upToTwo = minDims(own, 2);
-  const isOne = mulDims(upToTwo, subDims(2, upToTwo));
-  return addDims(own, mulDims(isOne, subDims(extent, own)));
+  return addDims(own, mulDims(isOneDim(own), subDims(extent, own)));
 }
 
 /** Divides by constants alone. */
@@ -98,12 +96,15 @@ function alwaysDefined(d: Dim): boolean {
   return code.every(([op], i) => (op !== 'floordiv' && op !== 'mod') || code[i - 1]![0] === 'c');
 }
 
-/** Inputs of the node that have these extents: two different ones where that can be. */
+/** Inputs of the node that have these extents, or that they are computed from: two different ones where that can be. */
 function operandsWith(node: Node, left: Dim, right: Dim): [Value | undefined, Value | undefined] {
-  const having = (d: Dim): Value[] =>
-    node.inputs.filter(
-      (v) => v?.type.kind === 'tensor' && v.type.dims?.some((own) => provablyEqual(own, d)),
-    ) as Value[];
+  const where = (fits: (own: Dim) => boolean): Value[] =>
+    node.inputs.filter((v) => v?.type.kind === 'tensor' && v.type.dims?.some(fits)) as Value[];
+  const having = (d: Dim): Value[] => {
+    const exactly = where((own) => provablyEqual(own, d));
+    const symbols = dimSymbols(d);
+    return exactly.length > 0 ? exactly : where((own) => [...dimSymbols(own)].some((s) => symbols.has(s)));
+  };
   const [first] = having(left);
   const others = having(right);
   return [first, others.find((v) => v !== first) ?? others[0]];

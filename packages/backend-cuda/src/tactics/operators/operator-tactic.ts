@@ -42,6 +42,14 @@ export interface OperatorTactic {
 
 export function operatorTactic(o: OperatorTactic): Tactic {
   return {
+    ...operatorOutline(o),
+    emit: (group, candidate, context) => o.emit(group, context, candidate.outputs[0] ?? 'rows'),
+  };
+}
+
+/** All but the emission, for tactics that have several ways of it. */
+export function operatorOutline(o: Omit<OperatorTactic, 'emit'>): Omit<Tactic, 'emit'> {
+  return {
     name: o.name,
     refuses(group: GroupView): string | undefined {
       const op = group.anchor?.op;
@@ -62,7 +70,6 @@ export function operatorTactic(o: OperatorTactic): Tactic {
         estimate: o.estimate?.(group, layout) ?? memoryMicroseconds(bytesOf(group)),
       }));
     },
-    emit: (group, candidate, context) => o.emit(group, context, candidate.outputs[0] ?? 'rows'),
   };
 }
 

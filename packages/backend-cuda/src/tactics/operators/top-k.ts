@@ -15,7 +15,7 @@ import type { CandidateOutline, Tactic } from '../../tactic.js';
 import { bytesOf, memoryMicroseconds } from '../operands.js';
 import { countedShape } from './counted-shape.js';
 import type { AnchorOperands } from './element-kernel.js';
-import { operatorTactic } from './operator-tactic.js';
+import { operatorOutline } from './operator-tactic.js';
 import { block, grid, tile, tiles } from './top-k-long-rows.js';
 import { axisOf, TopKProblem } from './top-k-problem.js';
 import { pick, sort } from './top-k-short-rows.js';
@@ -28,12 +28,7 @@ const mostGridRows = 1024;
 /** Keys that the tiles of a row may list. */
 const mostListed = 16384;
 
-const outline: Tactic = operatorTactic({
-  name: 'topK',
-  operators: ['topK'],
-  counts: true,
-  emit: (group, context) => emitWith(group, context, 'block'),
-});
+const outline = operatorOutline({ name: 'topK', operators: ['topK'], counts: true });
 
 export const topK: Tactic = {
   ...outline,
