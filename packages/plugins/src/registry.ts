@@ -6,11 +6,13 @@ import {
   type OperatorCall,
   type OperatorSource,
   type PluginKey,
+  pluginOperatorName,
   setStandardOperatorSource,
   type SubgraphPattern,
   TensorwrightError,
 } from '@tensorwright/core';
 import { closeNames } from './close-names.js';
+import { pluginOfOperator } from './defined.js';
 import { compareVersions, sameKey } from './plugin-key.js';
 import type { AnyPlugin } from './plugin.js';
 
@@ -66,10 +68,17 @@ export class PluginRegistry implements OperatorSource {
     if (found) return found.plugin;
     const title = `${wanted.namespace ? `${wanted.namespace}::` : ''}${wanted.name} ${wanted.version ?? ''}`.trim();
     const close = this.similar(wanted.name);
+    const nearest = close.length > 0 ? `the nearest: ${close.join(', ')}` : 'no name is similar';
+    const { name, version = '1', namespace = '' } = wanted;
+    const isDefined = pluginOfOperator(pluginOperatorName({ name, version, namespace })) !== undefined;
+    const hint = isDefined ? '; it is defined, but not registered: PluginRegistry.global.register(plugin)' : '';
     throw new TensorwrightError(
       'ERR_PLUGIN',
-      `there is no plugin ${title}; ${close.length > 0 ? `the nearest: ${close.join(', ')}` : 'no name is similar'} (looked in ${this.#describe()})`,
-      { plugin: title, nearest: close },
+      `there is no plugin ${title}; ${nearest}${hint} (looked in ${this.#describe()})`,
+      {
+        plugin: title,
+        nearest: close,
+      },
     );
   }
 

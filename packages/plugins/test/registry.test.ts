@@ -49,3 +49,10 @@ it('names what is near and where it looked', () => {
     /no plugin Rol; the nearest: acme::Roll 1.10 \(looked in the registry given: 0 plugins, then .*: 1 plugins\)/,
   );
 });
+
+it('says how to have what is defined but not registered', () => {
+  const lonely = define('Lonely', '1');
+  expect(() => new PluginRegistry().get(lonely.key)).toThrow(
+    /no plugin Lonely 1; no name is similar; it is defined, but not registered: PluginRegistry.global.register\(plugin\)/,
+  );
+});
