@@ -76,7 +76,7 @@ export async function check(job: Job): Promise<Checked> {
 
 async function run(problem: Problem, job: Job, wanted: Tensor): Promise<Run> {
   try {
-    const backends = [job.backend, 'cpu', 'reference'];
+    const backends = [...new Set([job.backend, 'cpu', 'reference'])];
     const { y, tactics } = await compute(problem, job.float, { backends, isDynamic: job.isDynamic });
     return { tactics, error: errorOf(y, wanted) };
   } catch (error) {
