@@ -1,6 +1,6 @@
 /** How products with constant weights carry moments on: the weights are known, the elements of the data independent. */
 
-import { constantOf, type Node, type Tensor } from '@tensorwright/core';
+import { constantOf, type Dim, type Node, type Tensor } from '@tensorwright/core';
 import { dimsOf } from '../../rules.js';
 import { type Moments, momentsOf } from './moments.js';
 
@@ -32,19 +32,19 @@ function convWeights(node: Node): Weights | undefined {
   const y = dimsOf(node.outputs[0]);
   if (!w || !x || !y) return undefined;
   const [outputs, channels, ...kernel] = w.dims as [number, number, ...number[]];
-  const list = (name: string): readonly number[] => node.attributes[name] as readonly number[];
-  const [strides, dilations, pads] = [list('strides'), list('dilations'), list('pads')];
+  const attribute = (name: string, axis: number): Dim | undefined => (node.attributes[name] as readonly Dim[])[axis];
   let shares = [1];
   kernel.forEach((taps, axis) => {
     const [extent, places] = [x[axis + 2], y[axis + 2]];
+    const stride = (attribute('strides', axis) ?? 1) as number;
+    const dilation = (attribute('dilations', axis) ?? 1) as number;
+    const pad = attribute('pads', axis) ?? 0;
     const inside = Array.from({ length: taps }, (_, tap) => {
-      if (typeof extent !== 'number' || typeof places !== 'number' || places === 0) return 1;
-      let met = 0;
-      for (let p = 0; p < places; p++) {
-        const at = p * strides[axis]! + tap * dilations[axis]! - pads[axis]!;
-        if (at >= 0 && at < extent) met++;
-      }
-      return met / places;
+      if (typeof extent !== 'number' || typeof places !== 'number' || typeof pad !== 'number' || places === 0) return 1;
+      const before = pad - tap * dilation;
+      const first = Math.max(0, Math.ceil(before / stride));
+      const end = Math.min(places, Math.ceil((extent + before) / stride));
+      return Math.max(0, end - first) / places;
     });
     shares = shares.flatMap((s) => inside.map((share) => s * share));
   });
@@ -89,26 +89,37 @@ export function contract(node: Node, weights: Weights, x: Moments, rounding: num
   const rows = outputs / group;
   // All of them, or the same one for every channel.
   const step = x.mean.length === 1 ? 0 : 1;
-  return momentsOf(outputs, (o) => {
+  const y = momentsOf(outputs, (o) => {
     const shift = bias?.[o] ?? 0;
-    let [mean, spread, common, own] = [shift, 0, rounding * shift * shift, 0];
-    let at = step * Math.floor(o / rows) * channels;
-    for (let c = 0; c < channels; c++, at += step) {
-      let [level, power] = [0, 0];
-      const from = o * strides[0] + c * strides[1];
-      for (let t = 0; t < shares.length; t++) {
-        const w = data[from + t]!;
-        level += shares[t]! * w;
-        power += shares[t]! * w * w;
-      }
-      const [m, v] = [x.mean[at]!, x.spread[at]!];
-      mean += level * m;
-      spread += power * v;
-      common += level * level * x.common[at]! + rounding * power * m * m;
-      own += power * (x.own[at]! + rounding * v);
-    }
-    return [mean, spread, common, own];
+    return [shift, 0, rounding * shift * shift, 0];
   });
+  const taps = shares.length;
+  const add = (o: number, from: number, at: number): void => {
+    let level = 0;
+    let power = 0;
+    for (let t = 0; t < taps; t++) {
+      const w = data[from + t]!;
+      level += shares[t]! * w;
+      power += shares[t]! * w * w;
+    }
+    const m = x.mean[at]!;
+    const v = x.spread[at]!;
+    y.mean[o]! += level * m;
+    y.spread[o]! += power * v;
+    y.common[o]! += level * level * x.common[at]! + rounding * power * m * m;
+    y.own[o]! += power * (x.own[at]! + rounding * v);
+  };
+  // In the order in which the weights lie: a classifier may have a hundred million.
+  if (strides[0] < strides[1]) {
+    for (let c = 0; c < channels; c++)
+      for (let o = 0; o < outputs; o++) add(o, o * strides[0] + c * strides[1], step * c);
+    return y;
+  }
+  for (let o = 0; o < outputs; o++) {
+    const first = Math.floor(o / rows) * channels;
+    for (let c = 0; c < channels; c++) add(o, o * strides[0] + c * strides[1], step * (first + c));
+  }
+  return y;
 }
 
 /** Multiplications of one element of the batch; undefined where extents are not known. */
