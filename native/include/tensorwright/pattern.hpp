@@ -106,7 +106,8 @@ class Match {
  public:
   explicit Match(const tw_match* match) : match_(match) {}
 
-  // Type and shape, -1 where only the run knows it; the data of a constant, null for others. Throws where there is none.
+  // Type and shape, -1 where only the run knows it; the data of a constant, null for others. Throws where there is no
+  // such tensor.
   tw_tensor tensor(const char* name) const {
     tw_tensor found{};
     if (!match_->tensor(match_->host, name, &found))

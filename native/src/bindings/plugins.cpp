@@ -89,7 +89,8 @@ Napi::Object describe(Napi::Env env, const plugins::PluginRecord& record) {
   }
   o.Set("fields", fields);
   Napi::Object aliases = Napi::Object::New(env);
-  for (const tw_alias* a = plugin.aliases; a != plugin.aliases + plugin.alias_count; ++a) aliases.Set(a->output, a->input);
+  for (const tw_alias* a = plugin.aliases; a != plugin.aliases + plugin.alias_count; ++a)
+    aliases.Set(a->output, a->input);
   o.Set("aliases", aliases);
   Napi::Array patterns = Napi::Array::New(env);
   for (const tw_pattern& pattern : record.patterns) patterns.Set(patterns.Length(), describe(env, pattern));
@@ -253,7 +254,8 @@ Napi::Value match(const Napi::CallbackInfo& info) {
     }
   };
   plugins::FoundMatch found;
-  each(given.field("tensors"), [&](const std::string& name, const Reader& r) { found.tensors[name] = matched_tensor(r); });
+  each(given.field("tensors"),
+       [&](const std::string& name, const Reader& r) { found.tensors[name] = matched_tensor(r); });
   each(given.field("attributes"),
        [&](const std::string& node, const Reader& r) { found.attributes[node] = r.attributes().all(); });
   const plugins::MatchAnswer answer =

@@ -50,7 +50,8 @@ int32_t position(const char* const* list, int32_t count, const char* name) {
 }
 
 const char* field_fault(const tw_field& f) {
-  if (!f.name || !*f.name || f.kind < TW_FIELD_INT || f.kind > TW_FIELD_STRINGS) return "a field lacks a name or a kind";
+  if (!f.name || !*f.name || f.kind < TW_FIELD_INT || f.kind > TW_FIELD_STRINGS)
+    return "a field lacks a name or a kind";
   if (f.fallback && (f.fallback->kind != f.kind || !is_value(*f.fallback)))
     return "a field's default is not of its kind";
   return nullptr;
