@@ -137,9 +137,11 @@ ControlState::ControlState(const ProgramStep& step, Frame& parent)
 }
 
 Frame& ControlState::body(size_t program) {
-  if (!bodies_[program])
-    bodies_[program] =
-        std::make_unique<Frame>(step_.programs[program], parent_.pool(), parent_.frame_options(), parent_.queue());
+  if (!bodies_[program]) {
+    FrameOptions options = parent_.frame_options();
+    options.constants = nullptr;  // those of the program around it
+    bodies_[program] = std::make_unique<Frame>(step_.programs[program], parent_.pool(), options, parent_.queue());
+  }
   return *bodies_[program];
 }
 

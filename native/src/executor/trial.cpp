@@ -220,8 +220,13 @@ std::vector<double> device_times(Frame& frame, const std::shared_ptr<const Progr
   std::optional<ColdFrames> cold;
   if (options.cold_constants) cold.emplace(frame, program, pool, repeats);
   const auto turns = cold ? cold->turns() : std::span<Frame* const>();
-  for (Frame* turn : turns) run_once(*turn);
-  auto times = frame.device_times(repeats, kPlays, run, turns).device;
+  size_t ready = 0;
+  try {
+    for (; ready < turns.size(); ++ready) run_once(*turns[ready]);
+  } catch (const Error& e) {
+    if (e.code != Code::kOutOfMemory) throw;
+  }
+  auto times = frame.device_times(repeats, kPlays, run, turns.first(ready)).device;
   std::sort(times.begin(), times.end());
   return times;
 }
