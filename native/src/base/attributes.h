@@ -38,6 +38,10 @@ class Attributes {
     return v ? *v : std::vector<double>{};
   }
   std::vector<std::string> strings(std::string_view name) const {
+    // An empty list does not say what of.
+    const auto it = values_.find(name);
+    const auto* numbers = it == values_.end() ? nullptr : std::get_if<std::vector<double>>(&it->second);
+    if (numbers && numbers->empty()) return {};
     auto* v = find<std::vector<std::string>>(name);
     return v ? *v : std::vector<std::string>{};
   }

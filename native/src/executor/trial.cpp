@@ -177,10 +177,10 @@ class KeptSink : public OutputSink {
 class ColdFrames {
  public:
   ColdFrames(Frame& first, const std::shared_ptr<const Program>& program, ThreadPool& pool, int most) {
-    // Fewer bytes would take more copies than are worth it.
-    constexpr size_t kLeastBytes = size_t{1} << 16, kMostBytes = size_t{1} << 30;
+    constexpr size_t kMostFrames = 200, kMostBytes = size_t{1} << 30;
     const size_t bytes = program->device_constant_bytes(), enough = 2 * program->device()->cache_bytes();
-    if (bytes < kLeastBytes) return;
+    // Of so few, no number of copies that is worth it fills the cache.
+    if (bytes < enough / kMostFrames) return;
     const size_t each = bytes + first.memory().device;
     const size_t frames = std::min({(enough + bytes - 1) / bytes, kMostBytes / each, static_cast<size_t>(most)});
     for (size_t i = 1; i < frames; ++i) {
@@ -216,9 +216,14 @@ std::vector<double> device_times(Frame& frame, const std::shared_ptr<const Progr
   const DeviceTimes once = frame.device_times(1, 2, run);
   if (!once.complete || once.device.empty()) return {};
   const double most = std::min<double>(kMostRepeats, static_cast<double>(options.max_runs) * 4);
-  const int repeats = static_cast<int>(std::clamp(kRecordingNanoseconds / std::max(once.device.back(), 1.0), 1.0, most));
+  int repeats = static_cast<int>(std::clamp(kRecordingNanoseconds / std::max(once.device.back(), 1.0), 1.0, most));
   std::optional<ColdFrames> cold;
-  if (options.cold_constants) cold.emplace(frame, program, pool, repeats);
+  if (options.cold_constants) {
+    // Of what takes long, too, some copies take turns: it races with others.
+    constexpr int kLeastTurns = 8;
+    cold.emplace(frame, program, pool, std::max(repeats, kLeastTurns));
+    repeats = std::max(repeats, static_cast<int>(cold->turns().size()) + 1);
+  }
   const auto turns = cold ? cold->turns() : std::span<Frame* const>();
   size_t ready = 0;
   try {

@@ -8,7 +8,6 @@ import {
   evaluateDim,
   GraphBuilder,
   parsePlanExpression,
-  type PlanAgreement,
   symbolDim,
   tensorType,
   type Value,
@@ -60,7 +59,7 @@ describe.each<[Agreement['mayBeOne'], (a: number, b: number) => boolean]>([
     const table = new ExpressionTable();
     const [agreement] = planAgreements([{ left, right, mayBeOne, what: 'rows', names: ['x', 'y'] }], inputs, table);
     const side = (which: 'left' | 'right', a: number, b: number): number => {
-      const code = table.expressions[(agreement as PlanAgreement)[which]]!;
+      const code = table.expressions[agreement![which]]!;
       const values = new Map([
         [symbols[0]!, a],
         [symbols[1]!, b],

@@ -169,6 +169,7 @@ __global__ void copy(const float* x, float* y, int n) { if (threadIdx.x < n) y[t
         { kernel: 'fill', grid: x.size, block: 1, arguments: [x] },
       ],
     ],
+    ['of a kernel without arguments', 2, () => [{ kernel: 'idle', grid: 1, block: 1, arguments: [] }]],
     [
       'of nothing for some extents of the run',
       'n',
@@ -180,7 +181,10 @@ __global__ void copy(const float* x, float* y, int n) { if (threadIdx.x < n) y[t
       inputs: ['x'],
       outputs: ['y'],
       infer: ({ inputs: { x } }) => ({ y: x }),
-      cuda: { source: '__global__ void fill(const float*) {}', launches: ({ inputs: { x } }) => launches(x) },
+      cuda: {
+        source: '__global__ void fill(const float*) {} __global__ void idle() {}',
+        launches: ({ inputs: { x } }) => launches(x),
+      },
     });
     const n = new NetworkDefinition();
     n.markOutput(plugin.addTo(n, { x: n.addInput('x', 'float32', [extent]) }).y, 'y');

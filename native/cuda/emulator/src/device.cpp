@@ -51,7 +51,7 @@ int attribute(int id) {
     case 31: return 1;               // concurrent kernels
     case 36: return 1000000;         // memory clock, kHz
     case 37: return 512;             // bus width, bits
-    case 38: return 4 * 1024 * 1024; // L2 cache
+    case 38: return 50 * 1024 * 1024; // L2 cache
     case 39: return 2048;            // threads per multiprocessor
     case 40: return 1;               // copy engines
     case 41: return 1;               // unified addressing

@@ -79,7 +79,7 @@ export async function checkAnotherProcess(model: string, backend: string): Promi
     for (const { precision, limit } of precisions) {
       const network = await OnnxParser.parseFile(model, { plugins: new PluginRegistry().register(snake) });
       const plan = await new Builder().build(network, {
-        backends: [backend, 'cpu'],
+        backends: [...new Set([backend, 'cpu'])],
         tacticSources: [],
         precision: precision === 'fp32' ? {} : { [precision]: true },
       });
