@@ -51,8 +51,9 @@ describe.each([['cpu'], ...(cudaBackend.device() === undefined ? [] : [['cuda', 
     n.markOutput(twice.updated_key_cache, 'keys');
     n.markOutput(twice.updated_value_cache, 'values');
     const plan = await new Builder().build(n.toNetwork(), { backends });
+    // A device works on the copies that carry its inputs over.
     if (backends[0] === 'cuda')
-      expect(plan.header.program.steps.filter((step) => step.layer.kind === 'alias')).toHaveLength(2);
+      expect(plan.header.program.steps.filter((step) => step.layer.kind === 'alias')).toEqual([]);
     const registry = new PluginRegistry().register(pagedKvCacheUpdate);
     await using engine = await Runtime.load(await plan.toBytes(), { backends: [pluginBackend(registry)] });
     await using context = engine.createContext();
