@@ -83,4 +83,7 @@ it('accuracies take the place of older ones; lists in 16 bits have none', () => 
     { ...old, commit: 'old' },
     { name: 'd', nrms: null, fallbacks: [], detections, heads },
   ]);
+  // Measured in two parts.
+  const more = recordedAccuracy(recordedAccuracy(record, { fp16 }, now), { fp16: [report('b', { outputs })] }, now);
+  expect(more.precisions.fp16.map((r) => r.commit)).toEqual([undefined, undefined, undefined]);
 });

@@ -28,7 +28,9 @@ export function recordedAccuracy(
   const rowsOf = (precision: Precision): readonly AccuracyRow[] => {
     const measured = (reports[precision] ?? []).filter((r) => r.error === null).map((r) => rowOf(r, precision));
     const names = new Set(measured.map((r) => r.name));
-    const older = record.precisions[precision].filter((r) => !names.has(r.name)).map((r) => kept(r, record));
+    const older = record.precisions[precision]
+      .filter((r) => !names.has(r.name))
+      .map((r) => kept(r, record, measurement));
     return [...measured, ...older].sort((a, b) => (a.name < b.name ? -1 : 1));
   };
   return {

@@ -67,7 +67,7 @@ export function recordedLatency(
     const ours = found(false);
     const alone = found(true);
     const theirs = pytorch.find((p) => isRow(p, p.name));
-    const measured = ours ? measuredRow(row, ours) : kept(row, record);
+    const measured = ours ? measuredRow(row, ours) : kept(row, record, measurement);
     const now = measured.commit ?? measurement.commit;
     const besides = {
       ...measured,

@@ -12,9 +12,10 @@ export interface Dated {
   readonly commit?: string | undefined;
 }
 
-/** An older row beside a new measurement. */
-export function kept<T extends Dated>(row: T, record: Measurement): T {
-  return { ...row, commit: row.commit ?? record.commit };
+/** A row that a new measurement leaves as it is. */
+export function kept<T extends Dated>(row: T, record: Measurement, { commit: now }: Measurement): T {
+  const { commit = record.commit, ...rest } = row;
+  return commit === now ? (rest as T) : { ...row, commit };
 }
 
 export function round(value: number, digits: number): number {
