@@ -94,7 +94,8 @@ export class TacticTimer {
     if ((!backend.measure && !backend.trials) || device === undefined) return undefined;
     const alone = standAlone(node, this.#context.builder, this.#context.optimum);
     if (!alone) return undefined;
-    const problem = problemOf(alone, this.#coldConstants);
+    // Of what the processor runs, times are of runs one after the other.
+    const problem = problemOf(alone, this.#coldConstants && backend.trials !== undefined);
     const key = canonicalJson(problem);
     const finding = this.#cache.findings(device, problem);
     const before = this.#running.get(key);
