@@ -22,8 +22,9 @@ export const arg: {
 
 /** A literal that is the same float32. */
 export function floatText(value: number): string {
-  if (Number.isNaN(value)) return '__int_as_float(0x7fffffff)';
-  if (!Number.isFinite(value)) return `__int_as_float(${value > 0 ? '0x7f800000' : '0xff800000'})`;
-  const rounded = Object.is(value, -0) ? '-0' : String(Math.fround(value));
-  return `${/[.e]/.test(rounded) ? rounded : `${rounded}.0`}f`;
+  const rounded = Math.fround(value);
+  if (Number.isNaN(rounded)) return '__int_as_float(0x7fffffff)';
+  if (!Number.isFinite(rounded)) return `__int_as_float(${rounded > 0 ? '0x7f800000' : '0xff800000'})`;
+  const text = Object.is(rounded, -0) ? '-0' : String(rounded);
+  return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }

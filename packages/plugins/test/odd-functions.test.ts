@@ -204,4 +204,7 @@ it('launches that differ in numbers that JSON does not know have different ident
   const tensors = [NaN, Infinity].map((v) => plainText(new Tensor('float32', Float32Array.of(v), [1])));
   expect(new Set(tensors).size).toBe(2);
   expect(arg.float(-0)).not.toEqual(arg.float(0));
+  // As float32 has them.
+  expect(arg.float(-1e-50)).toEqual(arg.float(-0));
+  expect(arg.float(1e39)).toEqual(arg.float(Infinity));
 });

@@ -50,7 +50,8 @@ async function main(): Promise<void> {
     options: { pytorch: text, device: text, date: text, commit: text, command: text },
     allowPositionals: true,
   });
-  const { pytorch, device = '', date = '', commit = '', command = '' } = values;
+  const { pytorch, device, date, commit, command } = values;
+  if (!device || !date || !commit || !command) throw new Error('expected --device, --date, --commit and --command');
   const measurement = { date, device, commit, command };
   const [folder] = positionals;
   if (folder === undefined) throw new Error('expected the folder of results');
