@@ -2,7 +2,9 @@
 #include "base/thread_pool.h"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <random>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -129,4 +131,19 @@ TEST(pools_come_and_go) {
     ThreadPool pool(1 + i % 5);
     if (i % 2) check_each_task_once(pool, 6);
   }
+}
+
+// A worker may be anywhere between two looks at its work when its pool ends; more threads than cores stretch each place.
+TEST(pools_end_at_any_moment) {
+  std::vector<std::thread> owners;
+  for (unsigned owner = 0; owner < 8; ++owner)
+    owners.emplace_back([random = std::minstd_rand(owner + 1)]() mutable {
+      for (int i = 0; i < 10000; ++i) {
+        ThreadPool pool(2 + static_cast<int>(random() % 3));
+        if (i % 4 == 0) pool.parallel_for(3, [](int64_t, int) {});
+        const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(random() % 60000);
+        while (std::chrono::steady_clock::now() < end) continue;
+      }
+    });
+  for (auto& owner : owners) owner.join();
 }

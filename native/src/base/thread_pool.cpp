@@ -135,8 +135,10 @@ struct ThreadPool::Impl {
   }
 
   void work() {
-    while (!stopping.load(std::memory_order_relaxed)) {
+    for (;;) {
+      // Read before `stopping`, which is set before `signal` is bumped: whoever sleeps on the bumped value has seen it.
       const uint32_t seen = signal.load(std::memory_order_acquire);
+      if (stopping.load(std::memory_order_relaxed)) return;
       bool worked = false;
       for (auto& slot : slots) worked |= join(slot);
       if (worked) continue;
