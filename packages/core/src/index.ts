@@ -17,6 +17,7 @@ export * from './group-view.js';
 export * from './library-kernels.js';
 export * from './logger.js';
 export * from './memo.js';
+export * from './name-pattern.js';
 export * from './network.js';
 export { type InputDim, NetworkDefinition } from './network-definition.js';
 export { NetworkLayers, type ReduceOperation, type TopKOperation } from './definition/network-layers.js';

@@ -1,15 +1,14 @@
 /** Layer by layer: every tensor between the nodes of a model becomes an output, on both sides. */
 
-import type { Network } from '@tensorwright/core';
+import { nameMatcher, type Network } from '@tensorwright/core';
 import type { EngineInspection } from '@tensorwright/runtime';
 import type { FileNode, ModelFile } from '../onnx/model-file.js';
-import { matcherOf } from '../options/name-pattern.js';
 import type { Difference } from './difference.js';
 import { sharedWithOnnxRuntime } from './onnxruntime-peer.js';
 
 /** Names of the tensors between nodes that match one of the patterns; `*` matches any characters. */
 export function tensorsToMark(file: ModelFile, patterns: readonly string[]): string[] {
-  const matches = matcherOf(patterns);
+  const matches = nameMatcher(patterns);
   const existing = new Set(file.outputs);
   return file.nodes
     .flatMap((node) => node.outputs)

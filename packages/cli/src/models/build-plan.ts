@@ -1,8 +1,7 @@
 /** Builds a network, with progress on stderr. */
 
 import type { BuildOptions, Plan } from '@tensorwright/builder';
-import { loadBackend, type Network, topologicalOrder } from '@tensorwright/core';
-import { matcherOf } from '../options/name-pattern.js';
+import { loadBackend, nameMatcher, type Network, topologicalOrder } from '@tensorwright/core';
 import type { Reporter } from '../output/reporter.js';
 
 export interface BuiltPlan {
@@ -33,7 +32,7 @@ function warnOfUnknownNodes({ graph, builder }: Network, { precision }: BuildOpt
   if (patterns.length === 0) return;
   const names = new Set(topologicalOrder(graph).flatMap((node) => builder.provenance.of(node)));
   for (const pattern of patterns)
-    if (![...names].some(matcherOf([pattern]))) reporter.warn(`--keep-float32: no node matches '${pattern}'`);
+    if (![...names].some(nameMatcher([pattern]))) reporter.warn(`--keep-float32: no node matches '${pattern}'`);
 }
 
 /** What nobody has chosen, and makes a plan slow, is told. */

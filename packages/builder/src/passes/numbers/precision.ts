@@ -8,6 +8,8 @@
 import {
   type DType,
   type Graph,
+  type NameMatcher,
+  nameMatcher,
   type Node,
   operatorOf,
   Rebuilder,
@@ -44,7 +46,7 @@ export const precision: Pass = {
       warnOfUnused(context);
       return graph;
     }
-    return choose(graph, fp16 === true ? 'float16' : 'bfloat16', context, matcherOf(keepFloat32 ?? []));
+    return choose(graph, fp16 === true ? 'float16' : 'bfloat16', context, nameMatcher(keepFloat32 ?? []));
   },
 };
 
@@ -56,14 +58,9 @@ function warnOfUnused({ options, log }: PassContext): void {
     log({ level: 'warn', message: 'precision.roundingTolerance has no effect without fp16 or bf16' });
 }
 
-function* choose(
-  graph: Graph,
-  to: DType,
-  context: PassContext,
-  named: (origins: readonly string[]) => boolean,
-): Steps<Graph> {
+function* choose(graph: Graph, to: DType, context: PassContext, named: NameMatcher): Steps<Graph> {
   const { provenance } = context.builder;
-  const isNamed = (node: Node): boolean => named(provenance.of(node));
+  const isNamed = (node: Node): boolean => provenance.of(node).some(named);
   const tolerance = context.options.precision?.roundingTolerance;
   const found = yield* contractionsToKeep(graph, to, tolerance, (node) => !isNamed(node));
   tell(found, to, context);
@@ -83,20 +80,6 @@ function tell({ contractions, before, after, limit }: Kept, to: DType, { builder
         : `${to} is predicted an error of ${text(before)}: float32 for a few contractions would not bring it to ${text(limit)}`,
     data: { contractions: kept.flatMap((node) => [...builder.provenance.of(node)]), before, after },
   });
-}
-
-/** True for origins that a pattern names; `*` stands for any characters. */
-export function matcherOf(patterns: readonly string[]): (origins: readonly string[]) => boolean {
-  const tests = patterns.map(
-    (p) =>
-      new RegExp(
-        `^${p
-          .split('*')
-          .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-          .join('.*')}$`,
-      ),
-  );
-  return (origins) => origins.some((o) => tests.some((t) => t.test(o)));
 }
 
 function* narrow(graph: Graph, to: DType, context: PassContext, kept: (node: Node) => boolean): Steps<Graph> {

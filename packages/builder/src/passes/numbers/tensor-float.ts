@@ -3,9 +3,16 @@
  * attribute of the product, which backends with such instructions obey and all others may ignore.
  */
 
-import { type Graph, type Node, Rebuilder, type Steps, topologicalOrder } from '@tensorwright/core';
+import {
+  type Graph,
+  type NameMatcher,
+  nameMatcher,
+  type Node,
+  Rebuilder,
+  type Steps,
+  topologicalOrder,
+} from '@tensorwright/core';
 import type { Pass, PassContext } from '../../pass.js';
-import { matcherOf } from './precision.js';
 
 const products = new Set(['dot', 'conv', 'convTranspose']);
 
@@ -17,18 +24,18 @@ export const tensorFloat: Pass = {
     if (tf32 !== true) return graph;
     if (!context.backends.some((b) => b.memory !== undefined))
       context.log({ level: 'warn', message: 'precision.tf32 has no effect: only backends of devices round so' });
-    return mark(graph, context, matcherOf(keepFloat32 ?? []));
+    return mark(graph, context, nameMatcher(keepFloat32 ?? []));
   },
 };
 
-function* mark(graph: Graph, { builder }: PassContext, kept: (origins: readonly string[]) => boolean): Steps<Graph> {
+function* mark(graph: Graph, { builder }: PassContext, kept: NameMatcher): Steps<Graph> {
   const rebuilder = new Rebuilder(builder);
   for (const node of topologicalOrder(graph)) {
     if (node.op === 'input') continue;
     yield;
     builder.origin = builder.provenance.of(node);
     const inputs = node.inputs.map((v) => v && rebuilder.value(v));
-    const marked = isFloat32Product(node) && node.attributes['tf32'] !== true && !kept(builder.origin);
+    const marked = isFloat32Product(node) && node.attributes['tf32'] !== true && !builder.origin.some(kept);
     const outputs = marked
       ? builder.node(node.op, inputs, { ...node.attributes, tf32: true })
       : rebuilder.rebuildOn(node, inputs).outputs;

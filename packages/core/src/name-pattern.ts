@@ -1,8 +1,9 @@
-/** Names as options give them: `*` matches any characters. */
+/** Names as options give them: `*` matches any characters, line ends included. */
 
 export type NameMatcher = (name: string) => boolean;
 
-export function matcherOf(patterns: readonly string[]): NameMatcher {
+/** True for names that one of the patterns matches from end to end. */
+export function nameMatcher(patterns: readonly string[]): NameMatcher {
   const tests = patterns.map((p) => new RegExp(`^${p.split('*').map(escape).join('.*')}$`, 's'));
   return (name) => tests.some((t) => t.test(name));
 }
