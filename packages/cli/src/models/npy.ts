@@ -36,7 +36,10 @@ export function readNpy(bytes: Uint8Array): Tensor {
   const dtype = (Object.keys(descriptors) as DType[]).find((d) => descriptors[d]!.slice(1) === descriptor.slice(1));
   if (dtype === undefined || descriptor.startsWith('>'))
     throw new Error(`its dtype is '${descriptor}', which no input has: convert it with astype`);
-  const dims = shape.split(',').flatMap((d) => (d.trim() === '' ? [] : [Number(d)]));
+  const extents = shape.split(',').flatMap((d) => (d.trim() === '' ? [] : [d.trim()]));
+  // As Python 2 has written them, too: 3L.
+  const dims = extents.map((d) => (/^\d+L?$/.test(d) ? parseInt(d, 10) : NaN));
+  if (!dims.every(Number.isSafeInteger)) throw new Error(`its shape is (${shape}), which no tensor has`);
   if (/'fortran_order':\s*True/.test(header) && dims.length > 1)
     throw new Error('it is in Fortran order: save numpy.ascontiguousarray of it');
   return Tensor.fromBytes(dtype, bytes.subarray(end), dims);

@@ -2,18 +2,10 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type DType,
-  dtypeInfo,
-  type RuntimeValue,
-  Tensor,
-  tensorFromNumbers,
-  tensorType,
-  whyUnreadable,
-} from '@tensorwright/core';
-import { numbersOf } from '../compare/difference.js';
+import { type DType, type RuntimeValue, Tensor, tensorType, whyUnreadable } from '@tensorwright/core';
 import { CommandError, exitCodes, usageError } from '../exit-codes.js';
 import type { Reporter } from '../output/reporter.js';
+import { convertElements } from './convert-elements.js';
 import { readNpy, writeNpy } from './npy.js';
 
 /** What values are read for: an input or output by its name. */
@@ -64,19 +56,10 @@ export async function readValueFiles(
 async function read(path: string, { name, dtype }: Place): Promise<Tensor | Uint8Array> {
   const bytes = await readFile(path);
   if (dtype === undefined) throw new Error(`'${name}' is no tensor`);
-  if (path.endsWith('.npy')) return convert(readNpy(bytes), name, dtype);
+  if (path.endsWith('.npy')) return convertElements(readNpy(bytes), name, dtype);
   if (!path.endsWith('.pb')) return bytes;
   const { readValueFile } = await import('@tensorwright/parser-onnx');
-  return readValueFile(bytes, tensorType(dtype, undefined)) as Tensor;
-}
-
-/** NumPy's default dtypes are wide ones, and it has not all of ours. */
-function convert(tensor: Tensor, name: string, dtype: DType): Tensor {
-  if (tensor.dtype === dtype) return tensor;
-  const kinds = [tensor.dtype, dtype].map((d) => dtypeInfo(d).class.replace('uint', 'int'));
-  if (kinds[0] !== kinds[1] || (kinds[0] !== 'float' && kinds[0] !== 'int'))
-    throw new Error(`it has ${tensor.dtype} elements, and '${name}' is ${dtype}`);
-  return tensorFromNumbers(dtype, Float64Array.from(numbersOf(tensor)), tensor.dims);
+  return convertElements(readValueFile(bytes, tensorType(dtype, undefined)) as Tensor, name, dtype);
 }
 
 /** Writes each tensor as a `.npy` file into a folder that is there. @returns the files by name */
