@@ -26,6 +26,19 @@ const twice = ({ n, x: t }: Parts): NetworkTensor => n.addElementWise(t, t, 'sum
 const more = (values: readonly number[], count: number): number[] => values.map((v, i) => (i < count ? v + 1 : v));
 const doubled = x.map((v) => 2 * v);
 
+/** Two rows of two tensors each, of which three elements are one more; the first tensor lies at the beginning. */
+function stackedAndWritten({ n, x: t, write }: Parts): { written: NetworkTensor; first: NetworkTensor } {
+  const row = n.addShuffle(t, { reshape: [1, 4] });
+  const first = n.addElementWise(row, row, 'sum');
+  const pairs = [
+    [first, n.addUnary(row, 'neg')],
+    [n.addUnary(row, 'abs'), n.addUnary(row, 'ceil')],
+  ].map((pair) => n.addConcatenation(pair, 1));
+  const like = n.addConstant(new Tensor('float32', new Float32Array(16), [2, 8]));
+  return { written: write(n.addConcatenation(pairs, 0), like, 3), first };
+}
+const stacked = [...more(doubled, 3), ...x.map((v) => -v), ...x.map(Math.abs), ...x];
+
 const networks: readonly {
   readonly name: string;
   readonly make: (parts: Parts) => NetworkTensor[];
@@ -65,6 +78,21 @@ const networks: readonly {
       return [p.n.addElementWise(p.write(first, p.x), first, 'sub'), first];
     },
     expected: [[1, 0, 0, 0], doubled],
+    copies: 1,
+  },
+  {
+    name: 'in place of a concat of concats of values that nobody else reads',
+    make: (p) => [stackedAndWritten(p).written],
+    expected: [stacked],
+    copies: 0,
+  },
+  {
+    name: 'in a copy of a concat of concats in which something lies that is read later',
+    make: (p) => {
+      const { written, first } = stackedAndWritten(p);
+      return [written, p.n.addElementWise(p.n.addSlice(written, { start: [0, 0], size: [1, 4] }), first, 'sub')];
+    },
+    expected: [stacked, [1, 1, 1, 0]],
     copies: 1,
   },
 ];
