@@ -3,7 +3,6 @@
 import {
   type Dim,
   dimBounds,
-  exactQuotient,
   extremeOperands,
   maxDims,
   minDims,
@@ -35,7 +34,12 @@ export function broadcastDim(a: Dim, b: Dim): Dim | undefined {
   if (dimBounds(b).min > 1) return b;
   const operands = [a, b].flatMap(broadcastOperands);
   const mayBeEmpty = operands.filter((d) => dimBounds(d).min <= 0);
-  return mayBeEmpty.reduce((y, d) => minDims(y, mulDims(d, unboundedExtent)), operands.reduce(maxDims));
+  return mayBeEmpty.reduce((y, d) => minDims(y, boundOf(d)), operands.reduce(maxDims));
+}
+
+/** None of an extent of any size, and 0 of 0. */
+function boundOf(extent: Dim): Dim {
+  return mulDims(minDims(extent, 1), unboundedExtent);
 }
 
 /** What broadcastDim made of extents that may be 0, taken apart, so that the order of broadcasts makes no difference. */
@@ -43,11 +47,11 @@ function broadcastOperands(d: Dim): readonly Dim[] {
   const parts = extremeOperands(d, 'min');
   const isMaximum = (p: Dim): boolean => extremeOperands(p, 'max').length > 1;
   const operands = parts.filter(isMaximum).flatMap((p) => extremeOperands(p, 'max'));
-  const factors = parts.filter((p) => !isMaximum(p)).map((p) => exactQuotient(p, unboundedExtent));
+  const bounds = parts.filter((p) => !isMaximum(p));
   const isBroadcast =
-    factors.length > 0 &&
-    factors.length === parts.length - 1 &&
-    factors.every((f) => f !== undefined && operands.some((o) => provablyEqual(o, f)));
+    bounds.length > 0 &&
+    bounds.length === parts.length - 1 &&
+    bounds.every((bound) => operands.some((o) => provablyEqual(boundOf(o), bound)));
   return isBroadcast ? operands : [d];
 }
 
