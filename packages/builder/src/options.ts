@@ -27,8 +27,9 @@ export interface PrecisionOptions {
   readonly keepFloat32?: readonly string[];
   /**
    * Error that 16 bits may cause, as a root mean square over the standard deviation. Where more is predicted of a
-   * network, its first convolutions and products stay in float32, as many as it takes; none where those of a quarter of
-   * all multiplications are not enough. Default: 5e-3 for float16, 3e-2 for bfloat16; Infinity: all that is safe runs in 16 bits.
+   * network, its first convolutions and products stay in float32, as many as it takes; none where those of three
+   * quarters of all multiplications are not enough. Default: 5e-3 for float16, 3e-2 for bfloat16; Infinity: all that
+   * is safe runs in 16 bits.
    */
   readonly roundingTolerance?: number;
 }

@@ -77,7 +77,7 @@ function tell({ contractions, before, after, limit }: Kept, to: DType, { builder
     message:
       kept.length > 0
         ? `the first ${String(kept.length)} contractions, up to ${last}, stay in float32: all in ${to} are predicted an error of ${text(before)}, these kept ${text(after)}`
-        : `${to} is predicted an error of ${text(before)}: float32 for a few contractions would not bring it to ${text(limit)}`,
+        : `${to} is predicted an error of ${text(before)}: float32 for the first contractions would not bring it to ${text(limit)}`,
     data: { contractions: kept.flatMap((node) => [...builder.provenance.of(node)]), before, after },
   });
 }

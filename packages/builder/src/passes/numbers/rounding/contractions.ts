@@ -83,43 +83,57 @@ function dotWeights(node: Node): Weights | undefined {
  * the data have other channels.
  */
 export function contract(node: Node, weights: Weights, x: Moments, rounding: number): Moments | undefined {
-  const { data, outputs, channels, group, shares, strides } = weights;
+  const { outputs, channels, group, shares } = weights;
   if (x.mean.length !== 1 && x.mean.length !== channels * group) return undefined;
   const bias = float32Constant(constantOf(node.inputs[2]))?.data as Float32Array | undefined;
-  const rows = outputs / group;
-  // All of them, or the same one for every channel.
-  const step = x.mean.length === 1 ? 0 : 1;
   const y = momentsOf(outputs, (o) => {
     const shift = bias?.[o] ?? 0;
     return [shift, 0, rounding * shift * shift, 0];
   });
-  const taps = shares.length;
-  const add = (o: number, from: number, at: number): void => {
+  // A classifier may have a hundred million weights: a loop for one tap each, in the order in which they lie.
+  if (shares.length === 1 && shares[0] === 1 && group === 1) addMatrix(y, weights, x, rounding);
+  else for (let o = 0; o < outputs; o++) addTaps(y, o, weights, x, rounding);
+  return y;
+}
+
+function addMatrix(y: Moments, { data, outputs, channels, strides }: Weights, x: Moments, rounding: number): void {
+  // What a weight's square is multiplied by.
+  const common = x.common.map((e, c) => e + rounding * x.mean[c]! ** 2);
+  const own = x.own.map((e, c) => e + rounding * x.spread[c]!);
+  const isShared = x.mean.length === 1;
+  const add = (o: number, c: number): void => {
+    const w = data[o * strides[0] + c * strides[1]]!;
+    const power = w * w;
+    const at = isShared ? 0 : c;
+    y.mean[o]! += w * x.mean[at]!;
+    y.spread[o]! += power * x.spread[at]!;
+    y.common[o]! += power * common[at]!;
+    y.own[o]! += power * own[at]!;
+  };
+  if (strides[0] < strides[1]) for (let c = 0; c < channels; c++) for (let o = 0; o < outputs; o++) add(o, c);
+  else for (let o = 0; o < outputs; o++) for (let c = 0; c < channels; c++) add(o, c);
+}
+
+function addTaps(y: Moments, o: number, weights: Weights, x: Moments, rounding: number): void {
+  const { data, outputs, channels, group, shares, strides } = weights;
+  const first = Math.floor(o / (outputs / group)) * channels;
+  for (let c = 0; c < channels; c++) {
+    const from = o * strides[0] + c * strides[1];
     let level = 0;
     let power = 0;
-    for (let t = 0; t < taps; t++) {
+    for (let t = 0; t < shares.length; t++) {
       const w = data[from + t]!;
       level += shares[t]! * w;
       power += shares[t]! * w * w;
     }
+    const at = x.mean.length === 1 ? 0 : first + c;
     const m = x.mean[at]!;
     const v = x.spread[at]!;
     y.mean[o]! += level * m;
     y.spread[o]! += power * v;
     y.common[o]! += level * level * x.common[at]! + rounding * power * m * m;
     y.own[o]! += power * (x.own[at]! + rounding * v);
-  };
-  // In the order in which the weights lie: a classifier may have a hundred million.
-  if (strides[0] < strides[1]) {
-    for (let c = 0; c < channels; c++)
-      for (let o = 0; o < outputs; o++) add(o, o * strides[0] + c * strides[1], step * c);
-    return y;
   }
-  for (let o = 0; o < outputs; o++) {
-    const first = Math.floor(o / rows) * channels;
-    for (let c = 0; c < channels; c++) add(o, o * strides[0] + c * strides[1], step * (first + c));
-  }
-  return y;
 }
 
 /** Multiplications of one element of the batch; undefined where extents are not known. */

@@ -13,7 +13,7 @@ export interface Kept {
   /** Predicted with all contractions in 16 bits, and with these in float32. */
   readonly before: number;
   readonly after: number;
-  /** What it is held to; above: no few contractions are enough. */
+  /** What it is held to; above: the largest share would not be enough. */
   readonly limit: number;
 }
 
@@ -24,10 +24,10 @@ const formats: Readonly<Partial<Record<DType, { readonly bits: number; readonly 
 };
 
 /** Of the tolerance: what is predicted with contractions in float32 is to be below, since predictions err by some of it. */
-const margin = 0.85;
+const margin = 0.8;
 
-/** Of all multiplications; where more of them would have to stay in float32, 16 bits were not worth it. */
-const largestShare = 1 / 4;
+/** Of all multiplications; where more of them would have to stay in float32, 16 bits would hardly be left. */
+const largestShare = 3 / 4;
 
 /**
  * @param tolerance root-mean-square error over the standard deviation; undefined: the format's

@@ -16,6 +16,7 @@ import {
   type Steps,
   Tensor,
   topologicalOrder,
+  usersOf,
   type Value,
 } from '@tensorwright/core';
 import { dimsOf } from '../../rules.js';
@@ -72,7 +73,7 @@ export function* predictedError(graph: Graph, rounding: number, isNarrow: (node:
     functions: new Map(),
     narrow: new Set(),
     computed: new Set(),
-    readers: readersOf(order),
+    readers: usersOf(order),
   };
   for (const node of order) {
     yield;
@@ -105,17 +106,6 @@ export function* predictedError(graph: Graph, rounding: number, isNarrow: (node:
 export function roundingOf(bits: number): number {
   // (2^-bits)² / 3 at mantissa 1, and the mean of 1/m² over log-uniform mantissas m of [1, 2).
   return (4 ** -bits / 3) * (3 / (8 * Math.LN2));
-}
-
-function readersOf(order: readonly Node[]): Map<Value, Node[]> {
-  const readers = new Map<Value, Node[]>();
-  for (const node of order)
-    for (const v of node.inputs) {
-      const known = v && readers.get(v);
-      if (known) known.push(node);
-      else if (v) readers.set(v, [node]);
-    }
-  return readers;
 }
 
 function carry(node: Node, walk: Walk): Moments | undefined {
