@@ -12,7 +12,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { TensorwrightError, whyUnreadable } from '@tensorwright/core';
 import { ImportFailure } from './problems.js';
 
@@ -74,25 +74,27 @@ export class ExternalData {
     if (location.split(/[/\\]/).includes('..'))
       throw failure(`external data '${location}' must not leave the model's folder ('..')`);
     const path = resolve(this.#folder, location);
-    const inside = relative(this.#folder, path);
-    if (inside === '' || inside.startsWith('..') || isAbsolute(inside))
-      throw failure(`external data '${location}' lies outside of the model's folder`);
-    const file = checkedFile(this.#folder, inside, this.#roots, location);
+    if (!isBelow(this.#folder, path)) throw failure(`external data '${location}' lies outside of the model's folder`);
+    const file = checkedFile(path, this.#roots, location);
     this.#files.set(location, file);
     return file;
   }
 }
 
+function isBelow(folder: string, path: string): boolean {
+  const inside = relative(folder, path);
+  return inside !== '' && inside.split(sep)[0] !== '..' && !isAbsolute(inside);
+}
+
 /** A link may lead to a file of the folder, or of the model's own; the file must be a regular one with a single name. */
-function checkedFile(folder: string, inside: string, roots: readonly string[], location: string): CheckedFile {
+function checkedFile(given: string, roots: readonly string[], location: string): CheckedFile {
   let path: string;
   try {
-    path = realpathSync(join(folder, inside));
+    path = realpathSync(given);
   } catch (cause) {
     throw failure(`external data '${location}': ${whyUnreadable(cause)}`);
   }
-  const isOwn = path === join(folder, inside);
-  if (!isOwn && !roots.some((root) => path.startsWith(root + sep)))
+  if (path !== given && !roots.some((root) => isBelow(root, path)))
     throw failure(`external data '${location}' is a link that leads out of the model's folder`, 'A copy will do.');
   const stats = lstatSync(path);
   if (!stats.isFile()) throw failure(`external data '${location}' is not a regular file`);

@@ -1,6 +1,15 @@
-import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, parse, relative, sep } from 'node:path';
 import type { Network } from '@tensorwright/core';
 import { OnnxParser } from '@tensorwright/parser-onnx';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -75,6 +84,20 @@ describe('external data', () => {
     symlinkSync(join(root, 'secret.bin'), secret);
     const thief = externalModel({ location: 'secret' });
     expect((await refusal(thief, { path })).message).toContain('leads out');
+  });
+
+  it('may lie anywhere below a root, and have a name that begins with two dots', () => {
+    const bytes = new Uint8Array([1, 2]);
+    writeFileSync(join(folder, '..data'), bytes);
+    symlinkSync('..data', join(folder, '..link'));
+    const own = realpathSync(folder);
+    const top = parse(own).root;
+    for (const [from, prefix] of [
+      [own, ''],
+      [top, relative(top, own) + sep],
+    ] as const)
+      for (const name of ['..data', '..link'])
+        expect(new ExternalData(from).open({ location: prefix + name }, 2).read()).toEqual(bytes);
   });
 
   it.each([
