@@ -1,7 +1,16 @@
 /** A tensor in the memory of a device. */
 
-import { byteLength, type DType, dtypeInfo, elementCount, Tensor, TensorwrightError } from '@tensorwright/core';
+import {
+  byteLength,
+  type DType,
+  dtypeInfo,
+  elementCount,
+  isDType,
+  Tensor,
+  TensorwrightError,
+} from '@tensorwright/core';
 import { type DeviceMemory, loadNative } from '@tensorwright/native';
+import { checkOptions, is } from './options.js';
 
 export interface DeviceBufferOptions {
   /** Index of the device. Default: 0. */
@@ -25,22 +34,28 @@ export class DeviceBuffer {
 
   /**
    * Uninitialised memory.
-   * @throws ERR_BACKEND_UNAVAILABLE where there is no such device, ERR_OUT_OF_MEMORY, ERR_UNSUPPORTED for strings
+   * @throws ERR_BACKEND_UNAVAILABLE where there is no such device, ERR_OUT_OF_MEMORY, ERR_UNSUPPORTED for strings,
+   * ERR_DTYPE_MISMATCH, ERR_SHAPE_MISMATCH and ERR_INVALID_OPTION for what is no dtype, no dims and no option
    */
   static allocate(dtype: DType, dims: readonly number[], options: DeviceBufferOptions = {}): DeviceBuffer {
+    checkOptions<DeviceBufferOptions>('DeviceBuffer', options, { device: is.integer(0, 1024) });
+    if (!isDType(dtype))
+      throw new TensorwrightError('ERR_DTYPE_MISMATCH', `DeviceBuffer: unknown dtype '${String(dtype)}'`, { dtype });
+    checkDims(dims);
     if (dtypeInfo(dtype).class === 'string')
       throw new TensorwrightError('ERR_UNSUPPORTED', 'DeviceBuffer: strings are not kept on devices', { dtype });
     const bytes = byteLength(dtype, elementCount(dims));
     return new DeviceBuffer(dtype, [...dims], loadNative().cuda.allocate(bytes, options.device));
   }
 
-  /** A copy of the tensor. */
+  /** A copy of the tensor. @throws as `allocate` */
   static async from(tensor: Tensor, options: DeviceBufferOptions = {}): Promise<DeviceBuffer> {
     const buffer = DeviceBuffer.allocate(tensor.dtype, tensor.dims, options);
     await buffer.write(tensor);
     return buffer;
   }
 
+  /** In bytes, without what the driver rounds up. */
   get byteLength(): number {
     return this.#memory.bytes;
   }
@@ -71,7 +86,7 @@ export class DeviceBuffer {
     await this.#memory.write(tensor.bytes);
   }
 
-  /** Copies the elements into a tensor of the host. */
+  /** Copies the elements into a new tensor of the host, after the writes that were asked for before. */
   async read(): Promise<Tensor> {
     const bytes = new Uint8Array(this.byteLength);
     await this.#memory.read(bytes);
@@ -91,4 +106,15 @@ export class DeviceBuffer {
   get nativeTensor(): { readonly dtype: DType; readonly dims: readonly number[]; readonly data: ArrayBufferView } {
     return { dtype: this.dtype, dims: this.dims, data: this.#memory.data };
   }
+}
+
+/** @throws ERR_SHAPE_MISMATCH */
+function checkDims(dims: unknown): void {
+  const isList = Array.isArray(dims);
+  if (isList && dims.every((d) => Number.isSafeInteger(d) && d >= 0)) return;
+  throw new TensorwrightError(
+    'ERR_SHAPE_MISMATCH',
+    `DeviceBuffer: dims must be non-negative integers, received ${isList ? `[${dims.join(', ')}]` : String(dims)}`,
+    { dims },
+  );
 }

@@ -73,7 +73,9 @@ export interface ContextParts {
 
 const runOptionChecks = {
   outputs: (v: unknown): string | undefined =>
-    typeof v === 'object' && v !== null ? undefined : 'an object of named tensors',
+    typeof v === 'object' && v !== null && !Array.isArray(v) && !(v instanceof Map)
+      ? undefined
+      : 'an object of named tensors',
   maxIterations: is.integer(0, Number.MAX_SAFE_INTEGER),
 };
 
@@ -171,10 +173,17 @@ export class ExecutionContext {
   /**
    * Plays the recorded work of the last run's shapes again, without transfers: what a device takes by itself.
    * undefined where nothing runs on a device.
-   * @param plays how often, default 100
+   * @param plays how often, at least once; default 100
+   * @throws ERR_INVALID_ARGUMENT for other numbers; ERR_DISPOSED after close
    */
   async deviceTimes(plays = 100): Promise<DeviceTimes | undefined> {
     this.#checkOpen();
+    const expected = is.integer(1, 1_000_000)(plays);
+    if (expected !== undefined)
+      throw new TensorwrightError('ERR_INVALID_ARGUMENT', `deviceTimes: plays must be ${expected}`, {
+        expected,
+        received: plays,
+      });
     return this.#queue.enqueue(() => this.#parts.driver.deviceTimes(plays), undefined);
   }
 
@@ -249,7 +258,7 @@ export class ExecutionContext {
       }
     }
     return outputs.map((info, i) => {
-      const tensor = given[info.name];
+      const tensor = Object.hasOwn(given, info.name) ? given[info.name] : undefined;
       if (tensor === undefined) return undefined;
       const isTensor = tensor instanceof Tensor || tensor instanceof DeviceBuffer;
       if (!isTensor || tensor.dtype !== info.dtype) {

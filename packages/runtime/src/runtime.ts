@@ -28,7 +28,7 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Index of the device that plans of a device run on. Default: 0. */
   readonly device?: number;
-  /** Backends besides the registered ones, for plans that use them. */
+  /** Backends (objects, not names) besides the registered ones, which they stand before. Default: none. */
   readonly backends?: readonly Backend[];
   /** 'checksum' reads the weights once and compares their checksum; 'none' trusts them. Default: 'checksum'. */
   readonly verify?: 'checksum' | 'none';
@@ -37,6 +37,7 @@ export interface LoadOptions {
    * whose origin you trust. Default: false.
    */
   readonly allowCodeFromPlan?: boolean;
+  /** Gets a record for each plan that is loaded. Default: none. */
   readonly logger?: Logger;
 }
 
@@ -54,14 +55,14 @@ export class Runtime {
     checkOptions<LoadOptions>('Runtime.load', options, {
       threads: is.integer(1, 1024),
       device: is.integer(0, 1024),
-      backends: (v) => (Array.isArray(v) ? undefined : 'a list of backends'),
+      backends: (v) => (Array.isArray(v) && v.every(isBackend) ? undefined : 'a list of backends, not of names'),
       verify: (v) => (v === 'checksum' || v === 'none' ? undefined : "'checksum' or 'none'"),
       allowCodeFromPlan: is.flag,
       logger: is.function,
     });
     const started = performance.now();
     const logger = options.logger ?? silentLogger;
-    const source = await openPlan(plan);
+    const source = await openPlan(plan, 'Runtime.load');
     let native: NativePlan | undefined;
     const libraries = new EmbeddedLibraries();
     const release = async (): Promise<void> => {
@@ -98,13 +99,17 @@ export class Runtime {
    * @throws ERR_INVALID_ARGUMENT when there is no such file, ERR_INVALID_PLAN naming the field
    */
   static async inspect(plan: string | URL | Uint8Array | PlanLike): Promise<PlanInspection> {
-    const source = await openPlan(plan);
+    const source = await openPlan(plan, 'Runtime.inspect');
     try {
       return inspectHeader((await readPlan(source)).header, []);
     } finally {
       await source.close();
     }
   }
+}
+
+function isBackend(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'name' in value && typeof value.name === 'string';
 }
 
 type BackendsInUse = ReadonlyMap<string, Backend>;

@@ -1,6 +1,6 @@
 /** Where a plan's bytes come from: a file, or memory. */
 
-import { TensorwrightError } from '@tensorwright/core';
+import { TensorwrightError, whyUnreadable } from '@tensorwright/core';
 import { readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -24,32 +24,37 @@ export interface PlanSource {
   close(): Promise<void>;
 }
 
-/** @throws ERR_INVALID_ARGUMENT when there is no such file */
-export async function openPlan(plan: string | URL | Uint8Array | PlanLike): Promise<PlanSource> {
-  if (typeof plan === 'string' || plan instanceof URL)
-    return openFile(plan instanceof URL ? fileURLToPath(plan) : plan);
+/**
+ * @param caller for messages: 'Runtime.load'
+ * @throws ERR_INVALID_ARGUMENT when there is no such file, or it is none of these
+ */
+export async function openPlan(plan: string | URL | Uint8Array | PlanLike, caller: string): Promise<PlanSource> {
+  if (typeof plan === 'string' || plan instanceof URL) return openFile(plan);
   if (plan instanceof Uint8Array) return new MemorySource(plan);
-  if (typeof plan === 'object' && plan !== null && typeof plan.toBytes === 'function') {
-    return new MemorySource(await plan.toBytes());
-  }
-  throw new TensorwrightError('ERR_INVALID_ARGUMENT', 'Runtime.load: expected a path, a URL, a plan or its bytes', {
-    expected: 'path, URL, Plan or Uint8Array',
-    received: typeof plan,
-  });
+  const refuse = (message: string, expected: string, received: string): never => {
+    throw new TensorwrightError('ERR_INVALID_ARGUMENT', `${caller}: ${message}`, { expected, received });
+  };
+  if (typeof plan !== 'object' || plan === null || typeof plan.toBytes !== 'function')
+    return refuse('expected a path, a URL, a plan or its bytes', 'path, URL, Plan or Uint8Array', typeof plan);
+  const bytes: unknown = await plan.toBytes();
+  if (bytes instanceof Uint8Array) return new MemorySource(bytes);
+  return refuse(`toBytes() gave a ${typeof bytes}, expected a Uint8Array`, 'Uint8Array', typeof bytes);
 }
 
-async function openFile(path: string): Promise<PlanSource> {
+async function openFile(place: string | URL): Promise<PlanSource> {
   let file: FileHandle | undefined;
   try {
+    const path = place instanceof URL ? fileURLToPath(place) : place;
     file = await open(path, 'r');
-    const { size } = await file.stat();
-    return new FileSource(path, file, size);
+    const status = await file.stat();
+    if (status.isDirectory()) throw Object.assign(new Error('not a file'), { code: 'EISDIR' });
+    return new FileSource(path, file, status.size);
   } catch (cause) {
     await file?.close();
     throw new TensorwrightError(
       'ERR_INVALID_ARGUMENT',
-      `cannot read the plan '${path}': ${(cause as Error).message}`,
-      { file: path },
+      `cannot read the plan '${String(place)}': ${whyUnreadable(cause)}`,
+      { file: String(place) },
       { cause },
     );
   }

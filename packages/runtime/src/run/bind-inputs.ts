@@ -196,9 +196,16 @@ function mismatch(info: TensorInfo, tensor: Shaped, why: string): TensorwrightEr
 function toTensor(info: TensorInfo, given: RunValue): Shaped {
   if (given instanceof Tensor || given instanceof DeviceBuffer) return given;
   const { dtype, dims, data } = given as Partial<Tensor>;
-  if (dtype !== undefined && Array.isArray(dims) && data !== undefined)
-    return new Tensor(dtype, data, dims as readonly number[]);
-  const received = 'kind' in given ? `a ${given.kind}` : `a ${typeof given}`;
+  if (dtype !== undefined && Array.isArray(dims) && data !== undefined) {
+    try {
+      return new Tensor(dtype, data, dims as readonly number[]);
+    } catch (error) {
+      if (!TensorwrightError.is(error)) throw error;
+      const details = { ...error.details, input: info.name };
+      throw new TensorwrightError(error.code, `run: input '${info.name}': ${error.message}`, details, { cause: error });
+    }
+  }
+  const received = whatIs(given);
   throw new TensorwrightError(
     'ERR_DTYPE_MISMATCH',
     `run: input '${info.name}': expected a Tensor ${info.type}, received ${received}`,
@@ -206,13 +213,21 @@ function toTensor(info: TensorInfo, given: RunValue): Shaped {
   );
 }
 
+/** 'a sequence', 'a Float32Array', 'a number': callers without types give anything. */
+function whatIs(given: unknown): string {
+  if (given instanceof Tensor || given instanceof DeviceBuffer) return 'a tensor';
+  if (typeof given !== 'object' || given === null) return `a ${typeof given}`;
+  const name = 'kind' in given ? String(given.kind) : given.constructor.name;
+  return `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${name}`;
+}
+
 function checkObject(info: TensorInfo, given: RunValue): RunValue {
   const expected = /^(sequence|optional|map)\(/.exec(info.type)?.[1];
-  const received = given instanceof Tensor || given instanceof DeviceBuffer ? 'tensor' : given.kind;
-  if (received === expected) return given;
+  if ((given as Partial<typeof given> & { kind?: string }).kind === expected) return given;
+  const received = whatIs(given);
   throw new TensorwrightError(
     'ERR_DTYPE_MISMATCH',
-    `run: input '${info.name}': expected ${info.type}, received a ${received}`,
+    `run: input '${info.name}': expected ${info.type}, received ${received}`,
     { input: info.name, expected: info.type, received },
   );
 }

@@ -6,19 +6,31 @@ import type { WeightsReader } from '../plan/weights-reader.js';
 import type { RunRequest, RunValue } from './driver.js';
 
 export function deliver(results: readonly RunValue[], request: RunRequest, weights: WeightsReader): RunValue[] {
-  const taken = new Set<unknown>();
-  for (const value of request.inputs) if (value instanceof Tensor) taken.add(memoryOf(value));
-  return results.map((value, i) => {
+  const taken = new Set(request.inputs.filter(isTensor).map(memoryOf));
+  const written = new Set(request.outputs.filter(isTensor).map(memoryOf));
+  // All that is still to be read leaves the memory that is wanted, before the first result is written there.
+  const kept = results.map((value, i) => {
     if (!(value instanceof Tensor)) return value;
     const wanted = request.outputs[i];
     if (wanted instanceof DeviceBuffer) throw new TypeError('a result for a device buffer came back to the host');
-    if (wanted) return copyInto(wanted, value);
     const memory = memoryOf(value);
-    const shared = taken.has(memory) || weights.owns(memory as ArrayBufferLike);
-    if (shared) return new Tensor(value.dtype, (value.data as Float32Array).slice(), value.dims);
+    if (wanted) return value.data !== wanted.data && written.has(memory) ? copyOf(value) : value;
+    if (taken.has(memory) || weights.owns(memory as ArrayBufferLike)) return copyOf(value);
     taken.add(memory);
     return value;
   });
+  return kept.map((value, i) => {
+    const wanted = request.outputs[i];
+    return wanted instanceof Tensor && value instanceof Tensor ? copyInto(wanted, value) : value;
+  });
+}
+
+function isTensor(value: unknown): value is Tensor {
+  return value instanceof Tensor;
+}
+
+function copyOf(tensor: Tensor): Tensor {
+  return new Tensor(tensor.dtype, (tensor.data as Float32Array).slice(), tensor.dims);
 }
 
 function memoryOf(tensor: Tensor): unknown {
