@@ -12,6 +12,8 @@ import {
   type Network,
   type PlanHeader,
   type PlanProgram,
+  type PlanRounding,
+  planRoundings,
   silentLogger,
   standardOperatorSource,
   TensorwrightError,
@@ -103,6 +105,7 @@ export class Builder {
     });
     checkMemory(program);
     const embedded = options.embedLibraries === true ? librarySection(program) : undefined;
+    const rounding = roundingOf(options, program, deviceBackend);
     const header: Omit<PlanHeader, 'sections'> = {
       name: network.name,
       producer,
@@ -133,6 +136,7 @@ export class Builder {
         fallbacks: placed.fallbacks,
         ...(replaced.reports.length > 0 && { patterns: replaced.reports }),
         ...(dropped.length > 0 && { dropped }),
+        ...(rounding.length > 0 && { rounding }),
       },
       ...(embedded && { libraries: embedded.libraries }),
     };
@@ -147,6 +151,12 @@ function arenaBytes(program: PlanProgram): number {
   const bodies = program.steps.flatMap((s) => s.programs ?? []);
   const own = program.arenaBytes + (program.deviceArenaBytes ?? 0);
   return bodies.reduce((sum, body) => sum + arenaBytes(body), own);
+}
+
+/** TensorFloat-32 is a device's. */
+function roundingOf({ precision }: BuildOptions, program: PlanProgram, device: Backend | undefined): PlanRounding[] {
+  const isOnDevice = device !== undefined && kernelsOf(program, device.name).size > 0;
+  return planRoundings.filter((name) => precision?.[name] === true && (name !== 'tf32' || isOnDevice));
 }
 
 /** Backends and tactics, by trying them. */

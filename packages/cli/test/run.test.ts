@@ -1,8 +1,18 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpuBackend } from '@tensorwright/backend-cpu';
 import { referenceBackend } from '@tensorwright/backend-reference';
-import { type Backend, registerBackend, type StepExecutor, Tensor } from '@tensorwright/core';
+import {
+  type Backend,
+  decodePlanPreamble,
+  type PlanHeader,
+  type PlanReport,
+  planPreambleBytes,
+  planSectionAlignment,
+  registerBackend,
+  type StepExecutor,
+  Tensor,
+} from '@tensorwright/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { writeNpy } from '../src/models/npy.js';
 import { digits, tensorwright } from './support/run-command.js';
@@ -151,6 +161,18 @@ describe('run, with files', () => {
   });
 });
 
+/** The plan, with this in its report, too. */
+function withReport(bytes: Buffer, more: Partial<PlanReport>): Buffer {
+  const { headerBytes, sectionsOffset } = decodePlanPreamble(bytes, bytes.length, 'plan');
+  const header = JSON.parse(bytes.toString('utf8', planPreambleBytes, planPreambleBytes + headerBytes)) as PlanHeader;
+  const text = Buffer.from(JSON.stringify({ ...header, report: { ...header.report, ...more } }));
+  const head = Buffer.alloc(Math.ceil((planPreambleBytes + text.length) / planSectionAlignment) * planSectionAlignment);
+  bytes.copy(head, 0, 0, planPreambleBytes);
+  head.writeUInt32LE(text.length, 12);
+  text.copy(head, planPreambleBytes);
+  return Buffer.concat([head, bytes.subarray(sectionsOffset)]);
+}
+
 describe('run, of a plan', () => {
   it("takes the profile's optimum, and compares with the model where that is given", async () => {
     const alone = json((await tensorwright(['run', plan, '--json'])).stdout);
@@ -160,6 +182,24 @@ describe('run, of a plan', () => {
     const report = json(stdout);
     expect(report).toMatchObject({ passed: true, outputs: [{ name: 'y', type: 'float32[5, 3]' }] });
     expect(report['against']).toMatch(/^onnxruntime-node \d/);
+  });
+
+  it('tolerates what the precision explains that it was built in, where no result shows it, too', async () => {
+    const compared = async (path: string): Promise<unknown> =>
+      json((await tensorwright(['run', path, '--model', small, '--json', '-q'])).stdout)['tolerance'];
+    expect(await compared(plan)).toEqual({ nrms: 1e-4 });
+    for (const [rounding, nrms] of [
+      ['tf32', 1e-2],
+      ['fp16', 1e-2],
+      ['bf16', 5e-2],
+    ] as const) {
+      const path = join(folder, `${rounding}.plan`);
+      writeFileSync(path, withReport(readFileSync(plan), { rounding: [rounding] }));
+      expect(await compared(path)).toEqual({ nrms });
+    }
+    // The reference has no such arithmetic.
+    const own = await tensorwright(['run', small, ...reference, '--tf32', '--json', '-q']);
+    expect(json(own.stdout)).toMatchObject({ tolerance: { nrms: 1e-4 }, passed: true });
   });
 
   it('has no use for some options', async () => {

@@ -200,7 +200,13 @@ export interface PlanReport {
   readonly patterns?: readonly PatternReport[];
   /** Tactics that were tried and dropped: their kernels failed, or computed something else than others did. */
   readonly dropped?: readonly DroppedTactic[];
+  /** What float32 may be rounded to inside of steps, whose results need not show it: as the build permitted. Absent: nothing. */
+  readonly rounding?: readonly PlanRounding[];
 }
+
+export const planRoundings = ['fp16', 'bf16', 'tf32'] as const;
+/** By the names of the builder's options. */
+export type PlanRounding = (typeof planRoundings)[number];
 
 export interface PatternReport {
   /** 'acme::Gelu 1' */

@@ -101,8 +101,16 @@ async function inspectPlan(path: string, flags: InspectFlags, reporter: Reporter
 }
 
 function describePlan(path: string, e: InspectedPlan, layers: boolean): string {
-  const { activationBytes, lowerBoundBytes, weightBytes, fallbacks, patterns = [], dropped = [] } = e.report;
-  const fields: [string, string][] = [
+  const {
+    activationBytes,
+    lowerBoundBytes,
+    weightBytes,
+    fallbacks,
+    patterns = [],
+    dropped = [],
+    rounding = [],
+  } = e.report;
+  const fields: (readonly [string, string])[] = [
     ['plan', `${basename(path)}${e.name === '' ? '' : ` (${e.name})`}, written by ${e.producer}`],
     ['layers', `${e.layers.length}: ${formatCounts(countBy(e.layers, (l) => l.backend))}`],
     ['kinds', formatCounts(countBy(e.layers, (l) => l.kind))],
@@ -126,6 +134,7 @@ function describePlan(path: string, e: InspectedPlan, layers: boolean): string {
       'fallback',
       `${f.node} (${f.operator}) not on ${f.backend}: ${f.reason}`,
     ]),
+    ...(rounding.length > 0 ? [['rounding', rounding.join(', ')] as const] : []),
     ...patterns.map((p): [string, string] => ['pattern', describePattern(p)]),
     ...dropped.map((d): [string, string] => ['dropped', describeDropped(d)]),
   ];

@@ -44,7 +44,7 @@ export function define(command: Command, session: Session): void {
     .addOption(
       new Option(
         '--max-nrms <x>',
-        'tolerated root-mean-square error, over the standard deviation (default: 1e-4; where layers are in float16 or TensorFloat-32 1e-2, in bfloat16 5e-2)',
+        'tolerated root-mean-square error, over the standard deviation (default: 1e-4; in float16 or TensorFloat-32 1e-2, in bfloat16 5e-2)',
       ).argParser(nonNegative),
     )
     .addOption(new Option('--atol <x>', 'also: tolerated error of each element, absolute').argParser(nonNegative))
@@ -107,11 +107,11 @@ function refuseForPlan(path: string, flags: RunFlags, command: Command): void {
     throw usageError(`--against ${flags.against} needs the model of the plan: --model model.onnx`);
 }
 
-/** What the arithmetic of the precision explains; a plan knows its own. */
-function toleranceOf(flags: RunFlags, engine: EngineInspection): Tolerance {
-  const results = engine.layers.flatMap((l) => l.outputs.map((o) => o?.type.replace(/\[.*/s, '')));
-  const isNarrow = flags.fp16 === true || flags.tf32 === true || results.includes('float16');
-  const usual = flags.bf16 === true || results.includes('bfloat16') ? 5e-2 : isNarrow ? 1e-2 : 1e-4;
+/** What the arithmetic explains: of the precision that the build was permitted, and of the network's own dtypes. */
+function toleranceOf(flags: RunFlags, { layers, report: { rounding = [] } }: EngineInspection): Tolerance {
+  const results = layers.flatMap((l) => l.outputs.map((o) => o?.type.replace(/\[.*/s, '')));
+  const isNarrow = rounding.includes('fp16') || rounding.includes('tf32') || results.includes('float16');
+  const usual = rounding.includes('bf16') || results.includes('bfloat16') ? 5e-2 : isNarrow ? 1e-2 : 1e-4;
   return {
     nrms: flags.maxNrms ?? usual,
     ...(flags.atol !== undefined && { atol: flags.atol }),

@@ -20,7 +20,7 @@ import type {
   PlanSymbol,
   PlanValue,
 } from '@tensorwright/core';
-import { dtypes } from '@tensorwright/core';
+import { dtypes, planRoundings } from '@tensorwright/core';
 import {
   byKind,
   type Check,
@@ -155,8 +155,9 @@ const report: Check<PlanReport> = object<PlanReport>(
     fallbacks: list(object({ node: text, operator: text, backend: text, reason: text })),
     patterns: list(object({ plugin: text, pattern: text, matches: size })),
     dropped: list(dropped),
+    rounding: list(oneOf(planRoundings)),
   },
-  ['patterns', 'dropped'],
+  ['patterns', 'dropped', 'rounding'],
 );
 
 const library: Check<PlanLibrary> = object<PlanLibrary>({
