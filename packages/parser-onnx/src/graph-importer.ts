@@ -13,7 +13,7 @@ import { AttributeReader } from './attributes.js';
 import { findCustom, hintFor, importCustom } from './custom-operators.js';
 import { expandFunction } from './functions.js';
 import { importers } from './import/index.js';
-import type { ImportFunction } from './import/importer.js';
+import type { ImporterTable, ImportFunction } from './import/importer.js';
 import {
   canonicalDomain,
   type BoundAttribute,
@@ -24,7 +24,6 @@ import {
 } from './model-context.js';
 import { NodeContext } from './node-context.js';
 import { orderNodes } from './node-order.js';
-import type { ParserSettings } from './options.js';
 import { newestOpsets } from './opsets.js';
 import { ImportFailure, SkippedNode } from './problems.js';
 import type { GraphProto, NodeProto } from './proto/decode.js';
@@ -160,21 +159,21 @@ export class GraphImporter {
     const opType = proto.opType ?? '';
     const key = functionKey(domain, opType, proto.overload ?? '');
     const local = this.model.functions.get(key);
-    const builtIn = local !== undefined || importers[domain]?.has(opType) === true;
+    const builtIn = importers.get(domain)?.get(opType);
     const custom = findCustom(this.model.settings, domain, opType, attributes);
     // A problem of its own, whatever has become of the inputs.
-    if (!builtIn && !custom) importerOf(domain, opType, this.#opset(domain, opType), this.model.settings);
+    if (!local && !builtIn && !custom) throw this.#unknown(domain, opType);
     const inputs = this.#inputs(proto, scope);
-    if (custom && (custom.overrides || !builtIn)) {
+    if (custom && (custom.overrides || !(local ?? builtIn))) {
       // A domain of somebody's own need not be among the model's opsets.
       const opset = this.environment.opsets.get(domain) ?? 1;
       const context = new NodeContext({ proto, domain, opset, inputs, attributes }, this);
       return importCustom(custom, context, attributes, new NetworkLayers(this.model.builder, name));
     }
     if (local) return expandFunction(this, { definition: local, key, name, inputs, attributes: attributes.entries() });
-    const opset = this.#opset(domain, opType);
+    const opset = this.#opset(domain);
     const context = new NodeContext({ proto, domain, opset, inputs, attributes }, this);
-    const result = importerOf(domain, opType, opset, this.model.settings)(context);
+    const result = versionFor(opset, builtIn!)(context);
     return Array.isArray(result) ? (result as readonly (Value | undefined)[]) : [result as Value];
   }
 
@@ -194,23 +193,32 @@ export class GraphImporter {
     return values;
   }
 
-  #opset(domain: string, opType: string): number {
+  #opset(domain: string): number {
+    const wrong = this.#wrongOpset(domain);
+    if (wrong) throw wrong;
+    return this.environment.opsets.get(domain)!;
+  }
+
+  #wrongOpset(domain: string, hint?: string): ImportFailure | undefined {
     const opset = this.environment.opsets.get(domain);
     if (opset === undefined)
-      throw new ImportFailure(
-        'ERR_INVALID_MODEL',
-        `the model imports no opset of the domain '${domain}'`,
-        importers[domain] ? undefined : hintFor(this.model.settings, opType),
-      );
-    const newest = newestOpsets[domain];
-    if (newest !== undefined && opset > newest) {
-      throw new ImportFailure(
-        'ERR_UNSUPPORTED',
-        `opset ${opset} of ${domain} is not known; the newest known one is ${newest}`,
-        `Export the model with opset ${newest} or older.`,
-      );
-    }
-    return opset;
+      return new ImportFailure('ERR_INVALID_MODEL', `the model imports no opset of the domain '${domain}'`, hint);
+    const newest = newestOpsets.get(domain);
+    if (newest === undefined || opset <= newest) return undefined;
+    return new ImportFailure(
+      'ERR_UNSUPPORTED',
+      `opset ${opset} of ${domain} is not known; the newest known one is ${newest}`,
+      `Export the model with opset ${newest} or older.`,
+    );
+  }
+
+  /** What to tell of a node that nothing stands for. */
+  #unknown(domain: string, opType: string): ImportFailure {
+    const hint = hintFor(this.model.settings, opType);
+    const isKnown = importers.has(domain);
+    const reason = isKnown ? 'the operator is not known' : `the operator domain '${domain}' is not known`;
+    const wrongOpset = this.#wrongOpset(domain, isKnown ? undefined : hint);
+    return wrongOpset ?? new ImportFailure('ERR_UNSUPPORTED', reason, hint);
   }
 
   /** A subgraph as a region. Its formal inputs come first, then what it takes from around it. */
@@ -276,22 +284,13 @@ export function nodeName(proto: NodeProto, index: number): string {
   return proto.output?.find((o) => o !== '') ?? `${proto.opType ?? 'node'}_${index}`;
 }
 
-function importerOf(domain: string, opType: string, opset: number, settings: ParserSettings): ImportFunction {
-  const table = importers[domain];
-  if (!table)
-    throw new ImportFailure(
-      'ERR_UNSUPPORTED',
-      `the operator domain '${domain}' is not known`,
-      hintFor(settings, opType),
-    );
-  const entry = table.get(opType);
-  if (!entry) throw new ImportFailure('ERR_UNSUPPORTED', 'the operator is not known', hintFor(settings, opType));
-  if (typeof entry === 'function') return entry;
-  const since = Object.keys(entry)
+function versionFor(opset: number, importer: ImporterTable[string]): ImportFunction {
+  if (typeof importer === 'function') return importer;
+  const since = Object.keys(importer)
     .map(Number)
     .filter((v) => v <= opset);
   if (since.length === 0) throw new ImportFailure('ERR_INVALID_MODEL', `the operator does not exist in opset ${opset}`);
-  return entry[Math.max(...since)]!;
+  return importer[Math.max(...since)]!;
 }
 
 function problemOf(error: unknown): { code: ImportFailure['code']; reason: string; hint?: string } {

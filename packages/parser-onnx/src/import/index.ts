@@ -86,6 +86,6 @@ const families: Readonly<Record<string, readonly ImporterTable[]>> = {
 };
 
 /** Domain → operator → importer. */
-export const importers: Readonly<Record<string, ReadonlyMap<string, ImporterTable[string]>>> = Object.fromEntries(
+export const importers: ReadonlyMap<string, ReadonlyMap<string, ImporterTable[string]>> = new Map(
   Object.entries(families).map(([domain, tables]) => [domain, new Map(tables.flatMap((t) => Object.entries(t)))]),
 );
