@@ -13,7 +13,8 @@ namespace {
 using Registry = std::map<std::string, KernelFactory, std::less<>>;
 
 Registry& storage() {
-  static Registry registry;
+  // Never destroyed: threads go on while the process ends.
+  static auto& registry = *new Registry;
   return registry;
 }
 

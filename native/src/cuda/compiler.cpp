@@ -51,7 +51,7 @@ Nvrtc load() {
 }
 
 const Nvrtc& nvrtc() {
-  static Once<Nvrtc> once;
+  static auto& once = *new Once<Nvrtc>;
   return once.get(load);
 }
 

@@ -97,7 +97,7 @@ void Library::check(Status status, const char* call) const {
 }
 
 const Library& library() {
-  static Once<Library> once;
+  static auto& once = *new Once<Library>;
   return once.get(load);
 }
 

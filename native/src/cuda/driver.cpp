@@ -61,7 +61,7 @@ void Driver::fail(Result result, const char* call, const std::string& detail) co
 }
 
 const Driver& driver() {
-  static Once<Driver> once;
+  static auto& once = *new Once<Driver>;
   return once.get(load);
 }
 

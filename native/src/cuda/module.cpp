@@ -17,7 +17,8 @@ constexpr size_t kSharedBytesWithoutAsking = 48 * 1024;
 std::shared_ptr<Module> Module::load(std::shared_ptr<CudaDevice> device, std::span<const std::byte> code) {
   // By device and digest of the code: a process that builds many engines must not keep every kernel twice.
   static std::mutex mutex;
-  static std::map<std::pair<int, std::string>, std::weak_ptr<Module>> cache;
+  // Never destroyed: threads go on while the process ends.
+  static auto& cache = *new std::map<std::pair<int, std::string>, std::weak_ptr<Module>>;
   const std::pair<int, std::string> key{device->properties().ordinal, digest(code)};
   std::lock_guard lock(mutex);
   if (const auto it = cache.find(key); it != cache.end())

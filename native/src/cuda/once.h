@@ -1,5 +1,5 @@
 // What is loaded by the first call, or its failure, which is remembered as well: what is missing now stays missing for
-// this process.
+// this process. Never to be destroyed: threads go on while the process ends.
 #pragma once
 #include <mutex>
 #include <optional>

@@ -17,7 +17,8 @@ struct Entry {
 
 const std::map<std::string, Entry>& table() {
   using F = RecurrentFunction;
-  static const std::map<std::string, Entry> entries = {
+  // Never destroyed: threads go on while the process ends.
+  static const auto& entries = *new std::map<std::string, Entry>{
       {"relu", {F::kRelu, {}, {}}},
       {"tanh", {F::kTanh, {}, {}}},
       {"sigmoid", {F::kSigmoid, {}, {}}},

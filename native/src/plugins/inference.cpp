@@ -77,7 +77,8 @@ struct Extents {
     return static_cast<tw_extent>(all.size() - 1);
   }
   const Extent& at(tw_extent handle) {
-    static const Extent none{true, 0, {"0"}};
+    // Never destroyed: threads go on while the process ends.
+    static const auto& none = *new Extent{true, 0, {"0"}};
     if (handle >= 0 && static_cast<size_t>(handle) < all.size()) return all[static_cast<size_t>(handle)];
     refuse("it used an extent that is none");
     return none;

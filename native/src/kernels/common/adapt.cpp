@@ -73,7 +73,8 @@ void pack_bits(const uint8_t* from, const Tensor& to) {
 
 // Same dims, any strides, any two real dtypes.
 void convert_layout(ThreadPool& pool, const Tensor& from, const Tensor& to) {
-  static const std::shared_ptr<const Tape> identity = Tape::parse({"in f32 0"}, {0});
+  // Never destroyed: threads go on while the process ends.
+  static const auto& identity = *new std::shared_ptr<const Tape>(Tape::parse({"in f32 0"}, {0}));
   const auto at = [](const Tensor& t, int64_t offset) { return t.as<std::byte>() + packed_bytes(t.dtype, offset); };
   const auto convert = [&](int64_t from_offset, int64_t a, int64_t to_offset, int64_t b, int64_t n) {
     if (a == 1 && b == 1 && from.dtype == DType::kBFloat16 && to.dtype == DType::kFloat32)

@@ -134,7 +134,8 @@ std::optional<Form> recognise(const std::vector<std::string>& program, int64_t r
     return static_cast<size_t>(std::strtoul(word.c_str(), nullptr, 10));
   };
   const auto get = [&](const std::string& word) -> const Form& {
-    static const Form unknown;
+    // Never destroyed: threads go on while the process ends.
+    static const auto& unknown = *new Form;
     return index(word) < registers.size() ? registers[index(word)] : unknown;
   };
   for (const std::string& line : program) {
