@@ -23,6 +23,12 @@ export function addLayer(
   [values, options]: readonly [fields?: Readonly<Record<string, unknown>>, options?: LayerOptions],
 ): Record<string, NetworkTensor> {
   const { title, inputs, fields, outputs, operator } = plugin;
+  if (typeof (network as Partial<NetworkLayers> | undefined)?.addOperator !== 'function' || !isObject(given))
+    throw new TensorwrightError(
+      'ERR_INVALID_ARGUMENT',
+      `plugin ${title}: addTo takes a network and its inputs by name: addTo(network, { ${inputs.map(nameOf).join(', ')} })`,
+      { plugin: title },
+    );
   const operands = operandsOf(title, inputs, given);
   const attributes = attributesOf(title, fields, values ?? {});
   const tensors = plugin.lower
@@ -69,16 +75,25 @@ function operandsOf(title: string, inputs: Names, given: Given): (NetworkTensor 
   });
 }
 
-/** Fields as a node's attributes. @throws ERR_INVALID_ARGUMENT naming the field */
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+/**
+ * Fields as a node's attributes: lists of the node's own, and nothing for those that keep their default.
+ * @throws ERR_INVALID_ARGUMENT naming the field
+ */
 export function attributesOf(
   title: string,
   schema: FieldSchema,
   given: Readonly<Record<string, unknown>>,
 ): Record<string, never> {
   checkFields(title, schema, given);
-  const entries = Object.entries(given).map(([name, value]) => [
-    name,
-    value instanceof Tensor ? ConstantData.of(value as Tensor) : value,
-  ]);
-  return Object.fromEntries(entries) as Record<string, never>;
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries.map(([name, value]) => [name, attributeOf(value)])) as Record<string, never>;
+}
+
+function attributeOf(value: unknown): unknown {
+  if (value instanceof Tensor) return ConstantData.of(value as Tensor);
+  return Array.isArray(value) ? [...(value as unknown[])] : value;
 }

@@ -1,15 +1,16 @@
 /** Whether a plugin's specification makes sense, before anything is made of it. */
 
 import { type Operator, operatorOf, type PluginKey, pluginOperatorName, TensorwrightError } from '@tensorwright/core';
+import { checkCuda } from './check-cuda.js';
+import { checkPattern } from './check-pattern.js';
 import { pluginOfOperator } from './defined.js';
-import { checkField, type FieldSchema } from './fields.js';
+import { checkSchema, type FieldSchema } from './fields.js';
 import { nameOf } from './names.js';
-import { checkPattern } from './patterns.js';
 import type { Names, PluginSpec } from './plugin.js';
+import { checkFunctions, checkMembers, failing, isListOfText } from './refusal.js';
 import { refuseAliases } from './shared-memory.js';
 
 type AnySpec = PluginSpec<Names, Names, FieldSchema>;
-type AnyCuda = NonNullable<AnySpec['cuda']>;
 
 const members: Readonly<Record<keyof AnySpec, true>> = {
   name: true,
@@ -27,40 +28,20 @@ const members: Readonly<Record<keyof AnySpec, true>> = {
   cpu: true,
 };
 
-const cudaMembers: Readonly<Record<keyof AnyCuda, true>> = {
-  source: true,
-  uses: true,
-  dtypes: true,
-  refuses: true,
-  epilogue: true,
-  formats: true,
-  tactics: true,
-  launches: true,
-  count: true,
-  workspaceBytes: true,
-};
-
-function failing(title: string): (message: string) => never {
-  return (message) => {
-    throw new TensorwrightError('ERR_INVALID_ARGUMENT', `plugin ${title}: ${message}`, { plugin: title });
-  };
-}
-
 /** @throws ERR_INVALID_ARGUMENT naming what is wrong */
 export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
   const fail = failing(title);
-  checkMembers(title, 'it', spec, members);
+  checkMembers(fail, 'it', spec, members);
   if (pluginOfOperator(pluginOperatorName(key))) fail('it is defined already');
   for (const part of ['inputs', 'outputs'] as const) {
-    const names = spec[part] as unknown;
-    if (!Array.isArray(names) || !names.every((n) => typeof n === 'string' && n !== ''))
-      return fail(`${part} must be a list of names`);
-    const bare = (names as string[]).map(nameOf);
+    const names: unknown = spec[part];
+    if (!isListOfText(names) || names.includes('')) return fail(`${part} must be a list of names`);
+    const bare = names.map(nameOf);
     if (new Set(bare).size < bare.length) fail(`two of its ${part} have the same name`);
   }
   if (spec.outputs.length === 0) fail('it needs an output');
-  if (spec.lower !== undefined && typeof spec.lower !== 'function') fail('lower must be a function');
-  if (spec.cpu !== undefined && typeof spec.cpu !== 'function') fail('cpu must be a function');
+  for (const output of spec.outputs) if (output.endsWith('?')) fail(`output '${output}': every output is there`);
+  checkFunctions(fail, '', spec, ['lower', 'cpu']);
   if (spec.lower) {
     if (spec.cpu) fail('layers run on the processor: give lower or cpu');
     if (spec.implements !== undefined) fail('what is lowered to layers implements no operator');
@@ -71,17 +52,12 @@ export function checkSpec(key: PluginKey, title: string, spec: AnySpec): void {
     if (typeof spec.infer !== 'function') fail('infer must be a function');
     if (!spec.cuda && !spec.cpu) fail('it has no implementation: give lower, cuda or cpu');
   }
-  checkCuda(title, spec);
+  if (spec.cuda) checkCuda(failing(title), spec.cuda, spec);
   checkAliases(title, spec);
+  const patterns: unknown = spec.patterns ?? [];
+  if (!Array.isArray(patterns)) fail('patterns must be a list');
   spec.patterns?.forEach((pattern, i) => checkPattern(title, spec, pattern, i));
-  for (const [name, field] of Object.entries(spec.fields ?? {}))
-    if (field.default !== undefined) checkField(title, name, field.kind, field.default);
-}
-
-function checkMembers(title: string, whose: string, given: object, known: Readonly<Record<string, true>>): void {
-  for (const name of Object.keys(given))
-    if (!Object.hasOwn(known, name))
-      failing(title)(`${whose} has no '${name}'; known: ${Object.keys(known).join(', ')}`);
+  checkSchema(title, spec.fields ?? {});
 }
 
 function checkImplementation(title: string, spec: AnySpec): void {
@@ -96,22 +72,6 @@ function checkImplementation(title: string, spec: AnySpec): void {
   for (const field of Object.keys(spec.fields ?? {}))
     if (!Object.hasOwn(attributes, field))
       fail(`${name} has no attribute '${field}'; known: ${Object.keys(attributes).join(', ') || 'none'}`);
-}
-
-function checkCuda(title: string, { cuda, inputs, outputs }: AnySpec): void {
-  if (!cuda) return;
-  const fail = failing(title);
-  checkMembers(title, 'cuda', cuda, cudaMembers);
-  if (typeof cuda.source !== 'string') fail('cuda.source must be CUDA C++ text');
-  const uses = cuda.uses as unknown;
-  if (uses !== undefined && (!Array.isArray(uses) || !uses.every((name) => typeof name === 'string')))
-    fail('cuda.uses must be names of files of the kernel library');
-  if (typeof cuda.launches !== 'function') fail('cuda.launches must be a function');
-  if (cuda.refuses !== undefined && typeof cuda.refuses !== 'function') fail('cuda.refuses must be a function');
-  const operands = [...inputs, ...outputs].map(nameOf);
-  for (const name of (cuda.formats ?? []).flatMap((format) => Object.keys(format)))
-    if (!operands.includes(name)) fail(`cuda.formats: there is no input or output '${name}'`);
-  if (cuda.epilogue === true && outputs.length > 1) fail('cuda.epilogue is for plugins with one output');
 }
 
 function checkAliases(title: string, { aliases, inputs, outputs, cuda, lower, implements: builtIn }: AnySpec): void {

@@ -8,6 +8,7 @@ import {
   pluginTitle,
   provideCudaKernels,
   registerOperator,
+  TensorwrightError,
 } from '@tensorwright/core';
 import { addLayer } from './add-layer.js';
 import { builtInOperator, checkSpec } from './check-spec.js';
@@ -29,6 +30,11 @@ import { aliasPositions } from './shared-memory.js';
 export function definePlugin<const I extends Names, const O extends Names, F extends FieldSchema = NoFields>(
   spec: PluginSpec<I, O, F>,
 ): Plugin<I, O, F> {
+  if (typeof (spec as unknown) !== 'object' || (spec as unknown) === null)
+    throw new TensorwrightError(
+      'ERR_INVALID_ARGUMENT',
+      `definePlugin: expected a specification, received ${typeof spec}`,
+    );
   const key: PluginKey = { name: spec.name, version: spec.version ?? '1', namespace: spec.namespace ?? '' };
   checkKey(key);
   const title = pluginTitle(key);

@@ -104,6 +104,22 @@ export function checkFields(title: string, schema: FieldSchema, given: Readonly<
   }
 }
 
+/** @throws ERR_INVALID_ARGUMENT naming what is no field, or whose default is not of its kind */
+export function checkSchema(title: string, schema: FieldSchema): void {
+  for (const [name, given] of Object.entries(schema)) {
+    const { kind, default: fallback }: Partial<Field<unknown>> = given ?? {};
+    if (kind === undefined || !Object.hasOwn(kinds, kind))
+      throw new TensorwrightError(
+        'ERR_INVALID_ARGUMENT',
+        `plugin ${title}: field '${name}' must be made by ${Object.keys(kinds)
+          .map((k) => `field.${k}`)
+          .join(', ')}`,
+        { plugin: title, field: name, received: given },
+      );
+    if (fallback !== undefined) checkField(title, name, kind, fallback);
+  }
+}
+
 /** @throws ERR_INVALID_ARGUMENT when the value is not of the kind */
 export function checkField(title: string, name: string, kind: FieldKind, value: unknown): void {
   const { holds, expected } = kinds[kind];

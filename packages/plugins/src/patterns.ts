@@ -4,10 +4,8 @@ import {
   type Attributes,
   type GraphBuilder,
   NetworkLayers,
-  operatorOf,
   type PatternMatch,
   type SubgraphPattern,
-  TensorwrightError,
   type Value,
 } from '@tensorwright/core';
 import { attributesOf } from './add-layer.js';
@@ -62,65 +60,4 @@ function attributesOfMatch(
   } catch (error) {
     throw pluginError(title, `${name}: fields`, error);
   }
-}
-
-/** @throws ERR_INVALID_ARGUMENT naming what is wrong */
-export function checkPattern(
-  title: string,
-  plugin: Pick<AnyPlugin, 'inputs' | 'outputs'>,
-  pattern: Pattern<FieldSchema>,
-  position: number,
-): void {
-  const name = pattern.name ?? `pattern ${String(position)}`;
-  const fail = (message: string): never => {
-    throw new TensorwrightError('ERR_INVALID_ARGUMENT', `plugin ${title}, ${name}: ${message}`, { plugin: title });
-  };
-  if (pattern.nodes.length === 0) return fail('it has no nodes');
-  const made = new Set<string>();
-  const read = new Set<string>();
-  for (const { op, inputs, outputs } of pattern.nodes) {
-    checkOperator(op, fail);
-    if (outputs.length === 0 || outputs[0] === '') fail(`node '${op}' has no output with a name`);
-    for (const output of outputs) if (made.has(output)) fail(`two nodes give '${output}'`);
-    for (const output of outputs) if (output !== '') made.add(output);
-    for (const input of inputs) if (input !== '') read.add(input);
-  }
-  for (const declared of plugin.inputs) {
-    const input = nameOf(declared);
-    if (made.has(input)) fail(`'${input}' is an input of the plugin, and a node gives it`);
-    if (!declared.endsWith('?') && !read.has(input)) fail(`no node reads the plugin's input '${input}'`);
-  }
-  if (!plugin.outputs.some((output) => made.has(output))) fail('no node gives an output of the plugin');
-  for (const constant of Object.keys(pattern.constants ?? {}))
-    if (!read.has(constant) || made.has(constant)) fail(`'${constant}' is no tensor that comes from outside`);
-  for (const input of read)
-    if (!made.has(input) && !plugin.inputs.some((i) => nameOf(i) === input) && pattern.constants?.[input] === undefined)
-      fail(`'${input}' is neither an input of the plugin nor one of its constants`);
-  if (!isConnected(pattern)) fail('its nodes are not connected');
-}
-
-function checkOperator(name: string, fail: (message: string) => never): void {
-  try {
-    operatorOf(name);
-  } catch (error) {
-    if (!TensorwrightError.is(error)) throw error;
-    fail(`there is no operator '${name}'`);
-  }
-}
-
-/** Whether every node is reached from the last one by way of tensors. */
-function isConnected({ nodes }: Pattern<FieldSchema>): boolean {
-  const tensorsOf = (i: number): string[] => [...nodes[i]!.inputs, ...nodes[i]!.outputs].filter((n) => n !== '');
-  const reached = new Set([nodes.length - 1]);
-  const tensors = new Set(tensorsOf(nodes.length - 1));
-  for (let grown = true; grown;) {
-    grown = false;
-    for (const i of nodes.keys()) {
-      if (reached.has(i) || !tensorsOf(i).some((t) => tensors.has(t))) continue;
-      reached.add(i);
-      tensorsOf(i).forEach((t) => tensors.add(t));
-      grown = true;
-    }
-  }
-  return reached.size === nodes.length;
 }

@@ -24,7 +24,20 @@ export function checkKey({ name, version, namespace }: PluginKey): void {
   check('namespace', namespace, namespace === '' || word.test(namespace), "empty, or written like a plugin's name");
 }
 
-/** Numbers within versions count as numbers: '10' is newer than '9', '1.10' newer than '1.9'. */
+/**
+ * Numbers within versions count as numbers: '10' is newer than '9', '1.10' newer than '1.9'. What follows a '-' came
+ * before: '1.0-rc.1' is older than '1.0'.
+ */
 export function compareVersions(a: string, b: string): number {
-  return a.localeCompare(b, 'en', { numeric: true });
+  const [x, y] = [partsOf(a), partsOf(b)];
+  const [byRelease, byCandidate] = [0, 1].map((i) => x[i]!.localeCompare(y[i]!, 'en', { numeric: true }));
+  if (byRelease !== 0 || byCandidate === 0) return byRelease!;
+  if (x[1] === '' || y[1] === '') return x[1] === '' ? 1 : -1;
+  return byCandidate!;
+}
+
+/** '1.0-rc.1': '1.0' and 'rc.1'. */
+function partsOf(version: string): readonly [release: string, candidate: string] {
+  const at = version.indexOf('-');
+  return at < 0 ? [version, ''] : [version.slice(0, at), version.slice(at + 1)];
 }

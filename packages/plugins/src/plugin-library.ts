@@ -27,13 +27,14 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { addLayer } from './add-layer.js';
+import { checkPattern } from './check-pattern.js';
 import { rememberPlugin } from './defined.js';
 import type { Field, FieldSchema } from './fields.js';
 import { extentOf } from './library-extents.js';
 import { type Infer, libraryOperator } from './library-operator.js';
 import { libraryOfPackage } from './library-package.js';
 import { checkPatternConstants, patternsOfLibrary } from './library-patterns.js';
-import { checkPattern, patternsOf } from './patterns.js';
+import { patternsOf } from './patterns.js';
 import type { Plugin } from './plugin.js';
 import { aliasPositions, checkSharedShapes } from './shared-memory.js';
 

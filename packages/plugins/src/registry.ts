@@ -37,11 +37,19 @@ export class PluginRegistry implements OperatorSource {
 
   /** @param parent asked for what this registry does not have. Default: none. */
   constructor(parent?: PluginRegistry) {
+    if (parent !== undefined && !(parent instanceof PluginRegistry))
+      throw new TensorwrightError('ERR_INVALID_ARGUMENT', 'PluginRegistry: the parent must be a PluginRegistry');
     this.#parent = parent;
   }
 
-  /** @throws ERR_PLUGIN when the registry has one of this name, version and namespace */
-  register(plugin: AnyPlugin, { override = false }: RegisterOptions = {}): this {
+  /**
+   * @throws ERR_PLUGIN when the registry has one of this name, version and namespace, ERR_INVALID_ARGUMENT for what is no
+   * plugin, ERR_INVALID_OPTION
+   */
+  register(plugin: AnyPlugin, options: RegisterOptions = {}): this {
+    checkPlugin(plugin);
+    checkOptions(options);
+    const { override = false } = options;
     if (this.#entries.some((e) => sameKey(e.plugin.key, plugin.key)))
       throw new TensorwrightError('ERR_PLUGIN', `plugin ${plugin.title} is already in this registry`, {
         plugin: plugin.title,
@@ -51,7 +59,7 @@ export class PluginRegistry implements OperatorSource {
     return this;
   }
 
-  /** Whether it was there. */
+  /** Takes out the one of exactly this name, version and namespace; engines and plans that have it go on. @returns whether it was there */
   unregister(key: PluginKey): boolean {
     const at = this.#entries.findIndex((e) => sameKey(e.plugin.key, key));
     const [entry] = at >= 0 ? this.#entries.splice(at, 1) : [];
@@ -64,6 +72,11 @@ export class PluginRegistry implements OperatorSource {
    * @throws ERR_PLUGIN when there is none, naming the nearest, or when several namespaces have one
    */
   get(wanted: Pick<PluginKey, 'name'> & Partial<PluginKey>): AnyPlugin {
+    if (typeof (wanted as Partial<PluginKey> | undefined)?.name !== 'string')
+      throw new TensorwrightError(
+        'ERR_INVALID_ARGUMENT',
+        'PluginRegistry.get: expected { name, version?, namespace? }',
+      );
     const found = this.#best(wanted);
     if (found) return found.plugin;
     const title = `${wanted.namespace ? `${wanted.namespace}::` : ''}${wanted.name} ${wanted.version ?? ''}`.trim();
@@ -140,6 +153,24 @@ export class PluginRegistry implements OperatorSource {
     const own = this === PluginRegistry.global ? 'the global registry' : 'the registry given';
     const count = `${own}: ${String(this.#entries.length)} plugins`;
     return this.#parent ? `${count}, then ${this.#parent.#describe()}` : count;
+  }
+}
+
+function checkPlugin(plugin: unknown): void {
+  const { key, operator } = (plugin as Partial<AnyPlugin> | undefined) ?? {};
+  if (key && operator) return;
+  throw new TensorwrightError(
+    'ERR_INVALID_ARGUMENT',
+    'PluginRegistry.register: expected what definePlugin gives, or one of the plugins of a library',
+  );
+}
+
+function checkOptions(options: RegisterOptions): void {
+  for (const [option, value] of Object.entries(options)) {
+    if (option === 'override' && (value === undefined || typeof value === 'boolean')) continue;
+    const problem =
+      option === 'override' ? "option 'override' must be true or false" : `unknown option '${option}'; known: override`;
+    throw new TensorwrightError('ERR_INVALID_OPTION', `PluginRegistry.register: ${problem}`, { option });
   }
 }
 
