@@ -167,7 +167,8 @@ export interface Backend {
   readonly handover?: number;
   /**
    * Bytes of a tensor that are reordered in a microsecond. Layouts are chosen by what reordering takes, and by what the
-   * candidates of each are foreseen to. Default: their estimates only rank candidates of the same layout.
+   * candidates of each, but for libraries' and plugins', are foreseen to. Default: estimates only rank candidates of the
+   * same layout.
    */
   readonly reorderingSpeed?: number;
   /** A copy between two views of the same extents in the backend's memory. Needed of backends with a memory of their own. */

@@ -80,12 +80,13 @@ function offeredLayouts(node: Node, options: ReadonlyMap<Node, readonly Candidat
   return [...new Set(offered.map((c) => c.outputs[0] ?? 'rows'))];
 }
 
-/** What the best candidate of a layout is foreseen to take beyond the best of all. */
+/** What the best candidate of a layout is foreseen to take beyond the best of all, as far as that is foreseen. */
 function microsecondsLost(node: Node, layout: Layout, options: ReadonlyMap<Node, readonly Candidate[]>): number {
-  const offered = options.get(node) ?? [];
+  // Estimates of libraries and plugins tell in which order to try them, not what they take.
+  const foreseen = (options.get(node) ?? []).filter((c) => c.source === undefined && c.plugin === undefined);
   const best = (of: readonly Candidate[]): number => of.reduce((least, c) => Math.min(least, c.estimate), Infinity);
-  const own = offered.filter((c) => (c.outputs[0] ?? 'rows') === layout);
-  return own.length > 0 ? best(own) - best(offered) : 0;
+  const own = foreseen.filter((c) => (c.outputs[0] ?? 'rows') === layout);
+  return own.length > 0 ? best(own) - best(foreseen) : 0;
 }
 
 function candidateFor(
