@@ -26,12 +26,17 @@ interface Behaviour {
   readonly refusesChains?: boolean;
   readonly chain?: number;
   readonly group?: number;
+  /** What a chain's step costs among others. */
+  readonly handover?: number;
   /** Groups of a chain that is taken, at most. */
   readonly longest?: number;
 }
 
 /** A backend whose estimates are given. */
-function backendOf({ refusesChains, chain = 1, group = 1, longest = Infinity }: Behaviour, name = 'some'): Backend {
+function backendOf(
+  { refusesChains, chain = 1, group = 1, handover = 0, longest = Infinity }: Behaviour,
+  name = 'some',
+): Backend {
   const candidate = (node: Node): Candidate => ({
     tactic: 'any',
     parameters: {},
@@ -39,6 +44,7 @@ function backendOf({ refusesChains, chain = 1, group = 1, longest = Infinity }: 
     outputs: [],
     stridedOutput: false,
     estimate: isChain(node) ? chain : group,
+    handover: isChain(node) ? handover : 0,
     producer: name,
   });
   return {
@@ -125,6 +131,13 @@ describe('chains of groups', () => {
 
   it('are left apart where they are slower', async () =>
     expect(kindsOf(await choose(backendOf({ chain: 4 })))).toEqual(apart));
+
+  it.each([
+    ['by less than the noise', { chain: 2.95 }],
+    ['but for what they cost their neighbours', { handover: 2 }],
+  ])('are left apart where they are faster %s', async (_, behaviour) =>
+    expect(kindsOf(await choose(backendOf(behaviour)))).toEqual(apart),
+  );
 
   it('are left apart where nobody takes them', async () =>
     expect(kindsOf(await choose(backendOf({ refusesChains: true })))).toEqual(apart));

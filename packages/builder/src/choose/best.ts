@@ -16,6 +16,11 @@ export function nanosecondsAmongOthers({ candidate, nanoseconds = NaN }: Measure
   return nanoseconds + 1000 * (candidate.handover ?? 0);
 }
 
+/** The same by the model's estimate. */
+export function microsecondsForeseen({ estimate, handover = 0 }: Candidate): number {
+  return estimate + handover;
+}
+
 /** undefined where none has a time. */
 export function best(
   candidates: readonly Candidate[],

@@ -9,7 +9,7 @@ import { isReference } from '../place/last-resort.js';
 import { Clustering } from '../passes/group/cluster.js';
 import { type Chain, chainPatterns } from '../passes/group/chains.js';
 import { outline, outlineClusters } from '../passes/group/outline.js';
-import { nanosecondsAmongOthers, noise } from './best.js';
+import { microsecondsForeseen, nanosecondsAmongOthers, noise } from './best.js';
 import { type Fastest, fastest, forEach, offeredBy, preparedAtOnce } from './fastest.js';
 import type { TacticTimer } from './measure.js';
 
@@ -74,5 +74,6 @@ async function microsecondsSaved(
   const fused = await timed(whole, Number.isNaN(apart) ? undefined : apart);
   if (fused.nanoseconds === Infinity) return 0;
   if (fused.nanoseconds !== undefined && !Number.isNaN(apart)) return (apart - nanosecondsAmongOthers(fused)) / 1000;
-  return single.reduce((sum, f) => sum + f.candidate.estimate, handovers) - fused.candidate.estimate;
+  const foreseen = single.reduce((sum, f) => sum + microsecondsForeseen(f.candidate), handovers) * (1 - noise);
+  return foreseen - microsecondsForeseen(fused.candidate);
 }
