@@ -167,6 +167,10 @@ describe('plugins', { timeout: 60_000 }, () => {
     expect((await tensorwright(['plugins', 'AcmeHalf', ...options])).stdout).toBe(
       `plugin    acme::AcmeHalf 1\nfrom      ${acme}\nbackends  plugins\ninput     x\noutput    y\nfield     by: float = 0.5\n`,
     );
+    const pages = await tensorwright(['plugins', '-v', ...options]);
+    expect(pages.stdout.match(/^plugin +\S+/gm)).toEqual(
+      ['Double', 'Half', 'Triple'].map((name) => `plugin    acme::Acme${name}`),
+    );
     const { code, stderr } = await tensorwright(['plugins', 'AcmeQuarter', ...options]);
     expect(code).toBe(2);
     expect(stderr).toContain("there is no plugin 'AcmeQuarter'");

@@ -119,6 +119,16 @@ describe('run, with files', () => {
     expect({ code: other.code, passed: json(other.stdout)['passed'] }).toEqual({ code: 5, passed: false });
   });
 
+  it.each([
+    [['--load-outputs', 'y:y.npy', '--against', 'reference'], '--load-outputs compares with files, and --against with'],
+    [['--load-outputs', 'y:y.npy', '--layers'], '--layers compares with another implementation'],
+    [['--atol', '1', '--against', 'none'], '--atol has nothing to tolerate'],
+    [['--model', 'm.onnx'], "--model goes with a plan, and 'small.onnx' is none"],
+  ])('refuses %j together', async (words, message) => {
+    const { code, stderr } = await tensorwright(['run', small, ...reference, ...words]);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
+  });
+
   it('runs without comparing', async () => {
     const { code, stdout } = await tensorwright(['run', small, ...reference, '--against', 'none', '--json']);
     expect({ code, report: json(stdout) }).toMatchObject({
@@ -208,6 +218,11 @@ describe('run, of a plan', () => {
       [['--layers'], 'give the model instead of the plan'],
       [['--against', 'onnxruntime'], '--model model.onnx'],
       [['--model', plan], 'is a plan'],
+      [['--model', small, '--load-outputs', 'y:y.npy'], '--load-outputs compares with files, and --model with'],
+      [['--model', small, '--against', 'none'], '--against none does not compare'],
+      [['--max-nrms', '1e-3'], '--max-nrms has nothing to tolerate: a plan is compared where --model'],
+      [['--rtol', '1e-3', '--against', 'none'], '--rtol has nothing to tolerate: --against none'],
+      [['--model', join(folder, 'none.onnx')], 'there is no such file'],
     ] as const) {
       const { code, stderr } = await tensorwright(['run', plan, ...words]);
       expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });

@@ -4,7 +4,6 @@ import { spawn } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 import { type Command, Option } from 'commander';
 import { CommandError, exitCodes } from '../exit-codes.js';
-import { addCommonOptions } from '../options/build-options.js';
 import { formatBytes } from '../output/format.js';
 import { writeJson } from '../output/json.js';
 import { paint, type Style } from '../output/style.js';
@@ -30,8 +29,8 @@ interface Check {
 export function define(command: Command, session: Session): void {
   command
     .option('--json', 'print one JSON document')
-    .addOption(new Option('--probe <name>', 'one check, in this process').choices(Object.keys(probes)).hideHelp());
-  addCommonOptions(command).action((flags: DoctorFlags) => doctor(flags, session));
+    .addOption(new Option('--probe <name>', 'one check, in this process').choices(Object.keys(probes)).hideHelp())
+    .action((flags: DoctorFlags) => doctor(flags, session));
 }
 
 async function doctor(flags: DoctorFlags, session: Session): Promise<void> {

@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 import { pluginTitle, Tensor } from '@tensorwright/core';
 import type { AnyPlugin, Implementation } from '@tensorwright/plugins';
 import { CommandError, exitCodes } from '../exit-codes.js';
-import { addCommonOptions } from '../options/build-options.js';
 import { addPluginOptions, type PluginFlags } from '../options/plugin-options.js';
 import { writeJson } from '../output/json.js';
 import { formatFields, formatTable } from '../output/table.js';
@@ -13,6 +12,7 @@ import type { Session } from '../session.js';
 
 interface PluginsFlags extends PluginFlags {
   readonly json?: boolean;
+  readonly verbose?: boolean;
 }
 
 /** Backends that run calls of it; of layers, all do. */
@@ -25,8 +25,9 @@ const backendsOf: Readonly<Record<Implementation, readonly string[]>> = {
 
 export function define(command: Command, session: Session): void {
   command.argument('[names...]', 'tell all of the plugins of these names');
-  addPluginOptions(command).option('--json', 'print one JSON document');
-  addCommonOptions(command)
+  addPluginOptions(command)
+    .option('--json', 'print one JSON document')
+    .option('-v, --verbose', 'tell all of every plugin')
     .addHelpText(
       'after',
       "\nBackend 'plugins' runs functions in TypeScript, 'any' means that the plugin becomes layers, and 'cpu, cuda?' that its\nlibrary says for each call where it runs.",
@@ -35,7 +36,7 @@ export function define(command: Command, session: Session): void {
       withPlugins(flags, async (origins) => {
         const listed = describeAll(origins, names);
         if (flags.json) writeJson(session, 'plugins', { plugins: listed });
-        else session.stdout.write(names.length > 0 ? listed.map(page).join('\n') : table(listed));
+        else session.stdout.write(names.length > 0 || flags.verbose ? listed.map(page).join('\n') : table(listed));
       }),
     );
 }

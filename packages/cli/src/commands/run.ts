@@ -73,10 +73,9 @@ export function define(command: Command, session: Session): void {
 async function run(path: string, flags: RunFlags, session: Session, command: Command): Promise<void> {
   const reporter = new Reporter(session, flags);
   const kind = await kindOfFile(path);
-  if (flags.layers !== undefined && (flags.against === 'none' || flags.loadOutputs))
-    throw usageError('--layers compares with another implementation, not with files or with none');
   if (kind === 'plan') refuseForPlan(path, flags, command);
   else if (flags.model !== undefined) throw usageError(`--model goes with a plan, and '${basename(path)}' is none`);
+  refuseContradictions(kind, flags, command);
   for (const folder of [flags.saveInputs, flags.saveOutputs]) if (folder !== undefined) await makeFolder(folder);
   const subject = { path, flags, reporter, session };
   const ran = kind === 'plan' ? await runPlan(subject) : await runModel(subject);
@@ -105,6 +104,28 @@ function refuseForPlan(path: string, flags: RunFlags, command: Command): void {
     throw usageError('--layers builds the model anew: give the model instead of the plan');
   if (flags.model === undefined && ['onnxruntime', 'reference'].includes(flags.against))
     throw usageError(`--against ${flags.against} needs the model of the plan: --model model.onnx`);
+}
+
+/** What is compared is compared with one thing, and only what is compared has a tolerance. */
+function refuseContradictions(kind: 'model' | 'plan', flags: RunFlags, command: Command): void {
+  const { against, model, layers, loadOutputs } = flags;
+  const isGiven = (name: keyof RunFlags): boolean => command.getOptionValueSource(name) === 'cli';
+  if (layers !== undefined && (against === 'none' || loadOutputs))
+    throw usageError('--layers compares with another implementation, not with files or with none');
+  if (loadOutputs && (model !== undefined || isGiven('against')))
+    throw usageError(
+      `--load-outputs compares with files, and ${model === undefined ? '--against' : '--model'} with another implementation: give one of the two`,
+    );
+  if (model !== undefined && against === 'none')
+    throw usageError('--model is there to compare with, and --against none does not compare');
+  const isCompared = loadOutputs !== undefined || (kind === 'plan' ? model !== undefined : against !== 'none');
+  if (isCompared) return;
+  const tolerance = (['maxNrms', 'atol', 'rtol'] as const).find(isGiven);
+  if (tolerance === undefined) return;
+  const option = command.options.find((o) => o.attributeName() === tolerance)!.long!;
+  throw usageError(
+    `${option} has nothing to tolerate: ${against === 'none' ? '--against none does not compare' : 'a plan is compared where --model or --load-outputs is given'}`,
+  );
 }
 
 /** What the arithmetic explains: of the precision that the build was permitted, and of the network's own dtypes. */

@@ -5,8 +5,7 @@ import type { Network, RuntimeValue, Tensor } from '@tensorwright/core';
 import type { EngineInspection } from '@tensorwright/runtime';
 import { buildPlan } from '../models/build-plan.js';
 import type { Reporter } from '../output/reporter.js';
-import { checkComparable } from './library-calls.js';
-import { type PeerJob, type PeerName, withPeer } from './open-peer.js';
+import { checkPeer, type PeerJob, type PeerName, withPeer } from './open-peer.js';
 
 export interface Execution {
   readonly outputs: Readonly<Record<string, RuntimeValue>>;
@@ -24,8 +23,7 @@ export interface ExecutionJob extends PeerJob {
 
 /** @throws CommandError where nobody else can compute a node */
 export async function execute(job: ExecutionJob, reporter: Reporter, signal: AbortSignal): Promise<Execution> {
-  // Before the time that a build takes.
-  if (job.against === 'reference') await checkComparable(job.network);
+  await checkPeer(job.against, job.network);
   const own = await runOwn(job.network, job, reporter, signal);
   const theirs = await withPeer(job.against, job, reporter, signal, async (peer) => ({
     peer: peer.name,

@@ -20,8 +20,23 @@ export interface PeerJob {
 const nobody: Peer = { name: 'nothing', run: () => Promise.resolve({}), close: () => Promise.resolve() };
 
 /**
- * Hands a peer to `work`, and closes it. With 'auto', ONNX Runtime where it is installed and can run the model, else the reference.
- * @throws CommandError when ONNX Runtime is asked for and not installed
+ * Finds out, before the time that a build takes, that there will be nobody to compare with.
+ * @throws CommandError when ONNX Runtime is asked for and not installed, and where the reference cannot compute a node
+ */
+export async function checkPeer(choice: PeerName, network: Network): Promise<void> {
+  if (choice === 'none') return;
+  if (choice !== 'reference' && (await loadOnnxRuntime())) return;
+  if (choice === 'onnxruntime')
+    throw new CommandError(
+      exitCodes.unavailable,
+      'onnxruntime-node is not installed: npm install onnxruntime-node, or --against reference',
+    );
+  await checkComparable(network);
+}
+
+/**
+ * Hands a peer that `checkPeer` has found possible to `work`, and closes it. With 'auto', ONNX Runtime where it is
+ * installed and can run the model, else the reference.
  */
 export async function withPeer<T>(
   choice: PeerName,
@@ -31,19 +46,9 @@ export async function withPeer<T>(
   work: (peer: Peer) => Promise<T>,
 ): Promise<T> {
   if (choice === 'none') return work(nobody);
-  const reference = async (): Promise<T> => {
-    await checkComparable(job.network);
-    return work(referencePeer(job.network, reporter, signal));
-  };
-  if (choice === 'reference') return reference();
-  const ort = await loadOnnxRuntime();
-  if (!ort) {
-    if (choice === 'auto') return reference();
-    throw new CommandError(
-      exitCodes.unavailable,
-      'onnxruntime-node is not installed: npm install onnxruntime-node, or --against reference',
-    );
-  }
+  const reference = (): Promise<T> => work(referencePeer(job.network, reporter, signal));
+  const ort = choice === 'reference' ? undefined : await loadOnnxRuntime();
+  if (!ort) return reference();
   let peer: Peer | undefined;
   try {
     peer = await onnxRuntimePeer(ort, job.model, job.threads);
@@ -57,5 +62,6 @@ export async function withPeer<T>(
   } finally {
     await peer?.close();
   }
+  await checkComparable(job.network);
   return reference();
 }

@@ -6,12 +6,14 @@ import { inputValues } from '../models/input-values.js';
 import { openPlan, optimumOf } from '../models/open-plan.js';
 import { parseModel, requireModel } from '../models/subject.js';
 import { readModelFile } from '../onnx/model-file.js';
-import { withPeer } from './open-peer.js';
+import { checkPeer, type PeerJob, withPeer } from './open-peer.js';
 import type { Ran, RunSubject } from './ran.js';
 import { readWanted, wantedOf } from './wanted-files.js';
 
 export async function runPlan(subject: RunSubject): Promise<Ran> {
   const { path, flags, reporter, session } = subject;
+  // Before the time that a run takes.
+  const job = flags.model === undefined ? undefined : await peerJob(subject, flags.model);
   const engine = await openPlan(path, flags, reporter);
   try {
     const files = flags.loadOutputs && (await readWanted(flags.loadOutputs, engine.outputs));
@@ -23,24 +25,21 @@ export async function runPlan(subject: RunSubject): Promise<Ran> {
     const outputs = await engine.createContext().run<RuntimeValue>(inputs, { signal: session.signal });
     const ran = { inputs, outputs, engine: engine.inspect() };
     if (files) return { ...ran, peer: 'files', wanted: wantedOf(files, outputs) };
-    if (flags.model === undefined || flags.against === 'none') return { ...ran, peer: undefined, wanted: undefined };
-    return { ...ran, ...(await runByPeer(subject, flags.model, inputs)) };
+    if (!job) return { ...ran, peer: undefined, wanted: undefined };
+    const theirs = await withPeer(flags.against, job, reporter, session.signal, async (peer) => ({
+      peer: peer.name,
+      wanted: await peer.run(inputs),
+    }));
+    return { ...ran, ...theirs };
   } finally {
     await engine.close();
   }
 }
 
-async function runByPeer(
-  { flags, reporter, session }: RunSubject,
-  path: string,
-  inputs: Ran['inputs'],
-): Promise<Pick<Ran, 'peer' | 'wanted'>> {
+async function peerJob({ flags, reporter, session }: RunSubject, path: string): Promise<PeerJob> {
   await requireModel(path, '--model');
   const file = readModelFile(await readFile(path));
   const network = await parseModel(path, reporter, session.signal);
-  const job = { network, model: { path, bytes: file.bytes, file }, threads: flags.threads };
-  return withPeer(flags.against, job, reporter, session.signal, async (peer) => ({
-    peer: peer.name,
-    wanted: await peer.run(inputs),
-  }));
+  await checkPeer(flags.against, network);
+  return { network, model: { path, bytes: file.bytes, file }, threads: flags.threads };
 }

@@ -116,7 +116,7 @@ export function refuseBuildOptions(path: string, command: Command): void {
   }
 }
 
-/** What every command has. */
+/** What every command has that works on a model or a plan. */
 export function addCommonOptions(command: Command): Command {
   return command
     .option('-q, --quiet', 'no progress and no notes')
