@@ -16,7 +16,8 @@ import {
   TensorwrightError,
 } from '@tensorwright/core';
 import { cudaKernelFile } from '@tensorwright/native';
-import { describeLaunch, isExtent } from './describe-launch.js';
+import { describeLaunch } from './describe-launch.js';
+import { isExtent } from './extent.js';
 import { type FieldSchema, valuesOf } from './fields.js';
 import { identityOf } from './launch-identity.js';
 import { byName, nameOf } from './names.js';

@@ -8,6 +8,7 @@ import {
   Tensor,
   TensorwrightError,
 } from '@tensorwright/core';
+import { isExtent } from './extent.js';
 import type { KernelTensor, Launch, LaunchArgument, SpecialArgument } from './plugin.js';
 
 /** @throws ERR_PLUGIN naming the plugin and the kernel */
@@ -56,11 +57,6 @@ function texts(list: readonly unknown[]): string {
 
 function isCount(n: number): boolean {
   return Number.isSafeInteger(n) && n > 0;
-}
-
-/** An extent that is none only where the run decides it. */
-export function isExtent(d: unknown): d is Dim {
-  return d instanceof DimExpression || (Number.isSafeInteger(d) && (d as number) >= 0);
 }
 
 function describeArgument(

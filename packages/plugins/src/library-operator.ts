@@ -10,7 +10,7 @@ import {
   type Type,
 } from '@tensorwright/core';
 import type { PluginRecord } from '@tensorwright/native';
-import { plainText } from './launch-identity.js';
+import { plainText } from './plain-text.js';
 import { checkKey } from './plugin-key.js';
 
 export type Infer = (c: InferContext) => readonly Type[];

@@ -18,7 +18,7 @@ import {
   TensorwrightError,
   type Type,
 } from '@tensorwright/core';
-import { isExtent } from './describe-launch.js';
+import { isExtent } from './extent.js';
 import { type FieldSchema, valuesOf } from './fields.js';
 import { evaluateLayers, lowerCall } from './lowering.js';
 import { byName, nameOf } from './names.js';

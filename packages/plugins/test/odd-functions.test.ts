@@ -14,7 +14,7 @@ import {
 } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { describe, expect, it, vi } from 'vitest';
-import { plainText } from '../src/launch-identity.js';
+import { plainText } from '../src/plain-text.js';
 
 vi.setConfig({ testTimeout: 60_000 });
 

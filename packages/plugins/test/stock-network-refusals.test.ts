@@ -1,6 +1,6 @@
 /** What the stock plugins that normalize, embed, rotate and cache say of calls that are wrong. */
 
-import { type DType, NetworkDefinition, type NetworkTensor, Tensor, TensorwrightError } from '@tensorwright/core';
+import { Tensor, TensorwrightError } from '@tensorwright/core';
 import {
   embLayerNorm,
   fusedRotaryEmbedding,
@@ -10,21 +10,7 @@ import {
   skipLayerNorm,
 } from '@tensorwright/plugins/stock';
 import { describe, expect, it } from 'vitest';
-
-interface Call {
-  readonly plugin: { addTo(network: NetworkDefinition, inputs: never, ...fields: never[]): unknown };
-  readonly inputs: Readonly<Record<string, readonly [dtype: DType, ...dims: (number | string)[]]>>;
-  readonly fields?: object;
-}
-
-function add({ plugin, inputs, fields = {} }: Call): unknown {
-  const network = new NetworkDefinition();
-  const tensors = Object.entries(inputs).map(([name, [dtype, ...dims]]): [string, NetworkTensor] => [
-    name,
-    network.addInput(name, dtype, dims),
-  ]);
-  return plugin.addTo(network, Object.fromEntries(tensors) as never, fields as never);
-}
+import { add, type Call, withFields, withInput } from './support/stock-call.js';
 
 const weights = (...dims: number[]): Tensor =>
   new Tensor('float32', new Float32Array(dims.reduce((a, b) => a * b, 1)), dims);
@@ -68,12 +54,6 @@ const cached: Call = {
     ...{ block_table: ['int32', 'B', 'columns'], past_lengths: ['int32', 'B'] },
   },
 };
-
-const withInput = (call: Call, name: string, ...type: Call['inputs'][string]): Call => ({
-  ...call,
-  inputs: { ...call.inputs, [name]: type },
-});
-const withFields = (call: Call, fields: object): Call => ({ ...call, fields: { ...call.fields, ...fields } });
 
 describe('calls that are right', () => {
   it.each(Object.entries({ normalized, embedded, rotated, grouped, alone, cached }))('%s', (_, call) => {

@@ -1,6 +1,5 @@
 /** What the stock plugins that sample and scatter say of calls that are wrong. */
 
-import { NetworkDefinition, type NetworkTensor } from '@tensorwright/core';
 import {
   disentangledAttention,
   modulatedDeformConv,
@@ -9,24 +8,22 @@ import {
   voxelGenerator,
 } from '@tensorwright/plugins/stock';
 import { describe, expect, it } from 'vitest';
+import { add, type Call } from './support/stock-call.js';
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
 type Dtypes = Readonly<Record<string, 'int32' | 'int64' | 'float16' | 'float64'>>;
 
-interface Refused {
-  readonly plugin: { addTo(network: NetworkDefinition, inputs: never, ...fields: never[]): unknown };
+interface Refused extends Pick<Call, 'plugin' | 'fields'> {
   readonly shapes: Shapes;
   readonly dtypes?: Dtypes;
-  readonly fields?: object;
 }
 
-function call({ plugin, shapes, dtypes = {}, fields = {} }: Refused): unknown {
-  const network = new NetworkDefinition();
-  const inputs = Object.entries(shapes).map(([name, dims]): [string, NetworkTensor] => [
+function call({ shapes, dtypes = {}, ...rest }: Refused): unknown {
+  const inputs = Object.entries(shapes).map(([name, dims]): [string, Call['inputs'][string]] => [
     name,
-    network.addInput(name, dtypes[name] ?? 'float32', dims),
+    [dtypes[name] ?? 'float32', ...dims],
   ]);
-  return plugin.addTo(network, Object.fromEntries(inputs) as never, fields as never);
+  return add({ ...rest, inputs: Object.fromEntries(inputs) });
 }
 
 const attention: Refused = {

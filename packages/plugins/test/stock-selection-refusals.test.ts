@@ -1,6 +1,5 @@
 /** What the stock plugins that select boxes, regions and elements say of calls that are wrong. */
 
-import { type DType, NetworkDefinition, type NetworkTensor } from '@tensorwright/core';
 import {
   cropAndResize,
   efficientNms,
@@ -11,21 +10,7 @@ import {
   topkLastDim,
 } from '@tensorwright/plugins/stock';
 import { describe, expect, it } from 'vitest';
-
-interface Call {
-  readonly plugin: { addTo(network: NetworkDefinition, inputs: never, ...fields: never[]): unknown };
-  readonly inputs: Readonly<Record<string, readonly [dtype: DType, ...dims: (number | string)[]]>>;
-  readonly fields?: object;
-}
-
-function add({ plugin, inputs, fields = {} }: Call): unknown {
-  const network = new NetworkDefinition();
-  const tensors = Object.entries(inputs).map(([name, [dtype, ...dims]]): [string, NetworkTensor] => [
-    name,
-    network.addInput(name, dtype, dims),
-  ]);
-  return plugin.addTo(network, Object.fromEntries(tensors) as never, fields as never);
-}
+import { add, type Call, withFields, withInput } from './support/stock-call.js';
 
 const detections: Call = {
   plugin: efficientNms,
@@ -47,12 +32,6 @@ const scattered: Call = {
   inputs: { data: ['float32', 5, 4], indices: ['int32', 'U', 4], updates: ['float32', 'U', 4] },
   fields: { reduction: 'add', axis: -2 },
 };
-
-const withInput = (call: Call, name: string, ...type: Call['inputs'][string]): Call => ({
-  ...call,
-  inputs: { ...call.inputs, [name]: type },
-});
-const withFields = (call: Call, fields: object): Call => ({ ...call, fields: { ...call.fields, ...fields } });
 
 describe('calls that are right', () => {
   it.each([
