@@ -291,7 +291,8 @@ export class ExecutionContext {
   }
 
   #named<T extends RunValue>(results: readonly RunValue[], request: RunRequest): TensorMap<T> {
-    const values = deliver(results, request, this.#parts.weights);
-    return Object.fromEntries(this.#parts.outputs.map((info, i) => [info.name, values[i] as T]));
+    const names = this.#parts.outputs.map((info) => info.name);
+    const values = deliver(results, request, this.#parts.weights, names);
+    return Object.fromEntries(names.map((name, i) => [name, values[i] as T]));
   }
 }

@@ -82,6 +82,23 @@ describe('outputs', () => {
     ]);
   });
 
+  it('name the one that does not fit what the run alone could tell', async () => {
+    const b = new GraphBuilder();
+    const x = b.input('x', tensorType('float32', [3]));
+    const made = await handMade(
+      { inputs: [x], outputs: [b.op('nonZero', [x])] },
+      { inputs: ['x'], outputs: ['places'] },
+    );
+    await using e = await Runtime.load(planBytes(made));
+    await using c = e.createContext();
+    const places = Tensor.zeros('int64', [1, 3]);
+    await expect(c.run({ x: tensor(1, 0, 3) }, { outputs: { places } })).rejects.toMatchObject({
+      code: 'ERR_SHAPE_MISMATCH',
+      message: "run: output 'places': expected [1, 2], as computed, received [1, 3]",
+      details: { output: 'places', expected: [1, 2], received: [1, 3] },
+    });
+  });
+
   it('overlap an input by parts', async () => {
     const memory = Float32Array.of(1, -2, 3, 4);
     const x = new Tensor('float32', memory.subarray(0, 3));

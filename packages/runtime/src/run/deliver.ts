@@ -5,7 +5,16 @@ import { DeviceBuffer } from '../device-buffer.js';
 import type { WeightsReader } from '../plan/weights-reader.js';
 import type { RunRequest, RunValue } from './driver.js';
 
-export function deliver(results: readonly RunValue[], request: RunRequest, weights: WeightsReader): RunValue[] {
+/**
+ * @param names of the outputs, for messages
+ * @throws ERR_SHAPE_MISMATCH where the run alone could tell that a tensor which it was given does not fit
+ */
+export function deliver(
+  results: readonly RunValue[],
+  request: RunRequest,
+  weights: WeightsReader,
+  names: readonly string[],
+): RunValue[] {
   const taken = new Set(request.inputs.filter(isTensor).map(memoryOf));
   const written = new Set(request.outputs.filter(isTensor).map(memoryOf));
   // All that is still to be read leaves the memory that is wanted, before the first result is written there.
@@ -21,7 +30,7 @@ export function deliver(results: readonly RunValue[], request: RunRequest, weigh
   });
   return kept.map((value, i) => {
     const wanted = request.outputs[i];
-    return wanted instanceof Tensor && value instanceof Tensor ? copyInto(wanted, value) : value;
+    return wanted instanceof Tensor && value instanceof Tensor ? copyInto(wanted, value, names[i]!) : value;
   });
 }
 
@@ -38,18 +47,14 @@ function memoryOf(tensor: Tensor): unknown {
   return ArrayBuffer.isView(data) ? data.buffer : data;
 }
 
-function copyInto(wanted: Tensor, value: Tensor): Tensor {
+function copyInto(wanted: Tensor, value: Tensor, name: string): Tensor {
   if (value.data === wanted.data) return wanted;
-  const same =
-    wanted.dtype === value.dtype &&
-    wanted.dims.length === value.dims.length &&
-    wanted.dims.every((d, i) => d === value.dims[i]);
+  const same = wanted.dims.length === value.dims.length && wanted.dims.every((d, i) => d === value.dims[i]);
   if (!same) {
-    const received = `${value.dtype}[${value.dims.join(', ')}]`;
     throw new TensorwrightError(
       'ERR_SHAPE_MISMATCH',
-      `run: the tensor given for an output is ${wanted.dtype}[${wanted.dims.join(', ')}], the result is ${received}`,
-      { expected: wanted.dims, received: value.dims },
+      `run: output '${name}': expected [${value.dims.join(', ')}], as computed, received [${wanted.dims.join(', ')}]`,
+      { output: name, expected: value.dims, received: wanted.dims },
     );
   }
   if (value.dtype === 'string')
