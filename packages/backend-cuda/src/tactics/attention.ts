@@ -1,7 +1,6 @@
 /** Attention: products, masks and softmax in one kernel; long keys of few queries are split over blocks. */
 
 import {
-  addDims,
   ceilDivDims,
   type Dim,
   dimBounds,
@@ -15,6 +14,7 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../launch/arguments.js';
 import { type Launch, launchStep } from '../launch/launch-step.js';
+import { Workspace } from '../launch/workspace.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
 import { attentionProblem } from './attention-problem.js';
 import {
@@ -69,10 +69,13 @@ export const attention: Tactic = {
     const tiles = ceilDivDims(rows, block.rows);
     const columns = sizes.valueSize;
     const partialRows = mulDims(mulDims(batch, heads), mulDims(tiles, shape.splits * block.rows));
-    const statesBytes = mulDims(ceilDivDims(mulDims(partialRows, 8), 256), 256);
     const split = shape.splits > 1;
+    const workspace = new Workspace();
     const partial = split
-      ? { states: args.workspace(0, 'f32'), values: args.workspace(statesBytes, 'f32') }
+      ? {
+          states: args.workspace(workspace.take(mulDims(partialRows, 8)), 'f32'),
+          values: args.workspace(workspace.take(mulDims(partialRows, 4 * columns)), 'f32'),
+        }
       : { states: 'nullptr', values: 'nullptr' };
     const problem = attentionProblem(group, context, args, {
       packed: isPacked(group),
@@ -111,7 +114,7 @@ extern "C" __global__ void __launch_bounds__(${bounds}) attention(const __grid_c
 ${split ? secondKernel(block.rows) : ''}`,
       arguments: args,
       launches,
-      ...(split && { workspaceBytes: addDims(statesBytes, mulDims(partialRows, 4 * columns)) }),
+      ...(split && { workspaceBytes: workspace.bytes }),
     });
   },
 };

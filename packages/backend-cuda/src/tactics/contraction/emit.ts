@@ -12,6 +12,7 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import { launchStep } from '../../launch/launch-step.js';
+import { Workspace } from '../../launch/workspace.js';
 import { describeContraction, type DescribeOptions } from './describe.js';
 import { sumType } from './dot-problem.js';
 import { problemOf } from './group.js';
@@ -110,7 +111,9 @@ function emitProduct(
   const { splits, cluster = false } = kernel;
   const adds = splits > 1 && !cluster;
   const padding = stem && !isPatches(group) ? printPadding(group, context, args) : undefined;
-  const partialOffset = padding ? imageBytes(group) : 0;
+  const workspace = new Workspace();
+  if (padding) workspace.take(imageBytes(group));
+  const partialOffset = workspace.bytes;
   const described = describeContraction(group, problem, { ...options, splits, cluster, partialOffset }, context, args);
   const { partialBytes } = described;
   // Loads of single elements are many at a time and hold many registers; a prologue takes a few of a crowded thread.

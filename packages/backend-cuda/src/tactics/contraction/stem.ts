@@ -58,9 +58,10 @@ function imageDims(g: Geometry): Dim[] {
   return [g.x[0]!, ...spatial, pixel];
 }
 
+/** Of the padded image. */
 export function imageBytes(group: GroupView): Dim {
   const bytes = dtypeInfo(dtypeOf(group.anchor!.inputs[0])!).bits / 8;
-  return mulDims(ceilDivDims(mulDims(productOf(imageDims(geometryOf(group))), bytes), 256), 256);
+  return mulDims(productOf(imageDims(geometryOf(group))), bytes);
 }
 
 /** Elements of a filter row, and what they are rounded up to. */

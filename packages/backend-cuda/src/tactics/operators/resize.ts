@@ -1,7 +1,6 @@
 /** resize: a kernel makes tables of taps along each resampled axis, another one walks the result with them. */
 
 import {
-  addDims,
   type Attributes,
   constantOf,
   type Dim,
@@ -19,6 +18,7 @@ import {
 } from '@tensorwright/core';
 import { Arguments } from '../../launch/arguments.js';
 import { type Launch, launchStep } from '../../launch/launch-step.js';
+import { Workspace } from '../../launch/workspace.js';
 import { index, indexType } from '../../print/views.js';
 import type { Tactic } from '../../tactic.js';
 import { layoutsFor } from '../operands.js';
@@ -147,14 +147,10 @@ function emitResize(group: GroupView, context: EmitContext, layout: Layout): Pro
   const nearest = attributes['mode'] === 'nearest';
   const tables: Table[] = [];
   const makers: { readonly text: string; readonly launch: Launch }[] = [];
-  let bytes: Dim = 0;
+  const workspace = new Workspace();
   for (const plan of planOf(group) as AxisPlan[]) {
     const extent = y.view.dims[plan.axis]!;
-    const table = (): Dim => {
-      const offset = bytes;
-      bytes = addDims(bytes, alignedBytes(mulDims(extent, 4 * plan.taps)));
-      return offset;
-    };
+    const table = (): Dim => workspace.take(mulDims(extent, 4 * plan.taps));
     const made: Table = {
       ...plan,
       indices: args.workspace(table(), 'i32'),
@@ -209,12 +205,8 @@ ${weighted(tables, number, sum, width, from)}
     text: [...makers, walk].map((k) => k.text).join(''),
     arguments: args,
     launches: [...makers, walk].map((k) => k.launch),
-    ...(tables.length > 0 && { workspaceBytes: bytes }),
+    ...(tables.length > 0 && { workspaceBytes: workspace.bytes }),
   });
-}
-
-function alignedBytes(bytes: Dim): Dim {
-  return mulDims(floorDivDims(addDims(bytes, 255), 256), 256);
 }
 
 /** Nested loops over the taps of each axis. */

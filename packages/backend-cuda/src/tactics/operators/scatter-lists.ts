@@ -3,19 +3,22 @@
  * where they combine, they are collected in lists, sorted, and every element takes in its list.
  */
 
-import { addDims, type Dim, domainOf, type EmittedStep, floorDivDims, mulDims, productOf } from '@tensorwright/core';
+import { type Dim, domainOf, type EmittedStep, mulDims, productOf } from '@tensorwright/core';
+import type { Arguments } from '../../launch/arguments.js';
+import { Workspace } from '../../launch/workspace.js';
 import { coordinates, names } from './element-kernel.js';
 import { type Kernel, launchKernels, type ScatterProblem } from './scatter-problem.js';
 
-/** Bytes of a list of int32, rounded up so that what follows is aligned. */
-function listBytes(count: Dim): Dim {
-  return mulDims(floorDivDims(addDims(mulDims(count, 4), 255), 256), 256);
+/** A list of int32. */
+function takeList(workspace: Workspace, count: Dim, args: Arguments): string {
+  return args.workspace(workspace.take(mulDims(count, 4)), 'i32');
 }
 
 /** Where the data lie, which are the result: nothing but the updates' places is touched. */
 export function replaceInOrder(p: ScatterProblem): Promise<EmittedStep> {
   const { args, number, updates, y, placeDims, updateDims } = p;
-  const last = args.workspace(0, 'i32');
+  const workspace = new Workspace();
+  const last = takeList(workspace, productOf(placeDims), args);
   const u = names('u', updateDims.length);
   const ofUpdates = (name: string, statement: (place: string) => string): Kernel =>
     p.kernel(
@@ -33,15 +36,15 @@ export function replaceInOrder(p: ScatterProblem): Promise<EmittedStep> {
     'replace',
     `  if (${last}[${p.flat(t.slice(0, placeDims.length), placeDims)}] == i32(${p.flat(c, updateDims)})) ${y.at(t)} = update;`,
   );
-  return launchKernels(p, [clear, find, replace], listBytes(productOf(placeDims)));
+  return launchKernels(p, [clear, find, replace], workspace.bytes);
 }
 
 export function scatterInOrder(p: ScatterProblem): Promise<EmittedStep> {
   const { args, number, x, updates, y, placeDims, updateDims, reduction } = p;
-  // The first update of a place's list.
-  const heads = args.workspace(0, 'i32');
-  const headBytes = listBytes(productOf(placeDims));
-  const next = args.workspace(headBytes, 'i32');
+  const workspace = new Workspace();
+  // The first update of a place's list, and the next one of each.
+  const heads = takeList(workspace, productOf(placeDims), args);
+  const next = takeList(workspace, productOf(updateDims), args);
   const u = names('u', updateDims.length);
   const clear = p.kernel('clear', productOf(placeDims), `  ${heads}[i] = -1;`);
   const link = p.kernel(
@@ -72,5 +75,5 @@ ${find}
     `  const ${number} place = ${p.flat(c.slice(0, placeDims.length), placeDims)};
 ${body}`,
   );
-  return launchKernels(p, [clear, link, sort, apply], addDims(headBytes, listBytes(productOf(updateDims))));
+  return launchKernels(p, [clear, link, sort, apply], workspace.bytes);
 }
