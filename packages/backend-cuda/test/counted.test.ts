@@ -1,6 +1,6 @@
 /** Operators whose values decide how much comes out: counted on the device, sized by the host, written on the device. */
 
-import type { DType } from '@tensorwright/core';
+import { type DType, Tensor } from '@tensorwright/core';
 import { describe, expect, it } from 'vitest';
 import { compare, hasDevice } from './compare.js';
 
@@ -102,6 +102,22 @@ describe.skipIf(!hasDevice)('what values cannot be', () => {
         }),
       ).rejects.toThrow('do not fit each other'),
   );
+  it.each([
+    [3, 5],
+    [0, 1],
+  ])('more of the best than were found: of %i the best %i', async (found, k) => {
+    const best = (length: number) =>
+      compare({
+        inputs: [iota([64]), { dtype: 'bool', dims: [64], fill: (i) => Number(i < length) }],
+        graph: (b, x, c) => {
+          const count = b.constant(new Tensor('int64', BigInt64Array.of(BigInt(k)), [1]));
+          return b.node('topK', [b.op('compress', [x, c], { axis: 0 }), count], { axis: 0 });
+        },
+        unchecked: length < k,
+      });
+    await best(k);
+    await expect(best(found)).rejects.toThrow('do not fit each other');
+  });
   it('a shape of another size', () =>
     expect(
       compare({

@@ -1,6 +1,6 @@
 /** Positions written into a cache, and updates in the order that they have. */
 
-import { type DType } from '@tensorwright/core';
+import { type DType, Tensor } from '@tensorwright/core';
 import { describe, it } from 'vitest';
 import { compare, hasDevice } from './compare.js';
 
@@ -46,6 +46,26 @@ describe.skipIf(!hasDevice)('tensorScatter', () => {
       },
     });
   });
+
+  // The reference and the processor refuse them.
+  it.each([
+    { mode: 'linear', begins: [-1, 3], count: 2, expected: [10, 1, 2, 3, 4, 5, 6, 11] },
+    { mode: 'linear', begins: [9, -2], count: 2, expected: [0, 1, 2, 3, 4, 5, 6, 7] },
+    { mode: 'linear', begins: [0, 3], count: 5, expected: [9, 10, 11, 12, 4, 5, 6, 14] },
+    { mode: 'circular', begins: [-1, 5], count: 2, expected: [10, 1, 2, 3, 4, 11, 12, 7] },
+  ])(
+    'leaves out positions outside of the cache: $count of them from $begins on, $mode',
+    ({ mode, begins, count, expected }) =>
+      compare({
+        inputs: [
+          { dtype: 'float32', dims: [2, 4], fill: (i) => i },
+          { dtype: 'float32', dims: [2, count], fill: (i) => i + 9 },
+          { dtype: 'int64', dims: [2], fill: (i) => begins[i]! },
+        ],
+        graph: (b, past, update, start) => b.op('tensorScatter', [past, update, start], { axis: 1, mode }),
+        expected: [new Tensor('float32', expected, [2, 4])],
+      }),
+  );
 
   it('leaves what is read as it was', () =>
     compare({
