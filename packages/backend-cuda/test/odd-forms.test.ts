@@ -121,7 +121,24 @@ describe.each(backends)('on %s', (...names) => {
     like({ op: 'DFT', opset: 17, inputs: [numbers([2, 6, parts], 5)], attributes: { axis: 1 } }, names, true),
   );
 
-  it.each([11, 13])('Hardmax of nothing (opset %i)', (opset) =>
-    like({ op: 'Hardmax', opset, inputs: [Tensor.zeros('float32', [3, 0])], attributes: { axis: -1 } }, names),
+  it.each([
+    [11, false],
+    [13, false],
+    [11, true],
+    [13, true],
+  ])('Hardmax of nothing (opset %i, extents that the run knows: %s)', (opset, symbolic) =>
+    like(
+      { op: 'Hardmax', opset, inputs: [Tensor.zeros('float32', [3, 0])], attributes: { axis: -1 } },
+      names,
+      symbolic,
+    ),
+  );
+
+  it.each([1, 0])('Hardmax along axis %i, which might be empty', (axis) =>
+    like(
+      { op: 'Hardmax', opset: 13, inputs: [f32([-Infinity, -Infinity, 2, 2, -1, 3], [3, 2])], attributes: { axis } },
+      names,
+      true,
+    ),
   );
 });

@@ -1,6 +1,6 @@
 /** Softmax, LogSoftmax, Hardmax. To opset 12 they flatten their input to a matrix at `axis`. */
 
-import { productOf, Tensor, type Value } from '@tensorwright/core';
+import { dimBounds, productOf, Tensor, type Value } from '@tensorwright/core';
 import { castTo } from './elementwise.js';
 import type { ImportContext, ImporterTable, ImportFunction } from './importer.js';
 import { reshaped } from './shape.js';
@@ -18,13 +18,21 @@ const alongAxis =
     return reshaped(c, body(c, flat, 1), dims);
   };
 
+/** Behind an axis that may be empty, -Infinity: it is never the first largest element of one that is not. */
+function neverEmpty(c: ImportContext, x: Value, axis: number): Value {
+  const dims = c.dimsOf(x);
+  if (dimBounds(dims[axis]!).min > 0) return x;
+  const low = new Array<number>(dims.length).fill(0);
+  return c.op('pad', [x, c.scalar(-Infinity, c.type(x).dtype)], { low, high: low.with(axis, 1) });
+}
+
 /** One where the first largest element is, else zero. */
 function hardmax(c: ImportContext, x: Value, axis: number): Value {
   const dims = c.dimsOf(x);
   const extent = dims[axis]!;
   // Nothing has no largest element, and needs none.
   if (extent === 0) return x;
-  const largest = c.op('argMax', [x], { axis, keepdims: true });
+  const largest = c.op('argMax', [neverEmpty(c, x, axis)], { axis, keepdims: true });
   const count =
     typeof extent === 'number'
       ? c.constant(
