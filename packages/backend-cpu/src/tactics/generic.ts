@@ -32,11 +32,19 @@ const strided = new Set([
 /** Kernels that run as well channels-last as row-major. */
 const eitherLayout = new Set(['pool', 'resize', 'groupNorm', 'instanceNorm']);
 
-/** Operands that the kernel takes as attributes: they must be known at build time. */
-const operandAttributes: Readonly<Record<string, Readonly<Record<string, number>>>> = { col2im: { blockShape: 2 } };
-const knownOperands: Readonly<Record<string, number>> = { col2im: 1 };
-/** Operands that the result's extents are taken from at build time: the kernel does not read them. */
-const sizeOperands: Readonly<Record<string, number>> = { col2im: 1 };
+/** Operands of an operator, by position, that its kernel is not given: they must be known at build time. */
+interface KnownOperands {
+  /** How many come before them. */
+  readonly first: number;
+  /** The one that the result's extents are taken from. */
+  readonly size: number;
+  /** Those that are attributes of the kernel, by the attribute's name. */
+  readonly attributes: Readonly<Record<string, number>>;
+}
+
+const knownOperands: Readonly<Record<string, KnownOperands>> = {
+  col2im: { first: 1, size: 1, attributes: { blockShape: 2 } },
+};
 
 /** q, k, v, mask, key lengths. */
 const attentionInputs = 5;
@@ -61,13 +69,13 @@ export const generic: Tactic = {
       return 'the attention kernel takes no query offsets or sinks';
     const dtype = dtypeOf(group.outputs[0]);
     if (dtype !== undefined && missing[anchor.op]?.includes(dtype)) return `no kernel '${anchor.op}' for ${dtype}`;
-    for (const input of Object.values(operandAttributes[anchor.op] ?? {})) {
+    const known = knownOperands[anchor.op];
+    for (const input of Object.values(known?.attributes ?? {})) {
       if (!inferFacts(anchor.inputs[input]!)?.every((d) => typeof d === 'number'))
         return `operand ${String(input)} is only known at run time`;
     }
-    const sizes = sizeOperands[anchor.op];
-    if (sizes !== undefined && !inferFacts(anchor.inputs[sizes]!))
-      return `operand ${String(sizes)}, which sizes the result, is only known at run time`;
+    if (known && !inferFacts(anchor.inputs[known.size]!))
+      return `operand ${String(known.size)}, which sizes the result, is only known at run time`;
     for (const [name, value] of Object.entries(anchor.attributes)) {
       if (value !== undefined && planAttribute(value) === undefined)
         return `attribute '${name}' is only known at run time`;
@@ -94,13 +102,14 @@ export const generic: Tactic = {
       if (plain !== undefined) attributes[name] = plain;
     }
     const { op, inputs } = group.anchor!;
-    for (const [name, input] of Object.entries(operandAttributes[op] ?? {}))
+    const known = knownOperands[op];
+    for (const [name, input] of Object.entries(known?.attributes ?? {}))
       attributes[name] = inferFacts(inputs[input]!) as number[];
     return {
       kernel: op,
       attributes,
       inputs: group.anchorInputs
-        .slice(0, knownOperands[op])
+        .slice(0, known?.first)
         .map((index) => (index === undefined ? { kind: 'omitted' } : { kind: 'input', index })),
       outputs: group.outputs.map((_, index) => ({ kind: 'output', index })),
     };
