@@ -2,7 +2,7 @@
 
 import { type Dim, type DimSymbol, dimSymbols } from '../dim.js';
 import type { Value } from '../graph.js';
-import { resolveReshape } from '../operators/movement-dynamic.js';
+import { resolveReshape } from '../operators/size-conventions.js';
 import type { LayerBuilder } from './layers.js';
 
 export interface ShuffleParameters {

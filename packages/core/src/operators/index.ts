@@ -3,9 +3,11 @@
 export * from './group.js';
 export * from './sources.js';
 export { controlOperators, scannedElement } from './control.js';
-export { dynamicMovementOperators, padsOf, resolveReshape, sliceBounds } from './movement-dynamic.js';
+export { dynamicMovementOperators } from './movement-dynamic.js';
 export { movementOperators } from './movement.js';
 export { pad } from './pad.js';
+export { range } from './range.js';
+export { padsOf, resolveReshape } from './size-conventions.js';
 export { optionalOperators } from './optional.js';
 export { elementType, joinTypes, widenedType, wildcard } from './region-types.js';
 export { mappedElement, sequenceOperators } from './sequence.js';

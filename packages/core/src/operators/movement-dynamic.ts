@@ -1,71 +1,16 @@
-/** Movement operators whose sizes are tensors computed at run time, and `range`. Where the sizes are known, importers make the plain forms. */
+/** Movement operators whose sizes are tensors computed at run time. Where the sizes are known, importers make the plain forms. */
 
 import { broadcastDims, isOneDim } from '../broadcast.js';
-import {
-  addDims,
-  ceilDivDims,
-  type Dim,
-  dimBounds,
-  exactQuotient,
-  floorDivDims,
-  maxDims,
-  mulDims,
-  productOf,
-  subDims,
-} from '../dim.js';
-import { isBig, isFloat, isInteger } from '../dtype.js';
-import { readNumbers, tensorFromNumbers, tensorOf } from '../elements.js';
+import { addDims, type Dim, dimBounds, mulDims, productOf, subDims } from '../dim.js';
+import { isInteger } from '../dtype.js';
 import { elementFacts } from '../facts.js';
-import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
+import { type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount } from '../tensor.js';
 import { tensorType } from '../type.js';
 import { expandTensor, gatherView, sliceTensor } from './movement.js';
 import { checkedPad, padModes } from './pad.js';
+import { axesOf, padsOf, resolveReshape, sliceBounds } from './size-conventions.js';
 import { rowMajorStrides } from './strided.js';
-
-/**
- * ONNX's Reshape target (0: keep, -1: the rest) as dims.
- * @returns a sentence when the target fits no input of these dims
- */
-export function resolveReshape(
-  from: readonly Dim[] | undefined,
-  target: readonly Dim[],
-  allowzero: boolean,
-): Dim[] | string {
-  const text = `[${target.map(String).join(', ')}]`;
-  const dims: Dim[] = [];
-  let rest = -1;
-  for (const [i, d] of target.entries()) {
-    if (d === -1) {
-      if (rest >= 0) return `target ${text} has more than one -1`;
-      rest = i;
-      dims.push(1);
-    } else if (d === 0 && !allowzero) {
-      const kept = from?.[i];
-      if (kept === undefined) return `target ${text} keeps axis ${String(i)}, which the input does not have`;
-      dims.push(kept);
-    } else if (typeof d === 'number' && d < 0) {
-      return `target ${text} has the negative extent ${String(d)}`;
-    } else {
-      dims.push(d);
-    }
-  }
-  if (rest >= 0) {
-    if (from === undefined) return `target ${text} has a -1, and the rank of the input is unknown`;
-    const total = productOf(from);
-    const others = productOf(dims);
-    if (others === 0) {
-      if (total !== 0) return `target ${text} leaves -1 undetermined`;
-      dims[rest] = 0;
-      return dims;
-    }
-    const exact = exactQuotient(total, others);
-    if (exact === undefined && typeof total === 'number' && typeof others === 'number')
-      return `${String(total)} elements do not divide into ${text}`;
-    dims[rest] = exact ?? floorDivDims(total, others);
-  }
-  return dims;
-}
 
 /** Fresh dims for a shape vector of known length but unknown elements. */
 function freshDims(c: InferContext, count: Dim | undefined, max?: number): Dim[] | undefined {
@@ -139,33 +84,6 @@ function expandedExtent(c: InferContext, from: Dim, target: Dim): Dim {
   return target === 1 ? from : dimBounds(target).min > 1 ? target : c.fresh(`${c.op}.extent`);
 }
 
-/** Normalised, distinct axes from a fact or a run-time vector; all leading ones when absent. */
-export function axesOf(axes: readonly number[] | undefined, count: number, rank: number): number[] | string {
-  const all = (axes ?? Array.from({ length: count }, (_, i) => i)).map((a) => (a < 0 ? a + rank : a));
-  if (all.length !== count) return `${String(all.length)} axes for ${String(count)} entries`;
-  if (all.some((a) => a < 0 || a >= rank || !Number.isInteger(a)))
-    return `axes [${all.join(', ')}] are out of range for rank ${String(rank)}`;
-  if (new Set(all).size !== all.length) return `axes [${all.join(', ')}] repeat`;
-  return all;
-}
-
-/** Low and high pads of every axis, from ONNX's list of both for some axes: all leading ones when absent. */
-export function padsOf<T extends Dim>(
-  pads: readonly T[],
-  axes: readonly number[] | undefined,
-  rank: number,
-): { readonly low: (T | 0)[]; readonly high: (T | 0)[] } | string {
-  const count = pads.length / 2;
-  const chosen = axesOf(axes, count, rank);
-  if (typeof chosen === 'string') return chosen;
-  const both = [0, count].map((first) => {
-    const own = new Array<T | 0>(rank).fill(0);
-    chosen.forEach((axis, k) => (own[axis] = pads[first + k]!));
-    return own;
-  });
-  return { low: both[0]!, high: both[1]! };
-}
-
 function knownAxes(c: InferContext, i: number, count: number, rank: number): number[] | undefined {
   const fact = c.has(i) ? c.fact(i) : undefined;
   if (c.has(i) && !fact?.every((d) => typeof d === 'number')) return undefined;
@@ -219,63 +137,6 @@ function inferTileDynamic(c: InferContext): ReturnType<typeof tensorType>[] {
       x.dims.map((d, i) => (fact ? mulDims(d, fact[i]!) : c.fresh(`tile.${String(i)}`))),
     ),
   ];
-}
-
-function rangeLength(c: InferContext): Dim | undefined {
-  const [start, limit, delta] = [0, 1, 2].map((i) => c.fact(i)?.[0]);
-  if (start !== undefined && limit !== undefined && typeof delta === 'number') {
-    if (delta === 0) c.fail('delta must not be 0');
-    const count = delta > 0 ? ceilDivDims(subDims(limit, start), delta) : ceilDivDims(subDims(start, limit), -delta);
-    return maxDims(0, count);
-  }
-  const constants = [0, 1, 2].map((i) => c.constant(i));
-  if (constants.every((k) => k !== undefined) && constants.every((k) => elementCount(k.dims) === 1)) {
-    const [a, b, d] = constants.map((k) => readNumbers(k.tensor)[0]!) as [number, number, number];
-    return Math.max(0, Math.ceil((b - a) / d));
-  }
-  return undefined;
-}
-
-function evaluateRange(c: EvaluateContext): ReturnType<typeof tensorOf>[] {
-  const start = c.tensor(0);
-  if (isBig(start.dtype)) {
-    const [a, b, d] = [0, 1, 2].map((i) => (c.tensor(i).data as BigInt64Array)[0]!) as [bigint, bigint, bigint];
-    if (d === 0n) c.fail('delta must not be 0');
-    const span = d > 0n ? b - a : a - b;
-    const size = d > 0n ? d : -d;
-    const count = span <= 0n ? 0 : Number((span + size - 1n) / size);
-    const values = Array.from({ length: checkedCount(c, count) }, (_, i) => a + d * BigInt(i));
-    return [tensorOf(start.dtype, values, [count])];
-  }
-  const [a, b, d] = [0, 1, 2].map((i) => readNumbers(c.tensor(i))[0]!) as [number, number, number];
-  if (d === 0) c.fail('delta must not be 0');
-  const count = checkedCount(c, Math.max(0, Math.ceil((b - a) / d)));
-  return [
-    tensorFromNumbers(
-      start.dtype,
-      Float64Array.from({ length: count }, (_, i) => a + d * i),
-      [count],
-    ),
-  ];
-}
-
-function checkedCount(c: EvaluateContext, count: number): number {
-  if (!(count < 2 ** 31)) c.fail(`${String(count)} elements are too many`);
-  return count;
-}
-
-/** Start, size and step of numpy's x[start:end:step] on an axis of `extent`. */
-export function sliceBounds(start: number, end: number, step: number, extent: number): { start: number; size: number } {
-  const from = start < 0 ? start + extent : start;
-  const to = end < 0 ? end + extent : end;
-  if (step > 0) {
-    const a = Math.min(Math.max(from, 0), extent);
-    const b = Math.min(Math.max(to, 0), extent);
-    return { start: a, size: Math.max(0, Math.ceil((b - a) / step)) };
-  }
-  const a = Math.min(Math.max(from, -1), extent - 1);
-  const b = Math.min(Math.max(to, -1), extent - 1);
-  return { start: a, size: Math.max(0, Math.ceil((a - b) / -step)) };
 }
 
 export const dynamicMovementOperators: readonly Operator[] = [
@@ -416,24 +277,5 @@ export const dynamicMovementOperators: readonly Operator[] = [
       const tiled = gatherView(x, { offset: 0, strides: strides.flatMap((s) => [0, s]) }, split);
       return [tiled.reshape(x.dims.map((d, i) => d * repeats[i]!))];
     },
-  }),
-  registerOperator({
-    name: 'range',
-    kind: 'opaque',
-    inputs: ['start', 'limit', 'delta'],
-    infer: (c) => {
-      const { dtype } = c.tensor(0);
-      if (!isInteger(dtype) && !isFloat(dtype)) c.fail(`${dtype} has no range`);
-      for (const i of [1, 2])
-        if (c.tensor(i).dtype !== dtype) c.fail('start, limit and delta must have the same dtype');
-      return [tensorType(dtype, [rangeLength(c) ?? c.fresh('range')])];
-    },
-    facts: (c) => {
-      const [start, delta] = [c.fact(0)?.[0], c.fact(2)?.[0]];
-      const length = rangeLength(c);
-      if (start === undefined || delta === undefined || typeof length !== 'number') return [undefined];
-      return [Array.from({ length }, (_, i) => addDims(start, mulDims(delta, i)))];
-    },
-    evaluate: evaluateRange,
   }),
 ];
