@@ -1,11 +1,10 @@
 /** One stream of runs: its own memory, runs in order. Contexts of an engine run in parallel. */
 
-import { type PlanHeader, Tensor, TensorwrightError } from '@tensorwright/core';
-import { DeviceBuffer } from './device-buffer.js';
+import { type PlanHeader, type Tensor, TensorwrightError } from '@tensorwright/core';
 import { checkOptions, is } from './options.js';
-import { evaluateExpression } from './plan/expressions.js';
 import type { WeightsReader } from './plan/weights-reader.js';
 import type { InputBinder } from './run/bind-inputs.js';
+import { checkOutputs, type GivenOutputs } from './run/check-outputs.js';
 import { deliver } from './run/deliver.js';
 import type { ContextMemory, DeviceTimes, DeviceWork, Driver, RunRequest, RunValue } from './run/driver.js';
 import { RunQueue } from './run/run-queue.js';
@@ -31,7 +30,7 @@ export interface ContextOptions {
 
 export interface SyncRunOptions {
   /** Tensors, or memory of a device, to write outputs into, by name; the others are allocated. */
-  readonly outputs?: Readonly<Record<string, Tensor | DeviceBuffer>>;
+  readonly outputs?: GivenOutputs;
   /** Iterations that loops may take before ERR_LIMIT_EXCEEDED. Default: 2^31. */
   readonly maxIterations?: number;
 }
@@ -235,59 +234,10 @@ export class ExecutionContext {
     return {
       inputs: values,
       symbols,
-      outputs: this.#givenOutputs(options.outputs, symbols),
+      outputs: checkOutputs(options.outputs, symbols, this.#parts.outputs, this.#parts.header),
       signal,
       maxIterations: options.maxIterations,
     };
-  }
-
-  #givenOutputs(
-    given: Readonly<Record<string, Tensor | DeviceBuffer>> | undefined,
-    symbols: ReadonlyMap<number, number>,
-  ): readonly (Tensor | DeviceBuffer | undefined)[] {
-    if (!given) return [];
-    const { outputs, header } = this.#parts;
-    for (const name of Object.keys(given)) {
-      if (!outputs.some((o) => o.name === name)) {
-        const names = outputs.map((o) => `'${o.name}'`).join(', ');
-        throw new TensorwrightError(
-          'ERR_INVALID_ARGUMENT',
-          `run: unknown output '${name}'; the engine's outputs are ${names}`,
-          { output: name },
-        );
-      }
-    }
-    return outputs.map((info, i) => {
-      const tensor = Object.hasOwn(given, info.name) ? given[info.name] : undefined;
-      if (tensor === undefined) return undefined;
-      const isTensor = tensor instanceof Tensor || tensor instanceof DeviceBuffer;
-      if (!isTensor || tensor.dtype !== info.dtype) {
-        const received = isTensor ? tensor.dtype : typeof tensor;
-        throw new TensorwrightError(
-          'ERR_DTYPE_MISMATCH',
-          `run: output '${info.name}': expected a Tensor ${info.type}, received ${received}`,
-          { output: info.name, expected: info.dtype, received },
-        );
-      }
-      const { dims } = header.program.values[header.outputs[i]!.value]!;
-      const expected = dims?.map((d) => evaluateExpression(header.program.expressions[d]!, symbols));
-      if (
-        expected &&
-        (expected.length !== tensor.dims.length ||
-          expected.some((d, axis) => d !== undefined && d !== tensor.dims[axis]))
-      ) {
-        throw new TensorwrightError(
-          'ERR_SHAPE_MISMATCH',
-          `run: output '${info.name}': expected [${expected.map((d) => d ?? '?').join(', ')}], received [${tensor.dims.join(', ')}]`,
-          {
-            output: info.name,
-            expected,
-            received: tensor.dims,
-          },
-        );
-      }
-      return tensor;
-    });
   }
 
   #named<T extends RunValue>(results: readonly RunValue[], request: RunRequest): TensorMap<T> {

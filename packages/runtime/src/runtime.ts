@@ -19,7 +19,8 @@ import { readPlan, type ReadPlan, verifyWeights } from './plan/read-plan.js';
 import { WeightsReader } from './plan/weights-reader.js';
 import type { Driver } from './run/driver.js';
 import { EmbeddedLibraries } from './run/embedded-libraries.js';
-import { nativeBackends, type NativePlan, openNativePlan } from './run/native-plan.js';
+import { type NativePlan, openNativePlan } from './run/native-plan.js';
+import { nativeBackends } from './run/native-requirements.js';
 import { ProgramFacts } from './run/program-facts.js';
 import { StepDriver } from './run/step-driver.js';
 

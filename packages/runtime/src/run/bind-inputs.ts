@@ -5,6 +5,7 @@ import { DeviceBuffer } from '../device-buffer.js';
 import { evaluateExpression, type SymbolicDims } from '../plan/expressions.js';
 import type { TensorInfo } from '../tensor-info.js';
 import type { RunValue } from './driver.js';
+import { whatIs } from './what-is.js';
 
 export interface BoundInputs {
   /** In the order of the plan's inputs. */
@@ -211,14 +212,6 @@ function toTensor(info: TensorInfo, given: RunValue): Shaped {
     `run: input '${info.name}': expected a Tensor ${info.type}, received ${received}`,
     { input: info.name, expected: info.type, received },
   );
-}
-
-/** 'a sequence', 'a Float32Array', 'a number': callers without types give anything. */
-function whatIs(given: unknown): string {
-  if (given instanceof Tensor || given instanceof DeviceBuffer) return 'a tensor';
-  if (typeof given !== 'object' || given === null) return `a ${typeof given}`;
-  const name = 'kind' in given ? String(given.kind) : given.constructor.name;
-  return `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${name}`;
 }
 
 function checkObject(info: TensorInfo, given: RunValue): RunValue {
