@@ -9,7 +9,7 @@ import { smallModel } from './support/small-model.js';
 
 describe('readModelFile', () => {
   it('lists nodes and outputs', () => {
-    const { nodes, outputs, hasExternalData } = readModelFile(smallModel());
+    const { nodes, outputs, hasExternalData } = readModelFile(smallModel(), 'm.onnx');
     expect(nodes.map((n) => [n.name, n.operator, n.inputs, n.outputs])).toEqual([
       ['first', 'MatMul', ['x', 'w'], ['product']],
       ['bend', 'Relu', ['product'], ['bent']],
@@ -21,16 +21,18 @@ describe('readModelFile', () => {
   });
 
   it('refuses what is no model', () => {
-    expect(() => readModelFile(new Uint8Array())).toThrow('no graph');
-    expect(() => readModelFile(new TextEncoder().encode('# not a model'))).toThrow(/no valid protobuf|no graph/);
+    expect(() => readModelFile(new Uint8Array(), 'm.onnx')).toThrow('m.onnx: the file is empty');
+    expect(() => readModelFile(new TextEncoder().encode('# not a model'), 'm.onnx')).toThrow(
+      /no valid protobuf|no graph/,
+    );
     const bytes = smallModel();
     for (let length = 0; length < bytes.length; length += 7)
-      expect(() => readModelFile(bytes.subarray(0, length))).toThrow();
+      expect(() => readModelFile(bytes.subarray(0, length), 'm.onnx')).toThrow();
   });
 });
 
 describe('tensorsToMark', () => {
-  const file = readModelFile(smallModel());
+  const file = readModelFile(smallModel(), 'm.onnx');
 
   it('takes tensors between nodes by pattern, never the outputs', () => {
     expect(tensorsToMark(file, ['*'])).toEqual(['product', 'bent', 'sum']);
@@ -42,7 +44,7 @@ describe('tensorsToMark', () => {
 describe('withOutputs', () => {
   it('gives ONNX Runtime the tensors between the nodes', async () => {
     const bytes = readFileSync(digits);
-    const file = readModelFile(bytes);
+    const file = readModelFile(bytes, 'm.onnx');
     const marks = tensorsToMark(file, ['*']);
     expect(marks.length).toBeGreaterThan(15);
     const session = await InferenceSession.create(withOutputs(file, marks));
@@ -53,7 +55,7 @@ describe('withOutputs', () => {
   });
 
   it('gives our parser the same', async () => {
-    const file = readModelFile(smallModel());
+    const file = readModelFile(smallModel(), 'm.onnx');
     const network = await OnnxParser.parse(withOutputs(file, ['bent']));
     expect(network.outputs.map((o) => o.name)).toEqual(['y', 'bent']);
   });

@@ -53,7 +53,7 @@ describe('profilesFrom', () => {
     [{ minShapes: shapes('mask:4x1'), maxShapes: shapes('mask:1x8') }, '4x1, 1x8, 1x8'],
     [{ minShapes: shapes('mask:1x1'), optShapes: shapes('mask:scalar') }, '1x1, scalar, scalar'],
   ])('refuses ranges that do not ascend: %#', (options, told) => {
-    expect(() => profilesFrom(options, [mask])).toThrow(
+    expect(() => profilesFrom(options, [{ name: 'mask', dims: undefined }])).toThrow(
       `input 'mask': --min-shapes, --opt-shapes and --max-shapes are ${told}, which do not ascend`,
     );
   });

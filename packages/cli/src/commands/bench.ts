@@ -3,6 +3,8 @@
 import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { Tensor } from '@tensorwright/core';
+import type { Engine } from '@tensorwright/runtime';
+import { usageError } from '../exit-codes.js';
 import { measure, measureProfiles } from '../bench/measure.js';
 import { describe, type Opened, reportOf } from '../bench/report.js';
 import { buildPlan } from '../models/build-plan.js';
@@ -14,6 +16,7 @@ import {
   addCommonOptions,
   type BuildFlags,
   buildOptionsOf,
+  oneShape,
   refuseBuildOptions,
 } from '../options/build-options.js';
 import { addCodeOption, addPluginOptions, type CodeFlags, type PluginFlags } from '../options/plugin-options.js';
@@ -94,6 +97,7 @@ async function bench(path: string, flags: BenchFlags, session: Session, command:
   const opened =
     kind === 'plan' ? await openBuilt(path, flags, reporter) : await openModel(path, flags, reporter, session.signal);
   try {
+    checkProfile(opened.engine, flags.profile);
     const inputs = await inputValues(
       opened.engine.inputs,
       {
@@ -125,6 +129,12 @@ async function bench(path: string, flags: BenchFlags, session: Session, command:
   }
 }
 
+function checkProfile({ profiles }: Engine, index: number | undefined): void {
+  if (index === undefined || index < profiles.length) return;
+  const there = profiles.length === 0 ? 'the plan has no profiles' : `the last profile is ${profiles.length - 1}`;
+  throw usageError(`--profile ${index}: ${there}`);
+}
+
 interface Subject extends Opened {
   readonly shapes: ShapeSpec | undefined;
 }
@@ -132,7 +142,7 @@ interface Subject extends Opened {
 async function openBuilt(path: string, flags: BenchFlags, reporter: Reporter): Promise<Subject> {
   const started = performance.now();
   const engine = await openPlan(path, flags, reporter);
-  return { engine, shapes: flags.shapes?.[0], loadMs: performance.now() - started, planBytes: (await stat(path)).size };
+  return { engine, shapes: oneShape(flags), loadMs: performance.now() - started, planBytes: (await stat(path)).size };
 }
 
 async function openModel(path: string, flags: BenchFlags, reporter: Reporter, signal: AbortSignal): Promise<Subject> {
@@ -140,7 +150,7 @@ async function openModel(path: string, flags: BenchFlags, reporter: Reporter, si
   const network = await parseModel(path, reporter, signal);
   const inputs = networkInputs(network);
   const ranges = flags.minShapes ?? flags.optShapes ?? flags.maxShapes;
-  let shapes = flags.shapes?.[0];
+  let shapes = oneShape(flags);
   let profiles = profilesFrom(flags, inputs);
   if (!ranges) {
     // As trtexec: without ranges the engine is built for the very shapes it is measured at.

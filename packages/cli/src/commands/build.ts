@@ -3,13 +3,13 @@
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Plan } from '@tensorwright/builder';
-import { CommandError, exitCodes } from '../exit-codes.js';
+import { CommandError, exitCodes, usageError } from '../exit-codes.js';
 import { buildPlan } from '../models/build-plan.js';
 import { networkInputs, parseModel, requireModel } from '../models/subject.js';
 import { addBuildOptions, addCommonOptions, type BuildFlags, buildOptionsOf } from '../options/build-options.js';
 import { addPluginOptions, type PluginFlags } from '../options/plugin-options.js';
 import { checkWritable } from '../options/output-file.js';
-import { checkNames, profilesFrom } from '../options/shapes.js';
+import { profilesFrom } from '../options/shapes.js';
 import { countBy, formatBytes, formatCounts, formatMilliseconds } from '../output/format.js';
 import { writeJson } from '../output/json.js';
 import { Reporter } from '../output/reporter.js';
@@ -39,20 +39,16 @@ export function define(command: Command, session: Session): void {
 
 async function build(path: string, flags: BuildCommandFlags, session: Session): Promise<void> {
   const reporter = new Reporter(session, flags);
+  if (flags.shapes && (flags.minShapes ?? flags.optShapes ?? flags.maxShapes))
+    throw usageError(
+      '--shapes fixes extents, and --min-shapes, --opt-shapes and --max-shapes give ranges: give one of the two',
+    );
   await requireModel(path, 'build');
-  await checkWritable(flags.output);
+  await checkWritable(flags.output, path);
   const started = performance.now();
   const network = await parseModel(path, reporter, session.signal);
   const parseMs = performance.now() - started;
   const inputs = networkInputs(network);
-  for (const [option, specs] of Object.entries({
-    shapes: flags.shapes,
-    'min-shapes': flags.minShapes,
-    'opt-shapes': flags.optShapes,
-    'max-shapes': flags.maxShapes,
-  })) {
-    for (const spec of specs ?? []) checkNames(spec, inputs, `--${option}`);
-  }
   const { plan, milliseconds: buildMs } = await buildPlan(
     network,
     { ...buildOptionsOf(flags, profilesFrom(flags, inputs)), embedLibraries: flags.embedPlugins === true },

@@ -7,7 +7,7 @@ import { inputValues } from '../models/input-values.js';
 import { networkInputs } from '../models/subject.js';
 import type { Place } from '../models/value-files.js';
 import { type ModelFile, readModelFile, withOutputs } from '../onnx/model-file.js';
-import { buildOptionsOf } from '../options/build-options.js';
+import { buildOptionsOf, oneShape } from '../options/build-options.js';
 import { profilesFrom } from '../options/shapes.js';
 import type { Difference } from './difference.js';
 import { type Execution, execute, type ExecutionJob } from './execute.js';
@@ -25,7 +25,7 @@ export interface LayeredModel extends RunSubject {
 
 export async function runModel(subject: RunSubject): Promise<Ran> {
   const { path, flags } = subject;
-  const file = readModelFile(await readFile(path));
+  const file = readModelFile(await readFile(path), path);
   let files: WantedFiles | undefined;
   const { peer, wanted, outputs, engine, inputs } = await executeBytes({ ...subject, file }, [], async (network) => {
     files = flags.loadOutputs && (await readWanted(flags.loadOutputs, outputsOf(network)));
@@ -70,7 +70,7 @@ async function executeBytes(
   const shaped = networkInputs(network);
   const inputs =
     subject.inputs ??
-    (await inputValues(shaped, { shapes: flags.shapes?.[0], load: flags.loadInputs, seed: flags.seed }, reporter));
+    (await inputValues(shaped, { shapes: oneShape(flags), load: flags.loadInputs, seed: flags.seed }, reporter));
   const ranges = flags.minShapes ?? flags.optShapes ?? flags.maxShapes;
   const fixed = Object.fromEntries(
     shaped.filter((i) => i.dims?.some((d) => typeof d === 'string')).map(({ name }) => [name, inputs[name]!.dims]),

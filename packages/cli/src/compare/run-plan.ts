@@ -2,9 +2,12 @@
 
 import { readFile } from 'node:fs/promises';
 import type { RuntimeValue } from '@tensorwright/core';
+import type { Engine } from '@tensorwright/runtime';
+import { usageError } from '../exit-codes.js';
 import { inputValues } from '../models/input-values.js';
 import { openPlan, optimumOf } from '../models/open-plan.js';
 import { parseModel, requireModel } from '../models/subject.js';
+import { oneShape } from '../options/build-options.js';
 import { readModelFile } from '../onnx/model-file.js';
 import { checkPeer, type PeerJob, withPeer } from './open-peer.js';
 import type { Ran, RunSubject } from './ran.js';
@@ -16,10 +19,11 @@ export async function runPlan(subject: RunSubject): Promise<Ran> {
   const job = flags.model === undefined ? undefined : await peerJob(subject, flags.model);
   const engine = await openPlan(path, flags, reporter);
   try {
+    if (job) checkSameModel(engine, job);
     const files = flags.loadOutputs && (await readWanted(flags.loadOutputs, engine.outputs));
     const inputs = await inputValues(
       engine.inputs,
-      { shapes: flags.shapes?.[0], otherwise: optimumOf(engine, 0), load: flags.loadInputs, seed: flags.seed },
+      { shapes: oneShape(flags), otherwise: optimumOf(engine, 0), load: flags.loadInputs, seed: flags.seed },
       reporter,
     );
     const outputs = await engine.createContext().run<RuntimeValue>(inputs, { signal: session.signal });
@@ -36,9 +40,23 @@ export async function runPlan(subject: RunSubject): Promise<Ran> {
   }
 }
 
+/** What its inputs are for is not known; but that they are the same ones. */
+function checkSameModel(engine: Engine, { network, model: { path } }: PeerJob): void {
+  const namesOf = (tensors: readonly { readonly name: string }[]): string =>
+    tensors
+      .map((t) => t.name)
+      .sort()
+      .join(', ');
+  for (const side of ['inputs', 'outputs'] as const) {
+    const [own, theirs] = [namesOf(engine[side]), namesOf(network[side])];
+    if (own !== theirs)
+      throw usageError(`--model: '${path}' is not the model of the plan: its ${side} are ${theirs}; the plan's ${own}`);
+  }
+}
+
 async function peerJob({ flags, reporter, session }: RunSubject, path: string): Promise<PeerJob> {
   await requireModel(path, '--model');
-  const file = readModelFile(await readFile(path));
+  const file = readModelFile(await readFile(path), path);
   const network = await parseModel(path, reporter, session.signal);
   await checkPeer(flags.against, network);
   return { network, model: { path, bytes: file.bytes, file }, threads: flags.threads };

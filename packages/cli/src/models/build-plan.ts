@@ -1,7 +1,9 @@
 /** Builds a network, with progress on stderr. */
 
+import { stat } from 'node:fs/promises';
 import type { BuildOptions, Plan } from '@tensorwright/builder';
 import { loadBackend, nameMatcher, type Network, topologicalOrder } from '@tensorwright/core';
+import { usageError } from '../exit-codes.js';
 import type { Reporter } from '../output/reporter.js';
 
 export interface BuiltPlan {
@@ -15,6 +17,7 @@ export async function buildPlan(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<BuiltPlan> {
+  await checkTimingCache(options.timingCache);
   warnOfUnknownNodes(network, options, reporter);
   await registerOwnBackends();
   if (options.backends === undefined) await warnWithoutAddon(reporter);
@@ -24,6 +27,13 @@ export async function buildPlan(
     new Builder().build(network, { ...options, logger: reporter.logger, onProgress: update, signal }),
   );
   return { plan, milliseconds: performance.now() - started };
+}
+
+/** A cache that cannot be kept is no error of a build, but one that never can is a mistake. */
+async function checkTimingCache(folder: string | undefined): Promise<void> {
+  if (folder === undefined) return;
+  const found = await stat(folder).catch(() => undefined);
+  if (found?.isDirectory() === false) throw usageError(`--timing-cache: '${folder}' is no folder`);
 }
 
 /** A misspelt name would be a node less in float32, without a word. */

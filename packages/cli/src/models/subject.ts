@@ -1,9 +1,9 @@
 /** The file that a command is about: an ONNX model or a plan. */
 
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type DType, formatDim, type Network, whyUnreadable } from '@tensorwright/core';
-import { usageError } from '../exit-codes.js';
+import { CommandError, usageError } from '../exit-codes.js';
 import type { Reporter } from '../output/reporter.js';
 import type { ShapedInput } from '../options/shapes.js';
 
@@ -13,6 +13,10 @@ const planMagic = Buffer.from('TWPLAN\r\n', 'latin1');
 export async function kindOfFile(path: string): Promise<'model' | 'plan'> {
   const start = Buffer.alloc(planMagic.length);
   try {
+    const found = await stat(path);
+    // What is read of a pipe is gone.
+    if (!found.isFile() && !found.isDirectory())
+      throw usageError(`'${path}': it is no regular file; write what comes from it into one`);
     const file = await open(path, 'r');
     try {
       await file.read(start, 0, start.length, 0);
@@ -20,6 +24,7 @@ export async function kindOfFile(path: string): Promise<'model' | 'plan'> {
       await file.close();
     }
   } catch (cause) {
+    if (cause instanceof CommandError) throw cause;
     throw usageError(`'${path}': ${whyUnreadable(cause)}`);
   }
   return start.equals(planMagic) ? 'plan' : 'model';

@@ -41,6 +41,7 @@ export async function readValueFiles(
       throw usageError(
         `${option}: expected name:file with one of ${places.map((p) => p.name).join(', ')}; not '${entry}'`,
       );
+    if (files.has(place.name)) throw usageError(`${option}: '${place.name}' is given twice`);
     const path = entry.slice(place.name.length + 1);
     try {
       files.set(place.name, { path, content: await read(path, place) });

@@ -28,8 +28,21 @@ const valueName = 1;
 const tensorLocation = 14;
 const external = 1;
 
-/** @throws ERR_INVALID_MODEL */
-export function readModelFile(bytes: Uint8Array): ModelFile {
+/**
+ * @param path for errors
+ * @throws ERR_INVALID_MODEL
+ */
+export function readModelFile(bytes: Uint8Array, path: string): ModelFile {
+  try {
+    return readMessages(bytes);
+  } catch (error) {
+    if (!TensorwrightError.is(error)) throw error;
+    throw new TensorwrightError(error.code, `${path}: ${error.message}`, { ...error.details, path }, { cause: error });
+  }
+}
+
+function readMessages(bytes: Uint8Array): ModelFile {
+  if (bytes.length === 0) throw new TensorwrightError('ERR_INVALID_MODEL', 'the file is empty');
   const nodes: FileNode[] = [];
   const outputs: string[] = [];
   let hasExternalData = false;

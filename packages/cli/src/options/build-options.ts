@@ -7,7 +7,7 @@ import { type TacticSource, tacticSources } from '@tensorwright/core';
 import { usageError } from '../exit-codes.js';
 import { addDeviceOption } from './device-option.js';
 import { durationIn, integerFrom, list, namesOf, positive } from './values.js';
-import { type ShapeOptions, shapes } from './shapes.js';
+import { type ShapeOptions, shapes, type ShapeSpec } from './shapes.js';
 
 export interface BuildFlags extends ShapeOptions {
   readonly backends?: readonly string[];
@@ -53,7 +53,7 @@ export function addBuildOptions(command: Command): Command {
         'backends in order of preference, separated by commas (default: what this machine has)',
       ).argParser(list),
     )
-    .option('--fp16', 'compute in float16 where it is safe')
+    .addOption(new Option('--fp16', 'compute in float16 where it is safe').conflicts('bf16'))
     .option('--bf16', 'compute in bfloat16 where it is safe')
     .option('--tf32', 'let float32 contractions round to TensorFloat-32 (CUDA)')
     .addOption(
@@ -119,8 +119,18 @@ export function refuseBuildOptions(path: string, command: Command): void {
 /** What every command has that works on a model or a plan. */
 export function addCommonOptions(command: Command): Command {
   return command
-    .option('-q, --quiet', 'no progress and no notes')
+    .option('-q, --quiet', 'no progress, no notes and no warnings')
     .option('-v, --verbose', 'tell more; twice: everything', (_, n: number) => n + 1, 0);
+}
+
+/**
+ * Of a command that runs one shape: the first and only.
+ * @throws usage error where there are more
+ */
+export function oneShape({ shapes: given }: BuildFlags): ShapeSpec | undefined {
+  if (given && given.length > 1)
+    throw usageError('--shapes is given twice, and one shape is run: separate inputs by commas');
+  return given?.[0];
 }
 
 export function buildOptionsOf(flags: BuildFlags, profiles: readonly Profile[] | undefined): BuildOptions {

@@ -18,11 +18,20 @@ async function checkFolderOf(path: string): Promise<void> {
   }
 }
 
-/** @throws CommandError when the folder is missing or cannot be written to, or the file is a folder */
-export async function checkWritable(path: string): Promise<void> {
+/**
+ * @param source what is read for it, which must still be there afterwards
+ * @throws CommandError when the folder is missing or cannot be written to, or there is something else than a file
+ */
+export async function checkWritable(path: string, source: string): Promise<void> {
+  if (path === '') throw cannotWrite(path, 'that is no name of a file');
   await checkFolderOf(path);
   const existing = await stat(path).catch(() => undefined);
-  if (existing?.isDirectory()) throw cannotWrite(path, 'it is a folder');
+  if (!existing) return;
+  if (existing.isDirectory()) throw cannotWrite(path, 'it is a folder');
+  // A new file takes the old one's place, and a device is not to be replaced.
+  if (!existing.isFile()) throw cannotWrite(path, 'it is no regular file');
+  const { dev, ino } = await stat(source);
+  if (existing.dev === dev && existing.ino === ino) throw cannotWrite(path, 'it is the model');
 }
 
 /** Makes the folder, unless it is there. @throws CommandError where it cannot be made or is something else */

@@ -43,9 +43,14 @@ export interface ShapedInput {
   readonly dims: readonly (number | string)[] | undefined;
 }
 
-/** Optimization profiles from the options; undefined without any. */
+/**
+ * Optimization profiles from the options; undefined without any.
+ * @throws usage error for names that are no inputs, and for extents that do not fit or ascend
+ */
 export function profilesFrom(options: ShapeOptions, inputs: readonly ShapedInput[]): Profile[] | undefined {
   const { shapes: fixed, minShapes: min, optShapes: opt, maxShapes: max } = options;
+  const given = { '--shapes': fixed, '--min-shapes': min, '--opt-shapes': opt, '--max-shapes': max };
+  for (const [option, specs = []] of Object.entries(given)) for (const spec of specs) checkNames(spec, inputs, option);
   if (!min && !opt && !max) return fixed?.map((spec) => profile(inputs, (input) => lookUp(spec, input, '--shapes')));
   const count = Math.max(min?.length ?? 0, opt?.length ?? 0, max?.length ?? 0);
   return Array.from({ length: count }, (_, i) =>
@@ -80,7 +85,10 @@ function profile(inputs: readonly ShapedInput[], shapeOf: (input: ShapedInput) =
 
 function lookUp(spec: ShapeSpec, input: ShapedInput, option: string): readonly number[] | undefined {
   const own = spec.get(input.name);
-  if (own) return own;
+  if (own) {
+    checkFit(input, own, option);
+    return own;
+  }
   const all = spec.get('*');
   // Inputs of fixed shape need no profile, and a wildcard means those that do.
   if (!all || input.dims?.every((d) => typeof d === 'number')) return undefined;
@@ -93,7 +101,7 @@ function lookUp(spec: ShapeSpec, input: ShapedInput, option: string): readonly n
 }
 
 /** @throws usage error for names that are no inputs */
-export function checkNames(spec: ShapeSpec, inputs: readonly ShapedInput[], option: string): void {
+function checkNames(spec: ShapeSpec, inputs: readonly ShapedInput[], option: string): void {
   for (const name of spec.keys()) {
     if (name !== '*' && !inputs.some((i) => i.name === name)) {
       throw usageError(`${option}: there is no input '${name}'; inputs: ${inputs.map((i) => i.name).join(', ')}`);
@@ -123,7 +131,6 @@ export function resolveShapes(
     const shape = (spec && lookUp(spec, input, '--shapes')) ?? otherwise.get(input.name);
     if (!shape) continue;
     given.set(input.name, shape);
-    checkFit(input, shape);
     input.dims?.forEach((d, axis) => {
       if (typeof d === 'string' && !symbols.has(d)) symbols.set(d, shape[axis]!);
     });
@@ -145,12 +152,12 @@ export function resolveShapes(
   return { dims: new Map(dims), assumed: [...assumed] };
 }
 
-function checkFit(input: ShapedInput, shape: readonly number[]): void {
+function checkFit(input: ShapedInput, shape: readonly number[], option: string): void {
   if (!input.dims) return;
   const fits =
     input.dims.length === shape.length && input.dims.every((d, i) => typeof d === 'string' || d === shape[i]);
   if (!fits)
     throw usageError(
-      `--shapes: input '${input.name}' is [${input.dims.join(', ')}], which ${shape.length === 0 ? 'a scalar' : shape.join('x')} does not fit`,
+      `${option}: input '${input.name}' is [${input.dims.join(', ')}], which ${shape.length === 0 ? 'a scalar' : shape.join('x')} does not fit`,
     );
 }

@@ -68,7 +68,7 @@ export interface HeadsModel {
 
 /** undefined for a model that selects nothing */
 export async function headsModel(path: string): Promise<HeadsModel | undefined> {
-  const file = readModelFile(await readFile(path));
+  const file = readModelFile(await readFile(path), path);
   const heads = headsOf(file.nodes);
   if (heads.length === 0) return undefined;
   const changed = withOutputs(file, heads);
