@@ -12,8 +12,9 @@ import {
 import { type DeviceMemory, loadNative } from '@tensorwright/native';
 import { checkOptions, is } from './options.js';
 
+/** Where a buffer lies. */
 export interface DeviceBufferOptions {
-  /** Index of the device. Default: 0. */
+  /** Index of the device, of those that CUDA_VISIBLE_DEVICES names. Default: 0. */
   readonly device?: number;
 }
 
@@ -22,7 +23,9 @@ export interface DeviceBufferOptions {
  * may be an output of one engine and an input of another.
  */
 export class DeviceBuffer {
+  /** Of the elements, which lie as in a `Tensor` of the dtype. */
   readonly dtype: DType;
+  /** Extents, outermost first; row-major. */
   readonly dims: readonly number[];
   readonly #memory: DeviceMemory;
 

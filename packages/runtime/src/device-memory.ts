@@ -2,9 +2,11 @@
 
 import { loadNative } from '@tensorwright/native';
 
+/** A device's memory at one moment, in bytes. */
 export interface DeviceMemoryState {
   /** Left for everybody. */
   readonly freeBytes: number;
+  /** What the device has. */
   readonly totalBytes: number;
   /** Allocated by this process: weights, contexts and buffers. Code and streams, which the driver keeps, are not in it. */
   readonly ownBytes: number;

@@ -26,10 +26,15 @@ const abandoned = new FinalizationRegistry<EngineParts>((parts) => {
   parts.release().catch(() => undefined);
 });
 
+/** A loaded plan. `Runtime.load` makes it; contexts run it, as many at once as there are. */
 export class Engine {
+  /** Of the network that was built. */
   readonly name: string;
+  /** What a run must be given, in the model's order. */
   readonly inputs: readonly TensorInfo[];
+  /** What a run gives, in the model's order. */
   readonly outputs: readonly TensorInfo[];
+  /** The optimization profiles of the build, each with min, opt and max of the dynamic inputs; empty: any shape runs. */
   readonly profiles: PlanHeader['profiles'];
   /** What the build noted: memory, and nodes that a preferred backend refused. */
   readonly report: PlanReport;
@@ -52,7 +57,10 @@ export class Engine {
     abandoned.register(this, parts, this);
   }
 
-  /** A context with its own memory. Contexts run in parallel; runs of one context follow each other. */
+  /**
+   * A context with its own memory. Contexts run in parallel; runs of one context follow each other.
+   * @throws ERR_INVALID_OPTION, ERR_OUT_OF_MEMORY, ERR_DISPOSED after close
+   */
   createContext(options: ContextOptions = {}): ExecutionContext {
     this.#checkOpen();
     checkOptions<ContextOptions>('createContext', options, {
@@ -85,7 +93,11 @@ export class Engine {
     return count === 0 ? 'absent: the plan has no profiles' : `the index of a profile, 0 to ${count - 1}`;
   }
 
-  /** The engine as plain data: per layer its origin, kernel, tactic, types and sizes, and times where contexts profile. */
+  /**
+   * The engine as plain data: per layer its origin, kernel, tactic, types and sizes, and times where contexts profile.
+   * Contexts with a run in progress are left out of times and memory.
+   * @throws ERR_DISPOSED after close
+   */
   inspect(): EngineInspection {
     this.#checkOpen();
     const profiling = this.#liveContexts().filter((c) => c.profiling && !c.busy);

@@ -1,15 +1,17 @@
 /** One stream of runs: its own memory, runs in order. Contexts of an engine run in parallel. */
 
 import { type PlanHeader, type Tensor, TensorwrightError } from '@tensorwright/core';
+import type { DeviceBuffer } from './device-buffer.js';
 import { checkOptions, is } from './options.js';
 import type { WeightsReader } from './plan/weights-reader.js';
 import type { InputBinder } from './run/bind-inputs.js';
-import { checkOutputs, type GivenOutputs } from './run/check-outputs.js';
+import { checkOutputs } from './run/check-outputs.js';
 import { deliver } from './run/deliver.js';
 import type { ContextMemory, DeviceTimes, DeviceWork, Driver, RunRequest, RunValue } from './run/driver.js';
 import { RunQueue } from './run/run-queue.js';
 import type { TensorInfo, TensorMap } from './tensor-info.js';
 
+/** How a context runs its engine. */
 export interface ContextOptions {
   /** Index of the optimization profile that inputs must fit. Default: any of the plan's. */
   readonly profile?: number;
@@ -28,26 +30,33 @@ export interface ContextOptions {
   readonly debug?: boolean;
 }
 
+/** What a run on the calling thread can be told. */
 export interface SyncRunOptions {
-  /** Tensors, or memory of a device, to write outputs into, by name; the others are allocated. */
-  readonly outputs?: GivenOutputs;
+  /**
+   * Tensors of the output's dtype and dims, or memory of a device, to write outputs into, by name; the others are
+   * allocated. One may be the memory of an input, too. Default: all are allocated.
+   */
+  readonly outputs?: Readonly<Record<string, Tensor | DeviceBuffer>>;
   /** Iterations that loops may take before ERR_LIMIT_EXCEEDED. Default: 2^31. */
   readonly maxIterations?: number;
 }
 
+/** What a run can be told. */
 export interface RunOptions extends SyncRunOptions {
-  /** Ends the run early: its promise rejects with the signal's reason. */
+  /** Ends the run early: its promise rejects with the signal's reason, and the context takes further runs. Default: none. */
   readonly signal?: AbortSignal;
 }
 
 /** What a layer took since profiling was switched on. */
 export interface LayerProfile {
+  /** As in `Engine.inspect().layers`, like those that follow. */
   readonly name: string;
   readonly kind: string;
   readonly backend: string;
   readonly tactic: string;
   /** Nodes of the user's model. */
   readonly origins: readonly string[];
+  /** How often it ran. */
   readonly calls: number;
   /** Of all calls together. */
   readonly microseconds: number;
@@ -78,6 +87,7 @@ const runOptionChecks = {
   maxIterations: is.integer(0, Number.MAX_SAFE_INTEGER),
 };
 
+/** Runs an engine. `Engine.createContext` makes it. */
 export class ExecutionContext {
   /** The profile chosen when the context was created. */
   readonly profileIndex: number | undefined;
@@ -122,6 +132,7 @@ export class ExecutionContext {
     return this.#named<T>(this.#parts.driver.runSync(request), request);
   }
 
+  /** Whether layers are measured; false at first. */
   get profiling(): boolean {
     return this.#profiling;
   }

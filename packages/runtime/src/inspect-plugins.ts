@@ -16,10 +16,12 @@ import {
  */
 export type PluginCode = 'library' | 'function' | 'kernels';
 
+/** A plugin that layers of a plan call on one backend. */
 export interface PluginInspection {
   /** 'acme::LeakyScale 1' */
   readonly plugin: string;
   readonly code: PluginCode;
+  /** That runs these layers. */
   readonly backend: string;
   /** Layers that call it. */
   readonly layers: number;
@@ -33,6 +35,7 @@ export interface LibraryInspection {
   readonly name: string;
   /** 'linux-x64' */
   readonly platform: string;
+  /** Of the file. */
   readonly bytes: number;
   /** Those of it that the plan's steps call: 'acme::LeakyScale 1'. */
   readonly plugins: readonly string[];

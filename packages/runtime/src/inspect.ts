@@ -15,6 +15,7 @@ import { inspectLibraries, inspectPlugins, type LibraryInspection, type PluginIn
 import { SymbolicDims } from './plan/expressions.js';
 import { describeTensor, type TensorInfo } from './tensor-info.js';
 
+/** What a layer reads or writes. */
 export interface OperandInspection {
   /** Names in the user's model. */
   readonly names: readonly string[];
@@ -30,16 +31,25 @@ export interface OperandInspection {
   readonly bytes: number | undefined;
 }
 
+/** One step of a plan: a node of the model, or several that run as one. */
 export interface LayerInspection {
+  /** Its place in the order of execution. */
   readonly index: number;
+  /** After one of the nodes that it computes. */
   readonly name: string;
+  /** What kind of work it is: 'contraction', 'map', 'reduce', 'window', 'opaque' … */
   readonly kind: string;
   /** Nodes of the user's model that run here. */
   readonly origins: readonly string[];
+  /** That runs it: 'cuda', 'cpu', 'plugins', 'reference' … */
   readonly backend: string;
+  /** The backend's name of the code. */
   readonly kernel: string;
+  /** How it is computed: what the build chose among the backend's ways. */
   readonly tactic: string;
+  /** In the kernel's order; null: omitted. */
   readonly inputs: readonly (OperandInspection | null)[];
+  /** In the kernel's order; null: not wanted. */
   readonly outputs: readonly (OperandInspection | null)[];
   /** Constant operands, in bytes. */
   readonly weightBytes: number;
@@ -70,21 +80,29 @@ export interface EngineMemory {
 
 /** What the plan alone tells. */
 export interface PlanInspection {
+  /** Of the network that was built. */
   readonly name: string;
+  /** The builder and its version. */
   readonly producer: string;
+  /** Those that run its layers, with their versions and what they need of a machine. */
   readonly backends: PlanHeader['backends'];
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
+  /** The optimization profiles of the build; empty: any shape runs. */
   readonly profiles: PlanHeader['profiles'];
+  /** In the order of execution. */
   readonly layers: readonly LayerInspection[];
   /** Plugins that its layers call, and who has their code. */
   readonly plugins: readonly PluginInspection[];
   /** Plugin libraries that the plan carries. */
   readonly libraries: readonly LibraryInspection[];
+  /** What the build noted: memory, what backends refused, tactics that were dropped, patterns of plugins. */
   readonly report: PlanReport;
 }
 
+/** What a loaded plan tells. */
 export interface EngineInspection extends PlanInspection {
+  /** What it holds now. */
   readonly memory: EngineMemory;
 }
 

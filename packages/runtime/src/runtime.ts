@@ -24,6 +24,7 @@ import { nativeBackends } from './run/native-requirements.js';
 import { ProgramFacts } from './run/program-facts.js';
 import { StepDriver } from './run/step-driver.js';
 
+/** How a plan is loaded. */
 export interface LoadOptions {
   /** Threads of CPU kernels, shared by all contexts. Default: what the machine has. */
   readonly threads?: number;
@@ -42,6 +43,7 @@ export interface LoadOptions {
   readonly logger?: Logger;
 }
 
+/** Loads plans into engines. */
 export class Runtime {
   private constructor() {
     throw new TensorwrightError('ERR_INVALID_ARGUMENT', 'Runtime is not constructed: call Runtime.load');
@@ -49,8 +51,9 @@ export class Runtime {
 
   /**
    * Loads a plan from a file, from its bytes, or straight from the builder. Only the header is read; weights are mapped.
-   * @throws ERR_INVALID_ARGUMENT when there is no such file, ERR_INVALID_PLAN naming the field, ERR_BACKEND_UNAVAILABLE,
-   * ERR_PLUGIN naming a plugin that is not loaded, or a library whose code is not allowed
+   * @throws ERR_INVALID_OPTION, ERR_INVALID_ARGUMENT when there is no such file, ERR_INVALID_PLAN naming the field (also of
+   * plans of another format), ERR_BACKEND_UNAVAILABLE naming what this machine lacks, ERR_PLUGIN naming a plugin that is not
+   * loaded, or a library whose code is not allowed
    */
   static async load(plan: string | URL | Uint8Array | PlanLike, options: LoadOptions = {}): Promise<Engine> {
     checkOptions<LoadOptions>('Runtime.load', options, {

@@ -15,7 +15,9 @@ import type { RunValue } from './run/driver.js';
 /** Named tensors: what goes into a run and comes out of it. Values that are no tensors occur only where a model has them. */
 export type TensorMap<T extends RunValue = Tensor> = Record<string, T>;
 
+/** An input or output of an engine. */
 export interface TensorInfo {
+  /** By which runs take and give it. */
   readonly name: string;
   /** undefined for sequences, optionals and maps. */
   readonly dtype: DType | undefined;

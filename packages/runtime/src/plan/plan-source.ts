@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 /** A plan in memory, as the builder hands it out. */
 export interface PlanLike {
+  /** The whole file. */
   toBytes(): Uint8Array | Promise<Uint8Array>;
 }
 

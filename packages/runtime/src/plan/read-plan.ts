@@ -39,7 +39,7 @@ export interface ReadPlan {
   readonly librariesOffset: number;
 }
 
-/** @throws ERR_INVALID_PLAN naming the field, ERR_UNSUPPORTED for features this runtime does not know */
+/** @throws ERR_INVALID_PLAN naming the field, or the features that this runtime does not know */
 export async function readPlan(source: PlanSource): Promise<ReadPlan> {
   const { place, byteLength } = source;
   const first = await source.read(0, Math.min(byteLength, firstReadBytes));

@@ -65,10 +65,8 @@ export interface DeviceTimes {
   readonly complete: boolean;
 }
 
-export interface Driver {
-  /** Outputs in the plan's order. */
-  run(request: RunRequest): Promise<RunValue[]>;
-  runSync(request: RunRequest): RunValue[];
+/** What a context tells of itself, whoever runs its steps. */
+export interface ContextState {
   setProfiling(on: boolean): void;
   profile(): readonly StepTime[];
   memory(): ContextMemory;
@@ -78,4 +76,10 @@ export interface Driver {
   deviceTimes(plays: number): Promise<DeviceTimes | undefined>;
   /** Releases the memory. Never called during a run. */
   close(): void;
+}
+
+export interface Driver extends ContextState {
+  /** Outputs in the plan's order. */
+  run(request: RunRequest): Promise<RunValue[]>;
+  runSync(request: RunRequest): RunValue[];
 }

@@ -3,12 +3,20 @@
 import { type PlanOperand, type PlanProgram, Tensor, TensorwrightError } from '@tensorwright/core';
 import type { CancelToken, Context, Native, NativeTensor, StepTiming } from '@tensorwright/native';
 import { DeviceBuffer } from '../device-buffer.js';
-import type { ContextMemory, DeviceTimes, DeviceWork, Driver, RunRequest, RunValue, StepTime } from './driver.js';
+import type {
+  ContextMemory,
+  ContextState,
+  DeviceTimes,
+  DeviceWork,
+  Driver,
+  RunRequest,
+  RunValue,
+  StepTime,
+} from './driver.js';
 import type { NativeSegments } from './step-driver.js';
 import { extentsOfStrings } from './string-extents.js';
 
-/** What a context tells of itself, whoever runs its steps. */
-class NativeContext {
+class NativeContext implements ContextState {
   protected readonly context: Context;
   readonly #profile: ProfileSinceStart;
 

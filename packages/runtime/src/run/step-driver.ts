@@ -16,7 +16,7 @@ import {
 import { setImmediate } from 'node:timers/promises';
 import { DeviceBuffer } from '../device-buffer.js';
 import { checkAgreements } from './agreements.js';
-import type { ContextMemory, DeviceTimes, DeviceWork, Driver, RunRequest, StepTime } from './driver.js';
+import type { ContextMemory, ContextState, DeviceTimes, DeviceWork, Driver, RunRequest, StepTime } from './driver.js';
 import type { ProgramFacts } from './program-facts.js';
 import { type NativeValues, ValueStore } from './value-store.js';
 
@@ -24,7 +24,7 @@ import { type NativeValues, ValueStore } from './value-store.js';
 const sliceMs = 8;
 
 /** The native context of a mixed plan. */
-export interface NativeSegments extends NativeValues {
+export interface NativeSegments extends NativeValues, ContextState {
   begin(request: RunRequest): void;
   run(segment: number): Promise<void>;
   runSync(segment: number): void;
@@ -32,12 +32,6 @@ export interface NativeSegments extends NativeValues {
   finish(): (Tensor | undefined)[];
   /** Gives up the run. */
   cancel(): void;
-  setProfiling(on: boolean): void;
-  profile(): readonly StepTime[];
-  memory(): ContextMemory;
-  deviceWork(): DeviceWork | undefined;
-  deviceTimes(plays: number): Promise<DeviceTimes | undefined>;
-  close(): void;
 }
 
 /** A piece of a run that can be waited for or done on the spot. */
