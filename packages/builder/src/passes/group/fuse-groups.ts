@@ -48,10 +48,16 @@ function* fuse(graph: Graph, context: PassContext): Steps<Graph> {
     const isOpen = kind === 'contraction' || node.op === 'reduce' || (onDevice && channelNorms.has(node.op));
     if (isOpen) absorbEpilogue(clustering, cluster, node, onDevice);
     else if (kind === 'reduce') absorbCast(clustering, cluster, node);
+    if (leavesOut(clustering, cluster, node)) clustering.remove(cluster, node);
     yield;
   }
   yield* growMapClusters(clustering);
   return yield* outlineClusters(graph, clustering, context.builder, (region) => finish(fuse(region, context)));
+}
+
+/** Whether it is the operator alone, but for results that nobody reads: backends know it by all of them. */
+function leavesOut(clustering: Clustering, cluster: Cluster, node: Node): boolean {
+  return cluster.nodes.size === 1 && clustering.escaping(cluster.nodes).length < node.outputs.length;
 }
 
 /** Norms whose kernels on a device compute maps where they store; those of rows are parts of chains as they are. */
