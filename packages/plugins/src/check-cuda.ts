@@ -3,7 +3,8 @@
 import { dtypes, isDType, type Layout } from '@tensorwright/core';
 import type { FieldSchema } from './fields.js';
 import { nameOf } from './names.js';
-import type { CudaImplementation, Names } from './plugin.js';
+import type { CudaImplementation } from './cuda-implementation.js';
+import type { Names } from './plugin.js';
 import { checkFunctions, checkMembers, type Fail, isListOfText } from './refusal.js';
 
 type AnyCuda = CudaImplementation<Names, Names, FieldSchema>;

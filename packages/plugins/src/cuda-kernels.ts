@@ -23,16 +23,14 @@ import { identityOf } from './launch-identity.js';
 import { byName, nameOf } from './names.js';
 import { callOwn } from './plugin-error.js';
 import type {
-  ByInput,
-  ByOutput,
   CallContext,
   CudaImplementation,
   Format,
   KernelTensor,
   Launch,
   LaunchContext,
-  Names,
-} from './plugin.js';
+} from './cuda-implementation.js';
+import type { ByInput, ByOutput, Names } from './plugin.js';
 
 interface Parts<I extends Names, O extends Names, F extends FieldSchema> {
   readonly title: string;

@@ -9,7 +9,7 @@ import {
   TensorwrightError,
 } from '@tensorwright/core';
 import { isExtent } from './extent.js';
-import type { KernelTensor, Launch, LaunchArgument, SpecialArgument } from './plugin.js';
+import type { KernelTensor, Launch, LaunchArgument, SpecialArgument } from './cuda-implementation.js';
 
 /** @throws ERR_PLUGIN naming the plugin and the kernel */
 export function describeLaunch(

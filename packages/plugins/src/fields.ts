@@ -2,9 +2,10 @@
 
 import { ConstantData, type FieldKind, Tensor, TensorwrightError } from '@tensorwright/core';
 
-/** One field. `default` undefined: the call must give it. */
+/** One field, as the makers of `field` give it. */
 export interface Field<T> {
   readonly kind: FieldKind;
+  /** undefined: the call must give it. */
   readonly default: T | undefined;
 }
 
@@ -43,6 +44,7 @@ export const field: {
   tensor: maker('tensor'),
 };
 
+/** The fields of a plugin by name. */
 export type FieldSchema = Readonly<Record<string, Field<unknown>>>;
 
 /** The schema of plugins without fields. */

@@ -14,20 +14,23 @@ export {
 } from './fields.js';
 export { arg } from './launch-argument.js';
 export type {
-  AnyPlugin,
-  ByInput,
-  ByOutput,
   CallContext,
-  CpuContext,
-  CpuResult,
   CudaImplementation,
   Format,
-  Implementation,
-  InferenceContext,
   KernelTensor,
   Launch,
   LaunchArgument,
   LaunchContext,
+  SpecialArgument,
+} from './cuda-implementation.js';
+export type {
+  AnyPlugin,
+  ByInput,
+  ByOutput,
+  CpuContext,
+  CpuResult,
+  Implementation,
+  InferenceContext,
   LayerArguments,
   LayerTensor,
   LoweringContext,
@@ -36,7 +39,6 @@ export type {
   Plugin,
   PluginSpec,
   Shaped,
-  SpecialArgument,
 } from './plugin.js';
 export type { PluginKey } from '@tensorwright/core';
 export { PluginLibrary } from './plugin-library.js';

@@ -1,7 +1,7 @@
 /** Arguments of kernels that are no tensors and no integers. */
 
 import type { Dim } from '@tensorwright/core';
-import type { SpecialArgument } from './plugin.js';
+import type { SpecialArgument } from './cuda-implementation.js';
 
 /** Makes arguments that plain values cannot say. */
 export const arg: {

@@ -41,7 +41,9 @@ import { aliasPositions, checkSharedShapes } from './shared-memory.js';
 /** '@acme/plugins' */
 const scopedPackage = /^@[^/\\]+\/[^/\\]+$/;
 
+/** A shared library of plugins. `PluginLibrary.load` opens it. */
 export class PluginLibrary {
+  /** Of the file. */
   readonly path: string;
   /** To be registered: `registry.register(library.plugins[0])`. */
   readonly plugins: readonly Plugin[];

@@ -3,7 +3,6 @@
 import type {
   Dim,
   DType,
-  Layout,
   LayerOptions,
   ConstantCondition,
   LoweredCall,
@@ -16,6 +15,7 @@ import type {
   Value,
 } from '@tensorwright/core';
 import type { PluginKey, Tensor, TensorData } from '@tensorwright/core';
+import type { CudaImplementation } from './cuda-implementation.js';
 import type { FieldArguments, FieldSchema, FieldValues, NoFields } from './fields.js';
 
 /** Names in order; a trailing '?' marks an input that may be omitted. */
@@ -31,16 +31,21 @@ export type ByInput<I extends Names, T> = {
   readonly [N in I[number] as N extends `${infer Base}?` ? Base : never]?: T | undefined;
 };
 
+/** One `T` for each output: 'y' → `y`. */
 export type ByOutput<O extends Names, T> = { readonly [N in O[number]]: T };
 
 /** A tensor's dtype and extents. Extents are numbers, or expressions of what only the run knows. */
 export interface Shaped {
   readonly dtype: DType;
+  /** Outermost first. */
   readonly dims: readonly Dim[];
 }
 
+/** What `infer` is given. */
 export interface InferenceContext<I extends Names, F extends FieldSchema> {
+  /** By name; undefined: omitted. */
   readonly inputs: ByInput<I, Shaped>;
+  /** All of them, with their defaults. */
   readonly fields: FieldValues<F>;
   /** The elements of a small integer input, where they are known at build time. */
   elements(input: string): readonly Dim[] | undefined;
@@ -60,8 +65,11 @@ export interface InferenceContext<I extends Names, F extends FieldSchema> {
 /** A tensor of known rank in a network. */
 export type LayerTensor = NetworkTensor & { readonly dims: readonly Dim[] };
 
+/** What `lower` is given, besides the network that it adds layers to. */
 export interface LoweringContext<I extends Names, F extends FieldSchema> {
+  /** By name; undefined: omitted. */
   readonly inputs: ByInput<I, LayerTensor>;
+  /** All of them, with their defaults. */
   readonly fields: FieldValues<F>;
   /** The elements of a small integer input, where they are known at build time. */
   elements(input: string): readonly Dim[] | undefined;
@@ -71,97 +79,10 @@ export interface LoweringContext<I extends Names, F extends FieldSchema> {
   fail(message: string): never;
 }
 
-/** An operand of CUDA kernels: given as an argument, it is the pointer to its first element. */
-export interface KernelTensor extends Shaped {
-  /** Number of elements. */
-  readonly size: Dim;
-  /** The element's type in kernels: 'f32', 'f16', 'bf16', 'i64' … */
-  readonly type: string;
-}
-
-/** A float parameter, a text of C++, a place in the scratch memory and that of the extents, as arguments; see `arg`. */
-export interface SpecialArgument {
-  readonly kind: 'literal' | 'workspace' | 'extents';
-  readonly value: string | Dim;
-}
-
-/** A tensor, an integer (known or symbolic), a boolean, or what `arg` makes. undefined: a null pointer. */
-export type LaunchArgument = KernelTensor | Tensor | Dim | boolean | SpecialArgument | undefined;
-
-export interface Launch {
-  /** A `__global__` function of the source. */
-  readonly kernel: string;
-  /** Blocks: one number for x alone. */
-  readonly grid: Dim | readonly Dim[];
-  /** Threads of a block: one number for x alone. */
-  readonly block: number | readonly number[];
-  /** Dynamic shared memory in bytes. Default: 0. */
-  readonly sharedBytes?: number;
-  /** Blocks of a cluster (compute capability 9.0 and newer). Default: no clusters. */
-  readonly cluster?: readonly number[];
-  /** Of the kernel's parameters, in order. */
-  readonly arguments: readonly LaunchArgument[];
-}
-
-export interface CallContext<I extends Names, O extends Names, F extends FieldSchema> {
-  readonly inputs: ByInput<I, KernelTensor>;
-  readonly outputs: ByOutput<O, KernelTensor>;
-  readonly fields: FieldValues<F>;
-}
-
-export interface LaunchContext<I extends Names, O extends Names, F extends FieldSchema> extends CallContext<I, O, F> {
-  /** One of `tactics`, or '' where there are none. */
-  readonly tactic: string;
-  /** One of `formats`: the layouts that the operands are in. */
-  readonly format: Format;
-}
-
-/** Layouts of operands; those not named are row-major. */
-export type Format = Readonly<Record<string, Layout>>;
-
-export interface CudaImplementation<I extends Names, O extends Names, F extends FieldSchema> {
-  /**
-   * CUDA C++, compiled for the device, the types and the shapes of each call when an engine is built, and kept in its
-   * plan. Kernels are `__global__` functions, templates where they serve several types. There are no headers; the
-   * prelude of our kernel library is there: `f16`, `bf16` (which convert to `float`), `convert<T>(float)` …
-   */
-  readonly source: string;
-  /**
-   * Files of our kernel library (native/cuda/kernels, without '.cuh') that the source builds on, in order: 'sort',
-   * 'selection' … They may change with every version. Default: the prelude alone.
-   */
-  readonly uses?: readonly string[];
-  /** Dtypes that the kernels take as operands. Default: float32. */
-  readonly dtypes?: readonly DType[];
-  /** Why a call of these dtypes is not for the kernels; undefined when it is. Default: all are. */
-  refuses?(context: CallContext<I, O, F>): string | undefined;
-  /**
-   * Whether elementwise layers that follow are computed where the kernels store an element, for plugins with one output:
-   * as an argument, the output is then an object instead of a pointer, of a type that the kernel leaves to its template.
-   * `y.store(index, value)` writes an element, and with a `Vec<f32, W>` W of them, at once where the index is a multiple of
-   * W; values are of any float type, not rounded yet. Every element has to be written so, and none read back. Default: no.
-   */
-  readonly epilogue?: boolean;
-  /** Layouts that may be offered besides each other: the builder picks. Default: all row-major. */
-  readonly formats?: readonly Format[];
-  /** Ways to launch, of which the builder takes the fastest. Default: one. */
-  readonly tactics?: readonly string[];
-  /** Launches in order. */
-  launches(context: LaunchContext<I, O, F>): readonly Launch[];
-  /**
-   * Launches that find out the extents that only the values decide; they run before `launches`. They write int64s to
-   * `arg.extents()`, in the order in which the extents first occur in the outputs' dims, and what else they find into the
-   * scratch memory, where `launches` finds it. The outputs have no memory yet. A negative extent fails the run: the
-   * inputs' values do not fit each other. Default: none, and a call with such extents runs by `cpu`.
-   */
-  count?(context: LaunchContext<I, O, F>): readonly Launch[];
-  /** Scratch memory in bytes. Default: none. */
-  workspaceBytes?(context: LaunchContext<I, O, F>): Dim;
-}
-
 /** What the function on the processor gives: a tensor, or the elements of one of the inferred dims. */
 export type CpuResult = Tensor | TensorData;
 
+/** What the function for the processor is given besides inputs and fields. */
 export interface CpuContext<O extends Names> {
   /** As inferred; an extent is undefined where the values decide it. */
   readonly outputs: ByOutput<O, { readonly dtype: DType; readonly dims: readonly (number | undefined)[] }>;
@@ -184,15 +105,19 @@ export interface Pattern<F extends FieldSchema> {
   when?(match: PatternMatch): boolean;
 }
 
+/** What `definePlugin` makes a plugin of. */
 export interface PluginSpec<I extends Names, O extends Names, F extends FieldSchema> {
+  /** Letters, digits, '_', '.' and '-', not beginning with a digit: the operator's name in ONNX models. */
   readonly name: string;
-  /** Default: '1'. */
+  /** Letters, digits, '_', '.', '+' and '-'. Default: '1'. */
   readonly version?: string;
-  /** Default: ''. */
+  /** Written like a name: the operator's domain in ONNX models. Default: ''. */
   readonly namespace?: string;
-  /** Default: none. */
+  /** What a call can be told: `{ alpha: field.float(0.1) }`; the attributes of ONNX nodes. Default: none. */
   readonly fields?: F;
+  /** Names in order; a trailing '?' marks one that may be omitted. */
   readonly inputs: I;
+  /** Names in order, one or more. */
   readonly outputs: O;
   /**
    * A built-in operator ('softmax', 'layerNorm' …) that `cuda` computes, instead of an operator of the plugin's own: while
@@ -203,10 +128,11 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
   /**
    * Outputs that are an input changed in place, each with its input: `{ cache: 'past' }`. Kernels get the same pointer for
    * both; where the input is still needed as it was, or is a constant, they get that of a copy. An input of the network
-   * is changed only where a run gives the same device buffer for the output. Types and shapes are the input's. The function for the processor leaves its inputs as they are. Default: none.
+   * is changed only where a run gives the same device buffer for the output. Types and shapes are the input's. The function
+   * for the processor leaves its inputs as they are. Default: none.
    */
   readonly aliases?: { readonly [K in O[number]]?: BareName<I[number]> };
-  /** Dtypes and shapes of the outputs. Needed of plugins with an operator of their own. */
+  /** Dtypes and extents of the outputs. Needed of plugins with an operator of their own. */
   infer?(context: InferenceContext<I, F>): ByOutput<O, Shaped>;
   /**
    * Makes the outputs of other layers. Alone, in place of an operator of the plugin's own: plans know nothing of the
@@ -231,14 +157,21 @@ export interface PluginSpec<I extends Names, O extends Names, F extends FieldSch
  */
 export type Implementation = 'cuda' | 'cpu' | 'layers' | 'library';
 
+/** What `definePlugin` gives, and what libraries have: a layer by `addTo`, an operator of ONNX models by a registry. */
 export interface Plugin<I extends Names = Names, O extends Names = Names, F extends FieldSchema = FieldSchema> {
+  /** Name, version and namespace, by which registries and plans find it. */
   readonly key: PluginKey;
   /** For messages: 'acme::LeakyScale 1'. */
   readonly title: string;
+  /** As defined; empty: it has none. */
   readonly fields: F;
+  /** As defined, with '?' behind those that may be omitted. */
   readonly inputs: I;
+  /** As defined. */
   readonly outputs: O;
+  /** Its operator in the graph: its own, or the built-in one that it implements. */
   readonly operator: Operator;
+  /** How it can run. */
   readonly implementations: readonly Implementation[];
   /** A call as layers, where the plugin is lowered. @throws ERR_INVALID_MODEL when the call is wrong, ERR_PLUGIN when the plugin is */
   lower?(call: LoweredCall): readonly Value[];

@@ -16,6 +16,7 @@ import { pluginOfOperator } from './defined.js';
 import { compareVersions, sameKey } from './plugin-key.js';
 import type { AnyPlugin } from './plugin.js';
 
+/** How a registry has a plugin. */
 export interface RegisterOptions {
   /** Whether nodes of an ONNX model become this plugin even where the operator is built in. Default: false. */
   readonly override?: boolean;
@@ -28,6 +29,7 @@ interface Entry {
   readonly withdraw?: () => void;
 }
 
+/** Plugins by name, version and namespace, for parsers, builders and runtimes that are given it. */
 export class PluginRegistry implements OperatorSource {
   /** The registry that is asked where no other is given. */
   static readonly global: PluginRegistry = new PluginRegistry();
@@ -100,6 +102,10 @@ export class PluginRegistry implements OperatorSource {
     return this.#all().map((e) => e.plugin);
   }
 
+  /**
+   * The plugin that a model's node calls, as the parser asks for it; undefined where there is none.
+   * @throws ERR_PLUGIN when several namespaces have one, and the node says none of them
+   */
   find(call: OperatorCall): CustomOperator | undefined {
     const { domain, name, version, namespace } = call;
     // A domain is a namespace where a plugin has it; else it is only where the exporter put the node.
@@ -111,6 +117,7 @@ export class PluginRegistry implements OperatorSource {
     return found && describe(found);
   }
 
+  /** Titles of up to three plugins with a similar name, nearest first. */
   similar(name: string): readonly string[] {
     const entries = this.#all();
     return closeNames(
@@ -119,6 +126,7 @@ export class PluginRegistry implements OperatorSource {
     ).map((i) => entries[i]!.plugin.title);
   }
 
+  /** The patterns of all plugins, in the order in which builds look for them. */
   patterns(): readonly SubgraphPattern[] {
     return this.list().flatMap((plugin) => plugin.patterns ?? []);
   }

@@ -2,7 +2,8 @@
 
 import { ceilDivDims, type Dim, dimBounds, dtypeInfo, mulDims, provablyEqual, readNumbers } from '@tensorwright/core';
 import { field, type Field } from '../fields.js';
-import type { KernelTensor, Launch, LaunchArgument, Plugin } from '../plugin.js';
+import type { KernelTensor, Launch, LaunchArgument } from '../cuda-implementation.js';
+import type { Plugin } from '../plugin.js';
 import { source } from './crop-and-resize-kernel.js';
 import { defineVersions } from './define-versions.js';
 import { checkFloat, floats } from './floats.js';

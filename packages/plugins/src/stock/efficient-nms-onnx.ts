@@ -4,7 +4,8 @@ import { addDims, ceilDivDims, mulDims } from '@tensorwright/core';
 import { definePlugin } from '../define-plugin.js';
 import { field, type OptionalField } from '../fields.js';
 import { arg } from '../launch-argument.js';
-import type { KernelTensor, Plugin } from '../plugin.js';
+import type { KernelTensor } from '../cuda-implementation.js';
+import type { Plugin } from '../plugin.js';
 import { edgeCapacity, mostCandidates, source, uses } from './efficient-nms-kernel.js';
 import {
   checkLimits,

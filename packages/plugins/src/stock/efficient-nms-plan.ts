@@ -11,7 +11,8 @@ import {
   readNumbers,
 } from '@tensorwright/core';
 import { arg } from '../launch-argument.js';
-import type { KernelTensor, Launch, LaunchArgument, Shaped } from '../plugin.js';
+import type { KernelTensor, Launch, LaunchArgument } from '../cuda-implementation.js';
+import type { Shaped } from '../plugin.js';
 import { edgeCapacity, mostCandidates, tallyBytes } from './efficient-nms-kernel.js';
 import type { NmsNumbers } from './efficient-nms-processor.js';
 import { chunkBytes, keptBytes } from './efficient-nms-suppression-kernel.js';

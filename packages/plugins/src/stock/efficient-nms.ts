@@ -4,7 +4,8 @@ import { provablyEqual } from '@tensorwright/core';
 import { definePlugin } from '../define-plugin.js';
 import { field, type FieldValues, type OptionalField } from '../fields.js';
 import { arg } from '../launch-argument.js';
-import type { InferenceContext, KernelTensor, Plugin } from '../plugin.js';
+import type { KernelTensor } from '../cuda-implementation.js';
+import type { InferenceContext, Plugin } from '../plugin.js';
 import { edgeCapacity, mostCandidates, source, uses } from './efficient-nms-kernel.js';
 import {
   checkLimits,

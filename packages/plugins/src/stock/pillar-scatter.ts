@@ -3,7 +3,8 @@
 import { ceilDivDims, type Dim, mulDims } from '@tensorwright/core';
 import { field, type Field } from '../fields.js';
 import { definePlugin } from '../define-plugin.js';
-import type { KernelTensor, Launch, Plugin, SpecialArgument } from '../plugin.js';
+import type { KernelTensor, Launch, SpecialArgument } from '../cuda-implementation.js';
+import type { Plugin } from '../plugin.js';
 import { checkExtents } from './extents.js';
 import { checkFloat } from './floats.js';
 import { source } from './pillar-scatter-kernel.js';

@@ -2,7 +2,7 @@
 
 import { addDims, ceilDivDims, type Dim, mulDims } from '@tensorwright/core';
 import { arg } from '../launch-argument.js';
-import type { SpecialArgument } from '../plugin.js';
+import type { SpecialArgument } from '../cuda-implementation.js';
 
 /** The type of a kernel's parameter that is an array in scratch memory. */
 export const scratchIntegers = `

@@ -13,7 +13,8 @@ import {
 import { definePlugin } from '../define-plugin.js';
 import { field, type Field, type FieldValues, type OptionalField } from '../fields.js';
 import { arg } from '../launch-argument.js';
-import type { KernelTensor, Launch, LaunchArgument, Plugin } from '../plugin.js';
+import type { KernelTensor, Launch, LaunchArgument } from '../cuda-implementation.js';
+import type { Plugin } from '../plugin.js';
 import { counterBytes, edgeLimit, source, uses } from './topk-last-dim-kernel.js';
 import { powerOfTwoFrom } from './power-of-two.js';
 import { widthOf } from './vector-access.js';
