@@ -13,7 +13,7 @@ import {
 } from '@tensorwright/core';
 import { dimsOf, ramp, sameDims } from '../rules.js';
 import { chainOf, emitChain } from './movement-chain.js';
-import { broadcastSlice, type Range, type Ranges, slice } from './slices.js';
+import { broadcastSlice, isKnownAlong, type Range, type Ranges, slice } from './slices.js';
 
 type Uses = (v: Value) => number;
 
@@ -70,7 +70,8 @@ function rangesOf(node: Node): Ranges {
  * those of the result.
  */
 function rowOperands(node: Node, axes: readonly number[]): readonly Value[] {
-  const rank = dimsOf(node.outputs[0])?.length ?? 0;
+  const result = dimsOf(node.outputs[0]) ?? [];
+  const rank = result.length;
   const [x] = node.inputs;
   if (norms.has(node.op)) {
     const axis = node.attributes['axis'] as number;
@@ -85,10 +86,15 @@ function rowOperands(node: Node, axes: readonly number[]): readonly Value[] {
   if (node.op === 'attention') {
     const { isCausal, leftWindow, rightWindow } = node.attributes;
     const everywhere = isCausal !== true && leftWindow === -1 && rightWindow === -1;
-    return everywhere && axes.every((a) => a === 2) ? [x!] : [];
+    const mask = node.inputs[3];
+    return everywhere && axes.every((a) => a === 2) && (!mask || isKnownAlong(mask, axes, result)) ? [x!] : [];
   }
   if (operatorOf(node.op).kind !== 'map') return [];
-  return node.inputs.filter((v): v is Value => v !== undefined && sameDims(dimsOf(v), dimsOf(node.outputs[0])));
+  const operands = node.inputs.filter((v) => v !== undefined);
+  // Rows that the run may turn out to repeat cannot be cut.
+  return operands.every((v) => isKnownAlong(v, axes, result))
+    ? operands.filter((v) => sameDims(dimsOf(v), result))
+    : [];
 }
 
 /**

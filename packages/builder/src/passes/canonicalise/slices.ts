@@ -1,6 +1,6 @@
 /** Slices of values, and of operands that are broadcast, by the ranges of the axes that are cut. */
 
-import type { Dim, GraphBuilder, Value } from '@tensorwright/core';
+import { type Dim, type GraphBuilder, provablyEqual, type Value } from '@tensorwright/core';
 import { dimsOf } from '../rules.js';
 
 export interface Range {
@@ -12,7 +12,17 @@ export interface Range {
 /** By axis; absent: all of it. */
 export type Ranges = ReadonlyMap<number, Range>;
 
-/** Of an operand that is broadcast to `rank` axes. */
+/** Whether an operand is known to have the result's extent along each of these axes of it, or to be repeated there. */
+export function isKnownAlong(v: Value, axes: Iterable<number>, result: readonly Dim[]): boolean {
+  const dims = dimsOf(v);
+  if (!dims) return false;
+  return [...axes].every((axis) => {
+    const own = dims[axis - result.length + dims.length];
+    return own === undefined || own === 1 || provablyEqual(own, result[axis]!);
+  });
+}
+
+/** Of an operand that is broadcast to `rank` axes, and known along those that are cut. */
 export function broadcastSlice(builder: GraphBuilder, v: Value, ranges: Ranges, rank: number): Value {
   const dims = dimsOf(v)!;
   const own = [...ranges].map(([axis, range]) => [axis - rank + dims.length, range] as const);
