@@ -68,8 +68,13 @@ class GridSample final : public Kernel {
     const double position = mode_ == Mode::kNearest ? std::nearbyint(scaled) : scaled;
     const double low = align_ ? 0 : -0.5, high = align_ ? extent - 1 : extent - 0.5;
     if (position >= low && position <= high) return position;
-    // Cubic kernels keep their place and meet the border tap by tap.
-    if (padding_ == Padding::kBorder) return mode_ == Mode::kCubic ? position : std::clamp(position, 0.0, extent - 1);
+    if (padding_ == Padding::kBorder && mode_ == Mode::kCubic) {
+      // What no integer holds counts as -1, as ONNX Runtime has it.
+      if (!(std::abs(position) < 0x1p63)) return low;
+      // Cubic kernels keep their place and meet the border tap by tap: from here on, with all taps.
+      return std::clamp(position, -2.0, extent + 1);
+    }
+    if (padding_ == Padding::kBorder) return std::clamp(position, 0.0, extent - 1);
     return padding_ == Padding::kReflection ? reflect(position, low, high) : position;
   }
 

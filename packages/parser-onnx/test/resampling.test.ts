@@ -79,6 +79,15 @@ describe('GridSample', () => {
       attributes: { mode, padding_mode, align_corners: padding_mode === 'border' ? 1 : 0 },
     }),
   );
+  it.each([0, 1])('bicubic with a border, far away and at no place at all (align_corners %i)', (align_corners) => {
+    const far = [Infinity, 0, -Infinity, 0, 0.5, Infinity, -Infinity, Infinity, NaN, -0.5, 1e10, 0, -3, -1e20, 0, 4];
+    return expectLikeOrt({
+      op: 'GridSample',
+      opset: 16,
+      inputs: [numbers([1, 2, 5, 6], 1), new Tensor('float32', Float32Array.from(far), [1, 2, 4, 2])],
+      attributes: { mode: 'bicubic', padding_mode: 'border', align_corners },
+    });
+  });
 });
 
 describe('recurrent layers', () => {

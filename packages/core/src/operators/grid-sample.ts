@@ -66,10 +66,15 @@ function evaluateGridSample(c: EvaluateContext): Tensor[] {
     const extent = spatial[axis]!;
     const scaled = Math.fround(align ? ((at + 1) / 2) * (extent - 1) : ((at + 1) * extent - 1) / 2);
     const position = mode === 'nearest' ? roundHalfEven(scaled) : scaled;
-    const [min, max] = align ? [0, extent - 1] : [-0.5, extent - 0.5];
+    const [min, max] = align ? ([0, extent - 1] as const) : ([-0.5, extent - 0.5] as const);
     if (position >= min && position <= max) return position;
-    // Cubic kernels keep their place and meet the border tap by tap.
-    if (padding === 'border') return mode === 'cubic' ? position : Math.min(Math.max(position, 0), extent - 1);
+    if (padding === 'border' && mode === 'cubic') {
+      // What no integer holds counts as -1, as ONNX Runtime has it.
+      if (!(Math.abs(position) < 2 ** 63)) return min;
+      // Cubic kernels keep their place and meet the border tap by tap: from here on, with all taps.
+      return Math.min(Math.max(position, -2), extent + 1);
+    }
+    if (padding === 'border') return Math.min(Math.max(position, 0), extent - 1);
     return padding === 'reflection' ? reflect(position, min, max) : position;
   };
 
