@@ -21,6 +21,7 @@ export interface RunOptions extends SegmentOptions {
   readonly outputs?: readonly (OutputMemory | null)[];
 }
 
+/** What a step took, summed over its calls. */
 export interface StepTiming {
   readonly calls: number;
   readonly nanoseconds: number;
@@ -32,11 +33,11 @@ export interface StepTiming {
 
 /** What a context had a device do, since it was made. */
 export interface DeviceWork {
-  /** Of the host for the device. */
+  /** How often the host waited for the device. */
   readonly waits: number;
-  /** Kernels and calls of libraries, one by one. */
+  /** Kernels and calls of libraries that were launched one by one. */
   readonly launches: number;
-  /** Graphs of recorded steps, each of which stands for many launches. */
+  /** Graphs of recorded steps that were launched, each of which stands for many such launches. */
   readonly graphLaunches: number;
   /** To the device, from it and within it; what kernels copy is not in it. */
   readonly copiedBytes: number;

@@ -1,13 +1,14 @@
 /** One stream of runs: its own memory, runs in order. Contexts of an engine run in parallel. */
 
 import { type PlanHeader, type Tensor, TensorwrightError } from '@tensorwright/core';
+import type { DeviceWork } from '@tensorwright/native';
 import type { DeviceBuffer } from './device-buffer.js';
 import { checkOptions, is } from './options.js';
 import type { WeightsReader } from './plan/weights-reader.js';
 import type { InputBinder } from './run/bind-inputs.js';
 import { checkOutputs } from './run/check-outputs.js';
 import { deliver } from './run/deliver.js';
-import type { ContextMemory, DeviceTimes, DeviceWork, Driver, RunRequest, RunValue } from './run/driver.js';
+import type { ContextMemory, DeviceTimes, Driver, RunRequest, RunValue } from './run/driver.js';
 import { RunQueue } from './run/run-queue.js';
 import type { TensorInfo, TensorMap } from './tensor-info.js';
 

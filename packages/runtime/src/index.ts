@@ -1,3 +1,4 @@
+export type { DeviceWork } from '@tensorwright/native';
 export { DeviceBuffer, type DeviceBufferOptions } from './device-buffer.js';
 export { deviceMemory, type DeviceMemoryState } from './device-memory.js';
 export { Engine } from './engine.js';
@@ -6,6 +7,6 @@ export type { ContextOptions, LayerProfile, RunOptions, SyncRunOptions } from '.
 export type { EngineInspection, EngineMemory, LayerInspection, OperandInspection, PlanInspection } from './inspect.js';
 export type { LibraryInspection, PluginCode, PluginInspection } from './inspect-plugins.js';
 export type { PlanLike } from './plan/plan-source.js';
-export type { ContextMemory, DeviceTimes, DeviceWork, RunValue } from './run/driver.js';
+export type { ContextMemory, DeviceTimes, RunValue } from './run/driver.js';
 export { type LoadOptions, Runtime } from './runtime.js';
 export type { TensorInfo, TensorMap } from './tensor-info.js';

@@ -1,6 +1,7 @@
 /** What runs a plan for one execution context: one native call, or step by step. */
 
 import type { RuntimeValue, Tensor } from '@tensorwright/core';
+import type { DeviceWork, StepTiming } from '@tensorwright/native';
 import type { DeviceBuffer } from '../device-buffer.js';
 
 /** What goes into a run, and comes out where memory for it was given. */
@@ -15,28 +16,6 @@ export interface RunRequest {
   readonly outputs: readonly (Tensor | DeviceBuffer | undefined)[];
   readonly signal: AbortSignal | undefined;
   readonly maxIterations: number | undefined;
-}
-
-/** One per step of the plan, in order. */
-export interface StepTime {
-  readonly calls: number;
-  readonly nanoseconds: number;
-  /** Of the host for a device. */
-  readonly waits: number;
-  /** To a device, from it and within it. */
-  readonly copiedBytes: number;
-}
-
-/** What a context had a device do since it was created. */
-export interface DeviceWork {
-  /** How often the host waited for the device. */
-  readonly waits: number;
-  /** Kernels and calls of libraries that were launched one by one. */
-  readonly launches: number;
-  /** Graphs that were launched, each of which stands for many such launches. */
-  readonly graphLaunches: number;
-  /** To the device, from it and within it. What kernels copy is not in it. */
-  readonly copiedBytes: number;
 }
 
 /** Memory a context holds, in bytes. */
@@ -68,7 +47,8 @@ export interface DeviceTimes {
 /** What a context tells of itself, whoever runs its steps. */
 export interface ContextState {
   setProfiling(on: boolean): void;
-  profile(): readonly StepTime[];
+  /** One per step of the plan, in order. */
+  profile(): readonly StepTiming[];
   memory(): ContextMemory;
   /** undefined where nothing runs on a device. */
   deviceWork(): DeviceWork | undefined;

@@ -1,18 +1,9 @@
 /** A native context as a driver of whole plans, and as the native part of mixed ones. */
 
 import { type PlanOperand, type PlanProgram, Tensor, TensorwrightError } from '@tensorwright/core';
-import type { CancelToken, Context, Native, NativeTensor, StepTiming } from '@tensorwright/native';
+import type { CancelToken, Context, DeviceWork, Native, NativeTensor, StepTiming } from '@tensorwright/native';
 import { DeviceBuffer } from '../device-buffer.js';
-import type {
-  ContextMemory,
-  ContextState,
-  DeviceTimes,
-  DeviceWork,
-  Driver,
-  RunRequest,
-  RunValue,
-  StepTime,
-} from './driver.js';
+import type { ContextMemory, ContextState, DeviceTimes, Driver, RunRequest, RunValue } from './driver.js';
 import type { NativeSegments } from './step-driver.js';
 import { extentsOfStrings } from './string-extents.js';
 
@@ -29,7 +20,7 @@ class NativeContext implements ContextState {
     this.#profile.set(on);
   }
 
-  profile(): readonly StepTime[] {
+  profile(): readonly StepTiming[] {
     return this.#profile.read();
   }
 
@@ -149,7 +140,7 @@ class ProfileSinceStart {
     if (on) this.#base = this.#context.profile().steps;
   }
 
-  read(): readonly StepTime[] {
+  read(): readonly StepTiming[] {
     return this.#context.profile().steps.map(({ calls, nanoseconds, waits, copiedBytes }, i) => ({
       calls: calls - (this.#base[i]?.calls ?? 0),
       nanoseconds: nanoseconds - (this.#base[i]?.nanoseconds ?? 0),

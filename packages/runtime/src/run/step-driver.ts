@@ -13,10 +13,11 @@ import {
   type Tensor,
   TensorwrightError,
 } from '@tensorwright/core';
+import type { DeviceWork, StepTiming } from '@tensorwright/native';
 import { setImmediate } from 'node:timers/promises';
 import { DeviceBuffer } from '../device-buffer.js';
 import { checkAgreements } from './agreements.js';
-import type { ContextMemory, ContextState, DeviceTimes, DeviceWork, Driver, RunRequest, StepTime } from './driver.js';
+import type { ContextMemory, ContextState, DeviceTimes, Driver, RunRequest } from './driver.js';
 import type { ProgramFacts } from './program-facts.js';
 import { type NativeValues, ValueStore } from './value-store.js';
 
@@ -194,9 +195,9 @@ export class StepDriver implements Driver {
     this.#nanoseconds.fill(0);
   }
 
-  profile(): readonly StepTime[] {
+  profile(): readonly StepTiming[] {
     const native = this.#native?.profile();
-    const times: StepTime[] = [];
+    const times: StepTiming[] = [];
     for (const { backend, begin, end } of this.#program.segments) {
       for (let i = begin; i < end; i++) {
         times.push(
