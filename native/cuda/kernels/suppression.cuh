@@ -87,6 +87,8 @@ struct Decided {
   u32 after;                // kept so far in the whole list, and one: zero until it is decided
   u32 unused[3];
 };
+// What non-max-suppression.ts gives room to, and launches.
+static_assert(stretch == 128 && suppress_threads == 512 && sizeof(Decided) == 32, "as in non-max-suppression.ts");
 
 // Waits until a stretch is decided; gives how many boxes the list keeps up to there. All threads of the block take part.
 TW_DEVICE u32 wait_until_decided(const Decided* stretch) {
