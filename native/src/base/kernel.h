@@ -30,6 +30,7 @@ struct KernelContext {
   std::byte* workspace;  // Kernel::workspace_bytes() bytes, 64-byte aligned, undefined contents
   const std::atomic<bool>& cancelled;
   DeviceQueue* queue = nullptr;  // of steps of a device, whose workspace is in its memory
+  size_t room = 0;               // bytes that the workspace really has, of steps of a device
 };
 
 // Omitted optional inputs arrive with data == nullptr and rank == -1.

@@ -108,16 +108,6 @@ cudnn::Convolution ConvolutionKernel::convolution(std::span<const Tensor> inputs
   return c;
 }
 
-void ConvolutionKernel::check(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const {
-  if (outputs[0].count() == 0) return;
-  {
-    // Whatever is known has been checked, or is being so.
-    std::lock_guard lock(mutex_);
-    if (find(inputs, outputs)) return;
-  }
-  convolution(inputs, outputs).check();
-}
-
 ConvolutionKernel::PlanPointer ConvolutionKernel::make(const cudnn::Convolution& convolution) const {
   // It may be asked for while a run is recorded.
   const Unrecorded unrecorded;
@@ -207,7 +197,17 @@ void ConvolutionKernel::run(KernelContext& context, std::span<const Tensor> inpu
     const Unrecorded unrecorded;
     lease = std::make_shared<Contexts::Lease>(contexts_);
   }
-  known->run({data, inputs.size()}, context.workspace, std::static_pointer_cast<Contexts::Lease>(lease)->handle(),
+  std::byte* workspace = context.workspace;
+  if (known->workspace_bytes() > context.room) {
+    // Since the room was asked for, so many other extents came that the plan was dropped, and the one in its place wants
+    // more.
+    const Unrecorded unrecorded;
+    auto room = std::make_shared<DeviceBlock>(device_);
+    room->reserve(known->workspace_bytes());
+    workspace = room->data();
+    queue.keep(std::move(room));
+  }
+  known->run({data, inputs.size()}, workspace, std::static_pointer_cast<Contexts::Lease>(lease)->handle(),
              queue.lend());
 }
 

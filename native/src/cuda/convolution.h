@@ -18,8 +18,8 @@ class ConvolutionKernel : public Kernel {
   explicit ConvolutionKernel(const StepInfo& step);
 
   bool recordable() const override { return true; }
+  // Of the convolution's plan, which is made where there is none, and checked by that.
   size_t workspace_bytes(std::span<const Tensor> inputs, std::span<const Tensor> outputs, int threads) const override;
-  void check(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const override;
   void run(KernelContext& context, std::span<const Tensor> inputs, std::span<Tensor> outputs) const override;
 
  private:

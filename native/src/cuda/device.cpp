@@ -129,6 +129,7 @@ std::byte* CudaDevice::allocate(size_t bytes) {
 // buffers are done when they return. (That cuMemFree waits for the device itself is nowhere promised.)
 void CudaDevice::release(std::byte* data, size_t bytes) noexcept {
   allocated_ -= bytes;
+  ++releases_;
   if (const DeviceScope scope(*this); scope) driver().cuMemFree_v2(reinterpret_cast<DevicePointer>(data));
 }
 

@@ -36,6 +36,7 @@ class CudaDevice : public Device {
   void download(std::byte* to, const std::byte* from, size_t bytes) override;
   std::unique_ptr<DeviceQueue> make_queue() override;
   void enter() override { make_current(); }
+  uint64_t releases() const override { return releases_.load(std::memory_order_relaxed); }
 
   const DeviceProperties& properties() const { return properties_; }
   // For the calling thread. Throws kDevice once the device is lost.
@@ -72,6 +73,7 @@ class CudaDevice : public Device {
   DeviceProperties properties_;
   ContextHandle context_ = nullptr;
   std::atomic<size_t> allocated_{0};
+  std::atomic<uint64_t> releases_{0};
   std::atomic<bool> lost_{false};
   std::mutex reason_mutex_;
   std::string reason_;

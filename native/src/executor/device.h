@@ -101,6 +101,9 @@ class Device : public std::enable_shared_from_this<Device> {
   virtual void upload(std::byte* to, const std::byte* from, size_t bytes) = 0;
   virtual void download(std::byte* to, const std::byte* from, size_t bytes) = 0;
   virtual std::unique_ptr<DeviceQueue> make_queue() = 0;
+  // How many pieces of memory this process has released so far: what found too little memory may find more once there
+  // are others.
+  virtual uint64_t releases() const = 0;
 };
 
 // Releases memory of the device that is only kept to save time, and says whether there was any. Called where an

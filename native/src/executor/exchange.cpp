@@ -28,28 +28,32 @@ Range on_device(const DeviceMemory* memory) { return memory ? Range{memory->bloc
 std::vector<std::byte*> Frame::wanted_exchanges(std::span<const Tensor> inputs) const {
   const auto exchanges = program_->exchanges();
   std::vector<std::byte*> wanted(exchanges.size());
+  std::vector<char> from_output(exchanges.size());
   for (size_t e = 0; e < exchanges.size(); ++e) {
     const Exchange& x = exchanges[e];
     if (x.output >= 0) {
       const DeviceMemory* memory = sink_->device_memory(static_cast<size_t>(x.output));
-      if (memory && memory->device == program_->device() && memory->bytes >= capacity_[x.value])
-        wanted[e] = memory->block.data();
-    } else if (const Tensor& t = inputs[static_cast<size_t>(x.input)]; t.on_device && capacity_[x.value] > 0) {
-      wanted[e] = t.as<std::byte>();
+      from_output[e] = memory && memory->device == program_->device() && memory->bytes >= capacity_[x.value];
+      if (from_output[e]) wanted[e] = memory->block.data();
     }
+    if (from_output[e] || x.input < 0 || x.changed || capacity_[x.value] == 0) continue;
+    // What no step changes is delivered from where it came.
+    if (const Tensor& t = inputs[static_cast<size_t>(x.input)]; t.on_device) wanted[e] = t.as<std::byte>();
   }
   // A step may write an output while others still read what lies there: copies from inputs at the beginning and to
   // outputs behind them do not. Only the very input that an output is made of may be its memory.
   for (size_t e = 0; e < exchanges.size(); ++e) {
     const Exchange& x = exchanges[e];
     const Range own{wanted[e], capacity_[x.value]};
-    for (size_t o = 0; o < program_->outputs().size(); ++o)
-      if (static_cast<int>(o) != x.output && overlap(own, on_device(sink_->device_memory(o)))) wanted[e] = nullptr;
-    if (x.output < 0) continue;
+    for (size_t o = 0; o < program_->outputs().size(); ++o) {
+      const bool is_it = from_output[e] && static_cast<int>(o) == x.output;
+      if (!is_it && overlap(own, on_device(sink_->device_memory(o)))) wanted[e] = nullptr;
+    }
+    if (!from_output[e]) continue;
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Range input = on_device(inputs[i]);
-      const bool in_place = x.in_place && static_cast<size_t>(x.input) == i && input.begin == own.begin;
-      if (!in_place && overlap(own, input)) wanted[e] = nullptr;
+      const bool stays = (x.in_place || !x.changed) && x.input == static_cast<int>(i) && input.begin == own.begin;
+      if (!stays && overlap(own, input)) wanted[e] = nullptr;
     }
   }
   return wanted;
@@ -84,7 +88,8 @@ void Frame::take_places(std::vector<std::byte*> memory) {
     const Exchange& x = exchanges[e];
     std::byte* const place = exchanged_[e];
     values_[x.value].data = place ? place : homes_[e];
-    if (x.output >= 0) skipped_[x.output_step] = place != nullptr;
+    const DeviceMemory* memory = place && x.output >= 0 ? sink_->device_memory(static_cast<size_t>(x.output)) : nullptr;
+    if (x.output >= 0) skipped_[x.output_step] = memory && memory->block.data() == place;
     if (x.input < 0) continue;
     // What was given for the output has the input's elements already where it is the same memory.
     const Tensor& input = values_[static_cast<size_t>(program_->inputs()[static_cast<size_t>(x.input)])];

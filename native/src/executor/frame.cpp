@@ -130,7 +130,7 @@ void Frame::run_steps(size_t begin, size_t end, const RunOptions& options) {
     }
     // Steps that have not run yet must do so before they are recorded.
     std::erase_if(recorded_, [](const Recorded& r) {
-      return std::any_of(r.ranges.begin(), r.ranges.end(), [](const auto& recording) { return !recording; });
+      return std::any_of(r.ranges.begin(), r.ranges.end(), [](const auto& range) { return !range.recording; });
     });
     for (LateHistory& history : histories_) history.seen.clear();
     throw;
@@ -184,6 +184,7 @@ void Frame::run_step(const ProgramStep& step, KernelContext& context) {
     prepare_kernel(step);
   }
   context.workspace = step.on_device ? device_workspace_.data() : workspace_.data();
+  context.room = step.on_device ? device_workspace_.capacity() : 0;
   if (frame_options_.poison && workspace_.data()) std::fill_n(workspace_.data(), workspace_.capacity(), std::byte{0xFF});
   device_busy_ = device_busy_ || step.on_device;
   if (step.kind == StepKind::kKernel) {
@@ -330,7 +331,7 @@ MemoryUse Frame::memory() const {
                 late_.size()};
   for (const Recorded& r : recorded_)
     use.recordings += static_cast<size_t>(
-        std::count_if(r.ranges.begin(), r.ranges.end(), [](const auto& g) { return g != nullptr; }));
+        std::count_if(r.ranges.begin(), r.ranges.end(), [](const auto& range) { return range.recording != nullptr; }));
   for (const DeviceBlock& block : device_blocks_) {
     use.heap += block.capacity();
     use.device += block.capacity();

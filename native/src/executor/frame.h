@@ -122,13 +122,24 @@ class Frame : private OutputAllocator {
   // Makes what device_times records independent of the caller's memory.
   void detach(const RunOptions& options);
 
+  // Whether the device had too little memory for a recording, and has released none since.
+  struct Refusal {
+    bool happened = false;
+    uint64_t releases = 0;
+    bool stands(const Device& device) const { return happened && releases == device.releases(); }
+  };
+
   // What was recorded for these dims of the inputs and symbols from around, with these exchanges, and with these
   // inputs and outputs in the device's memory.
   struct Recorded {
     std::vector<int64_t> input_dims, enclosing;
     std::vector<std::byte*> exchanged, roaming;
-    std::vector<char> ran;  // by range: its steps have run once
-    std::vector<std::shared_ptr<Recording>> ranges;
+    struct Range {
+      bool ran = false;  // its steps have run once
+      Refusal refusal;
+      std::shared_ptr<Recording> recording;
+    };
+    std::vector<Range> ranges;
   };
 
   // What was recorded of late steps, for these values of their symbols and this memory.
@@ -141,8 +152,11 @@ class Frame : private OutputAllocator {
   struct LateHistory {
     std::vector<size_t> seen;  // hashes of keys, of late
     int credit = kMostCredit, idle = 0;
-    static constexpr int kMostCredit = 4;
+    Refusal refusal;
+    static constexpr int kMostCredit = 4, kPause = 256;
 
+    // Whether worth_recording() may say yes, for some key.
+    bool considers_recording() const { return credit > 0 || idle + 1 >= kPause; }
     bool worth_recording(size_t hash);
   };
 
@@ -190,7 +204,7 @@ class Frame : private OutputAllocator {
   void keep_late(LateRecording recording);
 
   bool records() const;
-  std::shared_ptr<Recording> record_steps(size_t begin, size_t end, KernelContext& context);
+  std::shared_ptr<Recording> record_steps(size_t begin, size_t end, KernelContext& context, Refusal& refusal);
   void forget_recordings();
   void wait_for_device();
   // As DeviceBlock::reserve, once nothing queued can touch the memory that goes.

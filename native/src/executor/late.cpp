@@ -17,7 +17,6 @@ size_t hash_of(const std::vector<int64_t>& key) {
 // saved: then that ends, but for a try from time to time.
 bool Frame::LateHistory::worth_recording(size_t hash) {
   constexpr size_t kMostSeen = 16;
-  constexpr int kPause = 256;
   if (credit == 0) {
     if (++idle < kPause) return false;
     credit = 1;
@@ -67,6 +66,12 @@ bool Frame::run_late(size_t range, KernelContext& context) {
   if (!records()) return false;
   const LateSteps& steps = program_->late()[range];
   LateHistory& history = histories_[range];
+  const bool any = std::any_of(late_.begin(), late_.end(), [&](const LateRecording& l) { return l.range == range; });
+  if (!any && !history.considers_recording()) {
+    ++history.idle;
+    return false;
+  }
+  if (!any && history.refusal.stands(*program_->device())) return false;
   std::vector<int64_t> key;
   try {
     key = late_key(steps);
@@ -80,7 +85,7 @@ bool Frame::run_late(size_t range, KernelContext& context) {
     std::rotate(known, known + 1, late_.end());
     history.credit = std::min(history.credit + 1, LateHistory::kMostCredit);
   } else {
-    if (!history.worth_recording(hash_of(key))) return false;
+    if (history.refusal.stands(*program_->device()) || !history.worth_recording(hash_of(key))) return false;
     // Nothing may be allocated amid a recording.
     for (size_t s = steps.begin; s < steps.end; ++s) {
       const ProgramStep& step = program_->steps()[s];
@@ -88,7 +93,7 @@ bool Frame::run_late(size_t range, KernelContext& context) {
       resolve_step(step, false);
       prepare_kernel(step);
     }
-    auto recording = record_steps(steps.begin, steps.end, context);
+    auto recording = record_steps(steps.begin, steps.end, context, history.refusal);
     if (!recording) return false;
     keep_late({range, late_key(steps), std::move(recording)});
   }

@@ -91,8 +91,8 @@ struct Exchange {
   size_t value;
   int input = -1, output = -1;             // at least one of them
   size_t input_step = 0, output_step = 0;  // the transfers
-  // Steps change what was carried in, and nothing reads the input once they do: where input and output are the same
-  // memory, they change it there.
+  bool changed = false;  // steps change what was carried in
+  // And nothing reads the input once they do: where input and output are the same memory, they change it there.
   bool in_place = false;
 };
 

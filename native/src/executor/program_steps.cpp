@@ -304,7 +304,8 @@ void ProgramCompiler::exchanges() {
   std::erase_if(p.exchanges_, [&](const Exchange& e) { return e.output < 0 && writers[e.value] != 1; });
   for (Exchange& e : p.exchanges_) {
     p.values_[e.value].exchangeable = true;
-    e.in_place = e.input >= 0 && writers[e.value] > 1 && changed_in_place(e);
+    e.changed = e.input >= 0 && writers[e.value] > 1;
+    e.in_place = e.changed && changed_in_place(e);
   }
 }
 

@@ -31,8 +31,7 @@ Frame::Recorded& Frame::recorded() {
   if (it == recorded_.end()) {
     if (recorded_.size() == kMost) recorded_.erase(recorded_.begin());
     const size_t ranges = program_->recordable().size();
-    recorded_.push_back({input_dims_, enclosing_, exchanged_, roaming_, std::vector<char>(ranges), {}});
-    recorded_.back().ranges.resize(ranges);
+    recorded_.push_back({input_dims_, enclosing_, exchanged_, roaming_, std::vector<Recorded::Range>(ranges)});
   } else {
     std::rotate(it, it + 1, recorded_.end());
   }
@@ -49,14 +48,18 @@ void Frame::forget_recordings() {
   late_.clear();
 }
 
-// Null where the device has too little memory for it: its steps can still run one by one.
-std::shared_ptr<Recording> Frame::record_steps(size_t begin, size_t end, KernelContext& context) {
+// Null where the device has too little memory for it: its steps can still run one by one. It is not tried again before
+// some has been released: to fail takes longer than to run many a step.
+std::shared_ptr<Recording> Frame::record_steps(size_t begin, size_t end, KernelContext& context, Refusal& refusal) {
+  const Device& device = *program_->device();
+  if (refusal.stands(device)) return nullptr;
   try {
     return queue_->record([&] {
       for (size_t s = begin; s < end; ++s) run_named(s, context);
     });
   } catch (const Error& e) {
     if (e.code != Code::kOutOfMemory) throw;
+    refusal = {true, device.releases()};
     return nullptr;
   }
 }
@@ -65,11 +68,10 @@ std::shared_ptr<Recording> Frame::record_steps(size_t begin, size_t end, KernelC
 // cannot be recorded.
 bool Frame::run_recorded(size_t range, KernelContext& context) {
   if (!records()) return false;
-  Recorded& record = recorded();
-  if (!std::exchange(record.ran[range], 1)) return false;
-  auto& recording = record.ranges[range];
+  auto& [ran, refusal, recording] = recorded().ranges[range];
+  if (!std::exchange(ran, true)) return false;
   const auto [begin, end] = program_->recordable()[range];
-  if (!recording) recording = record_steps(begin, end, context);
+  if (!recording) recording = record_steps(begin, end, context, refusal);
   if (!recording) return false;
   device_busy_ = true;
   queue_->play(recording);

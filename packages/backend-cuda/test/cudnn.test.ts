@@ -298,6 +298,18 @@ describe.skipIf(!hasDevice || !hasLibrary)('plans that use cuDNN', () => {
     expect(events).toEqual({ made: 80, destroyed: 80, lost: 0 });
   });
 
+  it.skipIf(!isEmulated)('have room where one that was dropped wants more of it', async () => {
+    await using engine = await Runtime.load(await (await buildForMany()).toBytes());
+    await using context = engine.createContext({ graphs: false });
+    await using others = engine.createContext();
+    const image = (n: number): Tensor => new Tensor('float32', new Float32Array(n * 48).fill(n), [n, 3, 4, 4]);
+    const expected = (await context.run({ x: image(50), w })).y;
+    for (let n = 1; n <= 40; n++) await others.run({ x: image(n), w });
+    play('workspace:1000000');
+    expect((await context.run({ x: image(50), w })).y).toEqual(expected);
+    play('');
+  });
+
   it.each(['8', '10'])('are refused where version %s is needed', async (major) => {
     needs.of = () => [`cudnn ${major}`];
     const plan = await build(['cudnn']);

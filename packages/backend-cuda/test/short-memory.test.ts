@@ -2,10 +2,13 @@
 
 import { Tensor } from '@tensorwright/core';
 import { loadNative } from '@tensorwright/native';
-import { deviceMemory, Runtime } from '@tensorwright/runtime';
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { DeviceBuffer, deviceMemory, Runtime } from '@tensorwright/runtime';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { hasDevice } from './compare.js';
-import { isEmulated, play } from './support/emulator-play.js';
+import { isEmulated, play, traced } from './support/emulator-play.js';
 import { libraryPlan } from './support/library-plan.js';
 import { doubler } from './support/trial-programs.js';
 
@@ -25,6 +28,11 @@ const devices = `devices:${String(calls.length + 1)}`;
 play(devices);
 afterEach(() => {
   play(devices);
+});
+
+const folder = mkdtempSync(join(tmpdir(), 'tensorwright-trace-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
 });
 
 const megabyte = 1 << 20;
@@ -57,5 +65,30 @@ describe.skipIf(!hasDevice || !isEmulated)('memory that is short', () => {
     // The last of them plays what was recorded.
     for (let run = 0; run < 4; run++) expect((await context.run({ x: image })).y).toEqual(expected);
     expect(deviceMemory(device)!.ownBytes).toBeLessThan(kept);
+  });
+
+  it('is looked for once for a graph, and again when some was released', async () => {
+    await using engine = await Runtime.load(plan);
+    await using context = engine.createContext();
+    using kept = DeviceBuffer.allocate('float32', [256]);
+    // Less than a MB is left, whatever goes.
+    play(`${devices},memory:${String(deviceMemory(0)!.ownBytes + megabyte / 2)},needs:cuGraphInstantiate`);
+    const runs = async (): Promise<number> => {
+      const lines = await traced(join(folder, 'trace'), async () => {
+        for (let run = 0; run < 4; run++) expect((await context.run({ x: image })).y).toEqual(expected);
+      });
+      return lines.filter((line) => line === 'short of memory cuGraphInstantiate').length;
+    };
+    const first = await runs();
+    expect(first).toBeGreaterThan(0);
+    expect(await runs()).toBe(0);
+    kept.close();
+    expect(await runs()).toBe(first);
+    expect(await runs()).toBe(0);
+    play(devices);
+    using released = DeviceBuffer.allocate('float32', [256]);
+    released.close();
+    await runs();
+    expect(context.memory().graphs).toBeGreaterThan(0);
   });
 });

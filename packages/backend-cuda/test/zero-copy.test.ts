@@ -2,6 +2,7 @@
 
 import { Tensor } from '@tensorwright/core';
 import { DeviceBuffer, type ExecutionContext, Runtime } from '@tensorwright/runtime';
+import { loadNative, type NativeTensor, type PlanProgram, type PlanStep } from '@tensorwright/native';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { hasDevice } from './compare.js';
 import { isEmulated, traced } from './support/emulator-play.js';
 import { smallPlan } from './support/small-plans.js';
+import { doubler } from './support/trial-programs.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tensorwright-trace-'));
 afterAll(() => {
@@ -36,6 +38,32 @@ async function withContext(work: (context: ExecutionContext) => Promise<void>, o
 
 const onDevice = (lines: readonly string[]): string[] => lines.filter((l) => l.startsWith('copy device to device'));
 const graphs = (lines: readonly string[]): string[] => lines.filter((l) => l.startsWith('graph'));
+
+/** x and 2 x: what a step reads and nobody changes is an output as well. */
+async function passing(): Promise<PlanProgram> {
+  const { description } = await doubler(elements);
+  const { values, expressions, steps, segments } = description;
+  const [device] = description.inputs as [number];
+  const [x, out] = [values.length, values.length + 1];
+  const { dtype, dims } = values[device]!;
+  const host = { dtype: dtype!, dims: dims! };
+  const carry = (from: number, to: number): PlanStep => ({ ...steps.at(-1)!, inputs: [from], outputs: [to] });
+  return {
+    ...description,
+    expressions,
+    values: [
+      ...values.map((v, i) => (i === device ? { ...v, storage: { kind: 'heap' as const } } : v)),
+      { ...host, storage: { kind: 'input', index: 0 } },
+      { ...host, storage: { kind: 'heap' } },
+    ],
+    inputs: [x],
+    outputs: [...description.outputs, out],
+    steps: [carry(x, device), ...steps, carry(device, out)],
+    segments: segments
+      .map((s, i) => ({ ...s, begin: i === 0 ? 0 : s.begin + 1, end: s.end + 1 }))
+      .map((s, i, all) => (i === all.length - 1 ? { ...s, end: s.end + 1 } : s)),
+  };
+}
 
 describe.skipIf(!hasDevice)('device buffers in the place of a run’s own memory', () => {
   it.skipIf(!isEmulated)('are not copied, but for those that come once where a graph of others is there', async () => {
@@ -120,6 +148,35 @@ describe.skipIf(!hasDevice)('device buffers in the place of a run’s own memory
         },
         { graphs: on },
       );
+  });
+
+  it.skipIf(!isEmulated)('give outputs of the host what no step changes', async () => {
+    const native = loadNative();
+    const { weights } = await doubler(elements);
+    const program = native.createProgram(await passing(), native.openWeights(weights));
+    using context = program.createContext();
+    using memory = native.cuda.allocate(4 * elements);
+    using other = native.cuda.allocate(4 * elements);
+    const x = (data: NativeTensor['data']): NativeTensor => ({ dtype: 'float32', dims: [elements], data });
+    const copies = async (outputs: NativeTensor[] | undefined, from: number): Promise<string[]> => {
+      await memory.write(tensor(from).data as Float32Array);
+      const lines = await traced(file, async () => {
+        const [y, same] = await context.run([x(memory.data)], outputs ? { outputs: [null, ...outputs] } : {});
+        expect(y!.data).toEqual(Float32Array.from({ length: elements }, (_, i) => 2 * (from + i)));
+        if (!outputs) expect(same!.data).toEqual(tensor(from).data);
+      });
+      return lines.filter((l) => l.startsWith('copy'));
+    };
+    for (let i = 0; i < 4; i++) expect(onDevice(await copies(undefined, i))).toEqual([]);
+    // And where the output is a device's, it is copied there; twice where its address comes for the first time.
+    for (let i = 0; i < 4; i++) {
+      expect(onDevice(await copies([x(other.data)], i))).toHaveLength(i === 0 ? 2 : 1);
+      const there = new Float32Array(elements);
+      await other.read(there);
+      expect(there).toEqual(tensor(i).data);
+    }
+    for (let i = 0; i < 4; i++) expect(onDevice(await copies([x(memory.data)], i))).toEqual([]);
+    for (let i = 0; i < 4; i++) expect(onDevice(await copies(undefined, i))).toEqual([]);
   });
 
   it('are closed before, after and between engines', async () => {

@@ -33,7 +33,7 @@ struct Engine {
   unsigned long long cluster_word = 0;
   uint64_t random = 0;
 };
-Engine engine;
+Engine& engine = *new Engine;  // never destroyed: a kernel may run while the process ends
 
 uint64_t next_random() {
   engine.random = engine.random * 6364136223846793005u + 1442695040888963407u;

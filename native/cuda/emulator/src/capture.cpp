@@ -7,7 +7,7 @@
 namespace tw_emulator {
 namespace {
 
-std::vector<std::weak_ptr<Capture>> begun;
+auto& begun = *new std::vector<std::weak_ptr<Capture>>;  // never destroyed: threads go on while the process ends
 thread_local int thread_mode = kGlobalCapture;
 
 // Disturbs the recordings that `is_disturbed` is true of.

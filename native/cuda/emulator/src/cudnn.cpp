@@ -58,7 +58,13 @@ Choice choice_of(const Object& configuration) {
   return choice;
 }
 
-int64_t workspace_of(const Choice& choice) { return choice.engine == kTensorCores ? choice.tile * kTileBytes : 0; }
+// Of a plan: no attribute of the interface.
+constexpr int kMoreWorkspace = 9000;
+
+int64_t workspace_of(const Object& plan) {
+  const Choice choice = choice_of(*plan.part(401));
+  return (choice.engine == kTensorCores ? choice.tile * kTileBytes : 0) + plan.one<int64_t>(kMoreWorkspace);
+}
 
 int check(const Object& o) {
   for (const Rule& r : kRules)
@@ -146,7 +152,7 @@ int give_values(void* to, int64_t wanted, int64_t* found, const std::vector<T>& 
 }
 
 // Engines that heuristics name belong to their graph.
-std::vector<std::unique_ptr<Object>> made_here;
+auto& made_here = *new std::vector<std::unique_ptr<Object>>;  // never destroyed, as those of the header
 
 Object* make_here(int kind) {
   made_here.push_back(std::make_unique<Object>(Object{kind}));
@@ -269,7 +275,10 @@ TW_CUDNN int cudnnBackendFinalize(void* descriptor) {
   const int status = check(*o);
   o->finalized = status == kOk;
   o->device = tw_emulator::current_device();
-  if (o->kind == kPlan && o->finalized) tw_emulator::trace("cudnn plan made");
+  if (o->kind == kPlan && o->finalized) {
+    o->put<int64_t>(kMoreWorkspace, {tw_emulator::played("workspace", 0)});
+    tw_emulator::trace("cudnn plan made");
+  }
   return status;
 }
 
@@ -301,7 +310,7 @@ TW_CUDNN int cudnnBackendGetAttribute(void* descriptor, int attribute, int type,
   if (o->kind == kKnob && attribute == 601 && type == kInt64)
     return give_values(to, wanted, found, o->list<int64_t>(601));
   if (o->kind == kPlan && attribute == 402 && type == kInt64)
-    return give_values<int64_t>(to, wanted, found, {workspace_of(choice_of(*o->part(401)))});
+    return give_values<int64_t>(to, wanted, found, {workspace_of(*o)});
   return fail(kNotSupported, "attribute");
 }
 
@@ -343,7 +352,7 @@ TW_CUDNN int cudnnBackendExecute(void* handle, void* plan, void* pack) {
     }
   }
   const Choice choice = choice_of(*p->part(401));
-  const int64_t workspace = workspace_of(choice);
+  const int64_t workspace = workspace_of(*p);
   if (workspace != 0 && !is_memory(v->one<void*>(1003), static_cast<size_t>(workspace)))
     return fail(kBadParam, "workspace");
   const bool tf32 = choice.engine == kTensorCores && c.x.type == kFloat;

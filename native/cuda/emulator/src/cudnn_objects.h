@@ -171,10 +171,11 @@ struct Context {
 };
 
 inline std::mutex mutex;
-inline std::set<const Object*> live;
-// Those that are destroyed, so that nothing else lies where they were.
-inline std::vector<std::unique_ptr<Object>> dead;
-inline std::set<const Context*> contexts;
+// None of these is ever destroyed: threads go on while the process ends.
+inline auto& live = *new std::set<const Object*>;
+// Those that are gone, so that nothing else lies where they were.
+inline auto& dead = *new std::vector<std::unique_ptr<Object>>;
+inline auto& contexts = *new std::set<const Context*>;
 inline thread_local std::string last_error;
 
 inline int fail(int status, const char* why) { return last_error = why, status; }

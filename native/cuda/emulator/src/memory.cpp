@@ -26,14 +26,14 @@ struct Allocation {
 };
 
 std::map<DevicePointer, Allocation>& allocations() {
-  static std::map<DevicePointer, Allocation> map;
+  static auto& map = *new std::map<DevicePointer, Allocation>;  // never destroyed: threads go on while the process ends
   return map;
 }
 size_t allocated[kMostDevices];
 
 // Page-locked memory of the host, with its size.
 std::map<const char*, size_t>& locked() {
-  static std::map<const char*, size_t> map;
+  static auto& map = *new std::map<const char*, size_t>;  // likewise
   return map;
 }
 

@@ -50,7 +50,9 @@ int begin_call(const char* call) {
   if (played_for("hang", call)) trace(std::string("hang ") + call);
   for (int i = 0; i < kMostPauses && played_for("hang", call); ++i) std::this_thread::sleep_for(kPause);
   constexpr size_t kNeeded = size_t{1} << 20;
-  return played_for("needs", call) && free_memory() < kNeeded ? kOutOfMemory : kSuccess;
+  if (!played_for("needs", call) || free_memory() >= kNeeded) return kSuccess;
+  trace(std::string("short of memory ") + call);
+  return kOutOfMemory;
 }
 
 int lost(int device) { return lost_results[device].load(); }

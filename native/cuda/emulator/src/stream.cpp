@@ -39,8 +39,9 @@ struct Event {
   bool recorded = false;
 };
 
-Stream default_stream;
-std::set<Stream*> streams;
+// Never destroyed: threads go on while the process ends.
+Stream& default_stream = *new Stream;
+auto& streams = *new std::set<Stream*>;
 
 // 0, 1 and 2 are the default streams.
 Stream& stream_of(void* handle) {
