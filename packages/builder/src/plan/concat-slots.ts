@@ -31,7 +31,7 @@ export function concatSlots(order: readonly Node[], graph: Graph, assignments: A
   const slots = new Map<Value, ConcatSlot>();
   const users = usersOf(order);
   const outputs = new Set(graph.outputs);
-  const concats = order.filter((n) => isNativeConcat(n, assignments));
+  const concats = order.filter((n) => isNativeConcat(n, assignments) && dimsOf(n).every(knownBeforehand));
   /** May every reader but concats take this value through strides? */
   const readThroughStrides = (v: Value): boolean =>
     !outputs.has(v) &&
@@ -43,9 +43,7 @@ export function concatSlots(order: readonly Node[], graph: Graph, assignments: A
   for (const [at, node] of concats.entries()) {
     const { layout, axis } = describe(node, assignments);
     const v = node.outputs[0]!;
-    const { dims } = v.type as TensorType;
-    if (!dims!.every(knownBeforehand)) continue;
-    const evenRows = innermost(layout, dims!.length, axis);
+    const evenRows = innermost(layout, dimsOf(node).length, axis);
     let start: Dim = 0;
     const seen = new Set<Value>();
     for (const input of node.inputs as readonly Value[]) {
@@ -90,6 +88,10 @@ export function startWithin(v: Value, concat: Value, slotOf: (v: Value) => Conca
     slot = outer?.axis === slot.axis ? outer : undefined;
   }
   return undefined;
+}
+
+function dimsOf(concat: Node): readonly Dim[] {
+  return (concat.outputs[0]!.type as TensorType).dims!;
 }
 
 /** Extents that steps of the run find out are too late: the first operand is computed before the last one's size is known. */
