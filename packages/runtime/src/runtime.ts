@@ -39,6 +39,8 @@ export interface LoadOptions {
    * whose origin you trust. Default: false.
    */
   readonly allowCodeFromPlan?: boolean;
+  /** Ends the loading: its promise rejects with the signal's reason. The engine knows nothing of it. Default: none. */
+  readonly signal?: AbortSignal;
   /** Gets a record for each plan that is loaded. Default: none. */
   readonly logger?: Logger;
 }
@@ -62,10 +64,12 @@ export class Runtime {
       backends: (v) => (Array.isArray(v) && v.every(isBackend) ? undefined : 'a list of backends, not of names'),
       verify: (v) => (v === 'checksum' || v === 'none' ? undefined : "'checksum' or 'none'"),
       allowCodeFromPlan: is.flag,
+      signal: is.signal,
       logger: is.function,
     });
     const started = performance.now();
-    const logger = options.logger ?? silentLogger;
+    const { signal, logger = silentLogger } = options;
+    signal?.throwIfAborted();
     const source = await openPlan(plan, 'Runtime.load');
     let native: NativePlan | undefined;
     const libraries = new EmbeddedLibraries();
@@ -77,11 +81,13 @@ export class Runtime {
     try {
       const read = await readPlan(source);
       const executors = await openBackends(read.header, options.backends ?? [], source.place);
-      if (read.weights && options.verify !== 'none') await verifyWeights(source, read.weights);
+      if (read.weights && options.verify !== 'none') await verifyWeights(source, read.weights, signal);
+      signal?.throwIfAborted();
       const isNative = read.header.program.segments.some((s) => nativeBackends.has(s.backend));
       native = await libraries.during(read, source, options.allowCodeFromPlan === true, async () =>
         isNative ? openNativePlan(read, source, options) : undefined,
       );
+      signal?.throwIfAborted();
       const engine = assemble(read, source, executors, native, release);
       // A plan that runs natively alone has its weights mapped by now.
       if (executors.size === 0) await source.close();

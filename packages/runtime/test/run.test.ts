@@ -93,7 +93,7 @@ describe('an engine', () => {
     [
       'a misspelt option',
       { thread: 2 },
-      /unknown option 'thread'; known: threads, device, backends, verify, allowCodeFromPlan, logger/,
+      /unknown option 'thread'; known: threads, device, backends, verify, allowCodeFromPlan, signal, logger/,
     ],
     ['threads', { threads: 0 }, /'threads' must be an integer from 1 to 1024/],
     ['verify', { verify: 'maybe' }, /'checksum' or 'none'/],
@@ -301,6 +301,19 @@ describe('a context', () => {
 });
 
 describe('ending', () => {
+  test('the loading of a plan', async () => {
+    const reason = new Error('enough');
+    await expect(Runtime.load(plan, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    const controller = new AbortController();
+    const path = join(folder, 'ended.plan');
+    writeFileSync(path, plan);
+    const loading = Runtime.load(path, { signal: controller.signal });
+    controller.abort(reason);
+    await expect(loading).rejects.toBe(reason);
+    await using loaded = await Runtime.load(path, { signal: new AbortController().signal });
+    expect(loaded.name).toBe('hand-made');
+  });
+
   test('a signal that has aborted', async () => {
     const reason = new Error('enough');
     await expect(context.run({ x: x(1) }, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);

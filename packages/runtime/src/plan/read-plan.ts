@@ -62,8 +62,15 @@ export async function readPlan(source: PlanSource): Promise<ReadPlan> {
   };
 }
 
-/** Reads the section once and compares its checksum; the event loop runs in between. @throws ERR_INVALID_PLAN */
-export async function verifyWeights(source: PlanSource, { offset, bytes, digest }: WeightsSection): Promise<void> {
+/**
+ * Reads the section once and compares its checksum; the event loop runs in between.
+ * @throws ERR_INVALID_PLAN, or the signal's reason
+ */
+export async function verifyWeights(
+  source: PlanSource,
+  { offset, bytes, digest }: WeightsSection,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   let checksum = 0;
   // One buffer is filled by the disk while the other one is summed.
   const size = Math.min(bytes, sliceBytes);
@@ -73,6 +80,7 @@ export async function verifyWeights(source: PlanSource, { offset, bytes, digest 
   let next = read(0);
   for (let at = 0; at < bytes; at += size) {
     const slice = await next;
+    signal?.throwIfAborted();
     if (at + size < bytes) {
       next = read(at + size);
       next.catch(() => undefined);
