@@ -1,7 +1,7 @@
 /** Runs a graph by the operators' own evaluation: constant folding, the reference backend and the oracle of all tests. */
 
 import type { ConstantData } from './constant.js';
-import { asSymbol, type Dim, type DimSymbol, evaluateDim } from './dim.js';
+import { asSymbol, type Dim, type DimSymbol, dimSymbols, evaluateDim } from './dim.js';
 import { TensorwrightError } from './errors.js';
 import { evaluateMap } from './evaluate-map.js';
 import type { Graph, Node, Value } from './graph.js';
@@ -100,6 +100,7 @@ function evaluateContext(node: Node, inputs: readonly (RuntimeValue | undefined)
     has: (i) => inputs[i] !== undefined,
     integers: (i) => Array.from(tensor(i).data as ArrayLike<number | bigint>, Number),
     dim: (d) => evaluateDim(d, (s) => run.symbols.get(s)),
+    isKnown: (d) => [...dimSymbols(d)].every((s) => run.symbols.has(s)),
     run: (region, args) => runGraph(region, args, run),
     checkpoint: () => {
       checkpoint(run, true);

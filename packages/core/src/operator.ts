@@ -80,6 +80,8 @@ export interface EvaluateContext {
   integers(i: number): number[];
   /** The value of a dimension (attributes may carry symbolic ones). */
   dim(d: Dim): number;
+  /** Whether the run has told it so far: the outputs' shapes may depend on what is being computed. */
+  isKnown(d: Dim): boolean;
   /** Runs a region. */
   run(region: Graph, inputs: readonly (RuntimeValue | undefined)[]): RuntimeValue[];
   /** Throws when the run was cancelled or an iteration limit is exceeded. Called in loops. */

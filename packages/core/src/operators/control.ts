@@ -124,15 +124,18 @@ function evaluateLoop(c: EvaluateContext): RuntimeValue[] {
     state = results.slice(1, 1 + carried);
     collected.forEach((list, k) => list.push(results[1 + carried + k] as Tensor));
   }
-  const stacked = collected.map((list, k) => stack(c, list, 0, body.outputs[1 + carried + k]!.type as TensorType));
+  const stacked = collected.map((list, k) => stack(c, list, 0, carried + k));
   return [...(state as RuntimeValue[]), ...stacked];
 }
 
-/** Elements one after the other along a new axis; without elements, what their type tells with 0 for the rest. */
-function stack(c: EvaluateContext, elements: readonly Tensor[], axis: number, type: TensorType): Tensor {
+/** Elements one after the other along a new axis; without elements, what the output's type tells with 0 for the rest. */
+function stack(c: EvaluateContext, elements: readonly Tensor[], axis: number, output: number): Tensor {
   const first = elements[0];
-  const inner = first?.dims ?? (type.dims ?? []).map((d) => (typeof d === 'number' ? d : 0));
-  const at = axis < 0 ? axis + inner.length + 1 : axis;
+  const type = c.outputTypes[output] as TensorType;
+  const rank = first ? first.dims.length + 1 : (type.dims?.length ?? 1);
+  const at = axis < 0 ? axis + rank : axis;
+  const told = type.dims?.toSpliced(at, 1).map((d) => (c.isKnown(d) ? c.dim(d) : 0));
+  const inner = first?.dims ?? told ?? [];
   const dims = [...inner.slice(0, at), elements.length, ...inner.slice(at)];
   const out = allocateElements(first?.dtype ?? type.dtype, elementCount(dims));
   const strides = rowMajorStrides(dims);
@@ -230,7 +233,7 @@ function evaluateScan(c: EvaluateContext): RuntimeValue[] {
   }
   const stacked = collected.map((list, k) => {
     if (attributeInts(c, 'scanOutputDirections')[k] === 1) list.reverse();
-    return stack(c, list, attributeInts(c, 'scanOutputAxes')[k] ?? 0, body.outputs[carried + k]!.type as TensorType);
+    return stack(c, list, attributeInts(c, 'scanOutputAxes')[k] ?? 0, carried + k);
   });
   return [...(state as RuntimeValue[]), ...stacked];
 }
