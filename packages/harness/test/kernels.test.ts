@@ -2,7 +2,8 @@
 
 import { cudaBackend } from '@tensorwright/backend-cuda';
 import { describe, expect, it } from 'vitest';
-import { check, type Job, tolerances } from '../src/kernels/check.js';
+import { check, type Job } from '../src/kernels/check.js';
+import { tolerances } from '../src/kernels/tolerances.js';
 import { families } from '../src/kernels/families/index.js';
 
 const hasDevice = cudaBackend.device() !== undefined;

@@ -6,6 +6,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { isWorker, runInWorkers, serve } from '../worker-pool.js';
 import { type ConformanceCase, conformanceCases } from './data.js';
+import type { ConformanceReport, ReportedCase } from './report.js';
 import { type CaseResult, runCase } from './run-case.js';
 
 const caseTimeoutMs = 120_000;
@@ -15,14 +16,6 @@ interface Job {
   readonly case: ConformanceCase;
   readonly backends: readonly string[];
   readonly level: 0 | 3;
-}
-
-interface ReportedCase {
-  readonly set: string;
-  readonly case: string;
-  readonly status: CaseResult['status'];
-  readonly reason: string | null;
-  readonly backends: readonly string[];
 }
 
 async function main(): Promise<void> {
@@ -73,7 +66,12 @@ async function main(): Promise<void> {
   const order = new Map(wanted.map((c, i) => [`${c.set}/${c.case}`, i]));
   cases.sort((a, b) => order.get(`${a.set}/${a.case}`)! - order.get(`${b.set}/${b.case}`)!);
   const count = (status: string): number => cases.filter((c) => c.status === status).length;
-  const report = { passed: count('passed'), failed: count('failed'), unsupported: count('unsupported'), cases };
+  const report: ConformanceReport = {
+    passed: count('passed'),
+    failed: count('failed'),
+    unsupported: count('unsupported'),
+    cases,
+  };
   for (const c of cases) {
     if (c.status !== 'passed')
       process.stdout.write(

@@ -51,23 +51,66 @@ export interface LatencyRecord extends Measurement {
   readonly rows: readonly LatencyRow[];
 }
 
-/** The record with what was measured in place of older figures of the same rows. */
+type Place = Pick<LatencyReport, 'batch' | 'sequence'>;
+type RowPlace = Pick<LatencyRow, 'name' | 'batch' | 'sequence'>;
+
+function isRow(row: RowPlace, of: Place, name: string): boolean {
+  return name === row.name && of.batch === row.batch && of.sequence === (row.sequence ?? 128);
+}
+
+/** What has no row and no place in one: failed, or without what it stands beside. */
+export function unrecorded(
+  record: LatencyRecord,
+  reports: readonly LatencyReport[],
+  pytorch: readonly PytorchLine[],
+): string[] {
+  const rows = [...record.rows, ...newRows(record.rows, reports)];
+  const known = (of: Place, name: string): boolean => rows.some((row) => isRow(row, of, name));
+  const told = ({ batch, sequence }: Place, name: string): string => `${name}, batch ${batch}, sequence ${sequence}`;
+  return [
+    ...reports.flatMap((r) => {
+      const what = `${told(r, r.report.name)}${r.own ? ' by our own kernels alone' : ''}`;
+      if (r.report.deviceMs === null)
+        return [`${what}: ${r.report.error?.split('\n')[0] ?? 'not on a device as a whole'}`];
+      return known(r, r.report.name) ? [] : [`${what}: there is no row that it belongs to`];
+    }),
+    ...pytorch.flatMap((p) =>
+      known(p, p.name) ? [] : [`${told(p, p.name)} by PyTorch: there is no row that it belongs to`],
+    ),
+  ];
+}
+
+/** Of reports without one. A sequence of 128 may be the default, of networks that have none: other rows tell. */
+function newRows(rows: readonly LatencyRow[], reports: readonly LatencyReport[]): RowPlace[] {
+  const added: RowPlace[] = [];
+  for (const { report, batch, sequence, own } of reports) {
+    if (own || report.deviceMs === null) continue;
+    const place = { batch, sequence };
+    if ([...rows, ...added].some((row) => isRow(row, place, report.name))) continue;
+    const isKnown = rows.some((row) => row.name === report.name && row.sequence !== null);
+    added.push({ name: report.name, batch, sequence: isKnown || sequence !== 128 ? sequence : null });
+  }
+  return added;
+}
+
+/** The record with what was measured in place of older figures of the same rows, and after them. */
 export function recordedLatency(
   record: LatencyRecord,
   reports: readonly LatencyReport[],
   pytorch: readonly PytorchLine[],
   measurement: Measurement,
 ): LatencyRecord {
-  const rows = record.rows.map((row) => {
-    const isRow = (of: { readonly batch: number; readonly sequence: number }, name: string): boolean =>
-      name === row.name && of.batch === row.batch && of.sequence === (row.sequence ?? 128);
+  const places: readonly (LatencyRow | RowPlace)[] = [...record.rows, ...newRows(record.rows, reports)];
+  const rows = places.map((place) => {
     const found = (own: boolean): ModelReport | undefined =>
-      reports.find((r) => r.own === own && isRow(r, r.report.name) && r.report.deviceMs !== null)?.report;
+      reports.find((r) => r.own === own && isRow(place, r, r.report.name) && r.report.deviceMs !== null)?.report;
+    const row: Partial<LatencyRow> = place;
     const commit = row.commit ?? record.commit;
     const ours = found(false);
     const alone = found(true);
-    const theirs = pytorch.find((p) => isRow(p, p.name));
-    const measured = ours ? measuredRow(row, ours) : kept(row, record, measurement);
+    const theirs = pytorch.find((p) => isRow(place, p, p.name));
+    // Without a report, the place is an older row.
+    const measured = ours ? measuredRow(place, ours) : kept(place as LatencyRow, record, measurement);
     const now = measured.commit ?? measurement.commit;
     const besides = {
       ...measured,
@@ -104,7 +147,7 @@ function withRatio(row: LatencyRow): LatencyRow {
   return times ? { ...row, ratio: round(row.deviceMs / Math.min(...times), 3) } : row;
 }
 
-function measuredRow({ name, batch, sequence }: LatencyRow, r: ModelReport): LatencyRow {
+function measuredRow({ name, batch, sequence }: RowPlace, r: ModelReport): LatencyRow {
   const tactics: Record<string, { steps: number; us: number }> = {};
   for (const { tactic, timedUs } of r.layers ?? []) {
     const { steps, us } = tactics[tactic] ?? { steps: 0, us: 0 };

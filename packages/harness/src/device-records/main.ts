@@ -1,47 +1,16 @@
 /**
  * node scripts/from-source.mjs packages/harness/src/device-records/main.ts RESULTS [--pytorch pytorch.jsonl] --device 'NVIDIA H200' --date 2026-11-21 --commit c2e06a6 --command '…'
- * In the root of the repository. Puts what the suite's stages `latency` and `zoo` left in their folder of results into bench/results, in place of what it
- * says of the same networks: latency-MODEL-BATCH-SEQUENCE.json, own-MODEL-BATCH-SEQUENCE.json (with --tactic-sources none) and zoo-PRECISION.json.
+ * In the root of the repository. Puts what the suite left in its folder of results into bench/results/h200-*.json, in place of what these say of the same:
+ * latency-MODEL-BATCH-SEQUENCE.json, own-MODEL-BATCH-SEQUENCE.json (with --tactic-sources none), pytorch.jsonl or pytorch.log, zoo-PRECISION.json,
+ * conformance.json, sanitizer-TOOL.log, kernels.json, plugin-library.json, streams-N.log, soak.log, devices.json, plugins.json, plugins-small.json.
+ * Exits with 1 where something was measured that no record has a place for, and says what.
  */
 
-import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import process, { argv, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
-import type { ModelReport } from '../zoo/run-model.js';
-import { type AccuracyRecord, type Precision, recordedAccuracy } from './accuracy.js';
-import { type LatencyRecord, type LatencyReport, type PytorchLine, recordedLatency } from './latency.js';
-
-/** From the root of the repository. */
-const latencyFile = 'bench/results/h200-fp16-latency.json';
-const accuracyFile = 'bench/results/h200-zoo-accuracy.json';
-
-async function json<T>(file: string): Promise<T> {
-  return JSON.parse(await readFile(file, 'utf8')) as T;
-}
-
-async function latencyReports(folder: string, names: readonly string[]): Promise<LatencyReport[]> {
-  const reports: LatencyReport[] = [];
-  for (const name of names) {
-    const [, kind, batch, sequence] = /^(latency|own)-.+-(\d+)-(\d+)\.json$/.exec(name) ?? [];
-    if (kind === undefined) continue;
-    const [report] = await json<ModelReport[]>(join(folder, name));
-    if (report) reports.push({ report, batch: Number(batch), sequence: Number(sequence), own: kind === 'own' });
-  }
-  return reports;
-}
-
-async function accuracyReports(
-  folder: string,
-  names: readonly string[],
-): Promise<Partial<Record<Precision, readonly ModelReport[]>>> {
-  const reports: Partial<Record<Precision, readonly ModelReport[]>> = {};
-  for (const precision of ['fp32', 'fp16', 'bf16'] as const) {
-    const name = `zoo-${precision}.json`;
-    if (names.includes(name)) reports[precision] = await json(join(folder, name));
-  }
-  return reports;
-}
+import { recordAll } from './record-all.js';
+import { resultsFolder } from './results-folder.js';
 
 async function main(): Promise<void> {
   const text = { type: 'string' } as const;
@@ -52,36 +21,22 @@ async function main(): Promise<void> {
   });
   const { pytorch, device, date, commit, command } = values;
   if (!device || !date || !commit || !command) throw new Error('expected --device, --date, --commit and --command');
-  const measurement = { date, device, commit, command };
-  const [folder] = positionals;
-  if (folder === undefined) throw new Error('expected the folder of results');
-  const names = await readdir(folder);
-  const lines = pytorch === undefined ? [] : (await readFile(pytorch, 'utf8')).split('\n').filter((l) => l !== '');
-  const times = lines.map((l) => JSON.parse(l) as PytorchLine);
-  const latencies = await latencyReports(folder, names);
-  if (latencies.length + times.length > 0) {
-    const record = recordedLatency(await json<LatencyRecord>(latencyFile), latencies, times, measurement);
-    await writeFile(latencyFile, `${JSON.stringify(record, null, 2)}\n`);
-    for (const { name, batch, sequence, deviceMs, ratio, ownKernelsMs, commit: of } of record.rows)
-      stdout.write(
-        `${[name, batch, sequence ?? '', deviceMs, ratio ?? '', ownKernelsMs ?? '', of ?? ''].join('\t')}\n`,
-      );
-  }
-  const accuracies = await accuracyReports(folder, names);
-  if (Object.keys(accuracies).length > 0) {
-    const record = recordedAccuracy(await json<AccuracyRecord>(accuracyFile), accuracies, measurement);
-    await writeFile(accuracyFile, `${JSON.stringify(record, null, 2)}\n`);
-    for (const [precision, rows] of Object.entries(record.precisions)) {
-      const own = rows.filter((r) => r.commit === undefined);
-      const worst = own.reduce((most, r) => Math.max(most, r.nrms ?? 0, ...(r.heads ?? []).map((h) => h.nrms)), 0);
-      stdout.write(
-        `${precision}\t${String(own.length)} of ${String(rows.length)}, largest error ${worst.toExponential(1)}\n`,
-      );
-    }
-  }
+  const [folder, ...others] = positionals;
+  if (folder === undefined || others.length > 0) throw new Error('expected the folder of results');
+  const { written, left } = await recordAll({
+    results: await resultsFolder(folder),
+    pytorch: pytorch === undefined ? undefined : await readFile(pytorch, 'utf8'),
+    records: 'bench/results',
+    page: 'packages/plugins/docs/stock.md',
+    measurement: { date, device, commit, command },
+  });
+  if (written.length === 0) throw new Error(`'${folder}' has no results of the suite`);
+  for (const what of left) stderr.write(`not recorded: ${what}\n`);
+  stdout.write(`${written.join('\n')}\nnpx prettier --write ${written.join(' ')} has them as the repository does\n`);
+  if (left.length > 0) process.exitCode = 1;
 }
 
 main().catch((error: unknown) => {
-  stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 });

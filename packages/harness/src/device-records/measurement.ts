@@ -18,6 +18,11 @@ export function kept<T extends Dated>(row: T, record: Measurement, { commit: now
   return commit === now ? (rest as T) : { ...row, commit };
 }
 
+/** A part of a record that was measured without the rest of it. */
+export function measuredAlone<T extends Dated>(part: T, record: Measurement, { commit }: Measurement): T {
+  return commit === record.commit ? part : { ...part, commit };
+}
+
 export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }

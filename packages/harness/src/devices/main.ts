@@ -14,6 +14,7 @@ import process, { argv, stderr, stdout } from 'node:process';
 import { parseArgs } from 'node:util';
 import { seededInputs, usualExtents } from '../zoo/inputs.js';
 import { differing, type Inputs, largestError, refusesMemoryOf, type Results, resultsOf } from './checks.js';
+import type { DevicesReport } from './report.js';
 
 /** Errors over the deviation that the arithmetic of a precision explains. */
 const tolerances: Readonly<Record<string, number>> = { '': 1e-4, tf32: 1e-2, fp16: 1e-2, bf16: 5e-2 };
@@ -87,7 +88,14 @@ async function main(): Promise<void> {
   const together = count === 1 ? undefined : await runsPerSecond(engines, inputs, milliseconds);
   await Promise.all(engines.map((e) => e.close()));
   const left = engines.map((_, device) => deviceMemory(device)!.ownBytes);
-  const report = { devices: count, different, errors, refused, runsPerSecond: { alone, together }, left };
+  const report: DevicesReport = {
+    devices: count,
+    different,
+    errors,
+    ...(refused && { refused }),
+    runsPerSecond: { alone, ...(together !== undefined && { together }) },
+    left,
+  };
   if (count === 1) stdout.write('one device: nothing to compare it with but the processor, and no other to refuse\n');
   stdout.write(`${JSON.stringify(report)}\n`);
   if (values.json) await writeFile(values.json, JSON.stringify(report));

@@ -32,9 +32,6 @@ export interface Checked {
   readonly runs: readonly Run[];
 }
 
-/** What is lost by rounding operands in products of tensor cores and results once; in float32 by the order of sums. */
-export const tolerances: Readonly<Record<FloatType, number>> = { float32: 2e-5, float16: 5e-3, bfloat16: 3e-2 };
-
 /** Which candidate each node gets, of those that it has; undefined: the builder chooses. */
 let turn: number | undefined;
 let offered = 0;

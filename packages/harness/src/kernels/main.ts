@@ -11,8 +11,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { FloatType } from '../plugins/case.js';
 import { isWorker, runInWorkers, serve } from '../worker-pool.js';
-import { check, type Checked, type Job, tolerances } from './check.js';
+import { check, type Checked, type Job } from './check.js';
 import { families } from './families/index.js';
+import { tolerances } from './tolerances.js';
 
 const problemTimeoutMs = 120_000;
 const floats: readonly FloatType[] = ['float16', 'float32', 'bfloat16'];

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { seededInputs, usualDims, usualExtents } from '../zoo/inputs.js';
+import type { Memory, SoakReport } from './report.js';
 
 /** Largest delay of a 5 ms timer while `work` runs, in milliseconds beyond the 5. */
 async function latestTimer<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly delay: number }> {
@@ -33,12 +34,6 @@ async function latestTimer<T>(work: () => Promise<T>): Promise<{ readonly result
   } finally {
     clearInterval(timer);
   }
-}
-
-interface Memory {
-  readonly residentMegabytes: number;
-  /** Of the device: what this process has allocated, and what is gone altogether, code and streams too. */
-  readonly device?: { readonly ownBytes: number; readonly usedBytes: number };
 }
 
 function memory(): Memory {
@@ -131,7 +126,9 @@ async function main(): Promise<void> {
     seen['afterWorkers'] = memory();
     await engine.close();
     seen['afterClose'] = memory();
-    process.stdout.write(`${JSON.stringify({ model: modelPath, timerDelayMs, memory: seen }, null, 1)}\n`);
+    const counts = { runs, contexts: Number(options.contexts), builds, workers: Number(options.workers) };
+    const report: SoakReport = { model: modelPath, counts, timerDelayMs, memory: seen };
+    process.stdout.write(`${JSON.stringify(report, null, 1)}\n`);
     const grown = {
       runs: growth(seen['afterWarmUp'], seen['afterRuns']),
       contexts: growth(seen['afterRuns'], seen['afterContexts']),

@@ -71,7 +71,8 @@ export async function headsModel(path: string): Promise<HeadsModel | undefined> 
   const file = readModelFile(await readFile(path), path);
   const heads = headsOf(file.nodes);
   if (heads.length === 0) return undefined;
-  const changed = withOutputs(file, heads);
+  const added = heads.filter((name) => !file.outputs.includes(name));
+  const changed = withOutputs(file, added);
   const whole = await OnnxParser.parse(changed, { externalDataFolder: dirname(path) });
   const outputs = whole.outputs.filter((o) => heads.includes(o.name));
   const graph = { inputs: whole.graph.inputs, outputs: outputs.map((o) => o.value) };
@@ -105,7 +106,6 @@ export async function compareHeads(
   await using context = engine.createContext();
   const own = await context.run({ ...inputs });
   const peer = await model.withFile((file) => openPeer(file, threads));
-  const wanted = await peer.run(inputs);
-  await peer.release();
+  const wanted = await peer.run(inputs).finally(() => peer.release());
   return model.heads.map((name) => ({ name, nrms: normalisedError(own[name]!, wanted[name]!) }));
 }
