@@ -208,7 +208,8 @@ Napi::Value supports(const Napi::CallbackInfo& info) {
 }
 
 // {dtype, dims, data?}; null dims: an unknown rank. Types that plugins have no number for come without their data.
-tw_tensor matched_tensor(const Reader& r) {
+// `copies` keeps what does not lie as its type wants it.
+tw_tensor matched_tensor(const Reader& r, std::vector<Block>& copies) {
   tw_tensor out{};
   out.rank = -1;
   out.dtype = plugins::code_of(dtype_from_name(r.field("dtype").string()));
@@ -219,7 +220,7 @@ tw_tensor matched_tensor(const Reader& r) {
     std::copy(dims.begin(), dims.end(), out.dims);
   }
   // Its typed array lives as long as this call.
-  if (out.dtype && !r.field("data").absent()) out.data = read_tensor(r).data;
+  if (out.dtype && !r.field("data").absent()) out.data = aligned_data(read_tensor(r), copies);
   return out;
 }
 
@@ -254,8 +255,9 @@ Napi::Value match(const Napi::CallbackInfo& info) {
     }
   };
   plugins::FoundMatch found;
+  std::vector<Block> copies;
   each(given.field("tensors"),
-       [&](const std::string& name, const Reader& r) { found.tensors[name] = matched_tensor(r); });
+       [&](const std::string& name, const Reader& r) { found.tensors[name] = matched_tensor(r, copies); });
   each(given.field("attributes"),
        [&](const std::string& node, const Reader& r) { found.attributes[node] = r.attributes().all(); });
   const plugins::MatchAnswer answer =

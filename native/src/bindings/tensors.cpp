@@ -110,6 +110,13 @@ Tensor read_tensor(const Reader& r) {
   return t;
 }
 
+void* aligned_data(const Tensor& t, std::vector<Block>& copies) {
+  if (t.on_device || aligned(t.data, t.dtype)) return t.data;
+  copies.emplace_back(dense_bytes(t));
+  std::memcpy(copies.back().data(), t.data, dense_bytes(t));
+  return copies.back().data();
+}
+
 BoundTensors read_tensors(const Reader& list) {
   BoundTensors bound;
   const uint32_t n = list.length();
@@ -123,11 +130,7 @@ BoundTensors read_tensors(const Reader& list) {
       t = read_tensor(r);
       bound.data.Set(i, r.field("data").value());
       if (t.on_device) bound.memories.push_back(handle<DeviceMemory>(r.field("data").value()));
-      if (!t.on_device && !aligned(t.data, t.dtype)) {
-        bound.copies.emplace_back(dense_bytes(t));
-        std::memcpy(bound.copies.back().data(), t.data, dense_bytes(t));
-        t.data = bound.copies.back().data();
-      }
+      t.data = aligned_data(t, bound.copies);
     }
     bound.tensors.push_back(t);
   }

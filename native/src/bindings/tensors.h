@@ -18,6 +18,9 @@ struct BoundTensors {
   Napi::Array data;  // the typed arrays
 };
 
+// The tensor's data, or a copy of it where that does not lie as its elements want it.
+void* aligned_data(const Tensor& tensor, std::vector<Block>& copies);
+
 // {dtype, dims, data} or null.
 BoundTensors read_tensors(const Reader& list);
 Tensor read_tensor(const Reader& from);

@@ -1,21 +1,35 @@
 #include "plugins/fields.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
+#include <optional>
+#include <utility>
 
 #include "plugins/library.h"
 
 namespace tw::plugins {
 namespace {
 
-// Numbers that JSON does not know are texts: 'NaN', '-Infinity', '-0'.
-std::vector<double> numbers_of(const AttributeValue& value) {
-  const auto number = [](const std::string& text) { return std::strtod(text.c_str(), nullptr); };
-  if (const auto* one = std::get_if<double>(&value)) return {*one};
+// Numbers that JSON does not know are texts: 'NaN', '-Infinity', '-0'. None where one is no number.
+std::optional<std::vector<double>> numbers_of(const AttributeValue& value) {
+  if (const auto* one = std::get_if<double>(&value)) return std::vector{*one};
   if (const auto* list = std::get_if<std::vector<double>>(&value)) return *list;
-  if (const auto* text = std::get_if<std::string>(&value)) return {number(*text)};
+  const auto* text = std::get_if<std::string>(&value);
   std::vector<double> out;
-  for (const std::string& text : std::get<std::vector<std::string>>(value)) out.push_back(number(text));
+  for (const std::string& t : text ? std::vector{*text} : std::get<std::vector<std::string>>(value)) {
+    char* end = nullptr;
+    out.push_back(std::strtod(t.c_str(), &end));
+    if (t.empty() || end != t.c_str() + t.size()) return {};
+  }
   return out;
+}
+
+std::optional<std::vector<int64_t>> integers_of(const AttributeValue& value) {
+  const auto numbers = numbers_of(value);
+  const auto is_whole = [](double v) { return std::trunc(v) == v && std::abs(v) < 0x1p63; };
+  if (!numbers || !std::all_of(numbers->begin(), numbers->end(), is_whole)) return {};
+  return std::vector<int64_t>(numbers->begin(), numbers->end());
 }
 
 }  // namespace
@@ -30,19 +44,25 @@ FieldValues::FieldValues(const tw_plugin& plugin, const Attributes& attributes) 
     }
     tw_value value{};
     value.kind = f->kind;
+    // Its numbers, if they are what the kind wants.
+    const auto take = [&](auto numbers, auto& into, const char* what) {
+      if (!numbers || (f->kind < TW_FIELD_INTS && numbers->size() != 1))
+        throw Error(Code::kInvalidPlan, "plugin " + title(plugin) + ": field '" + f->name + "' is no " + what);
+      into.push_back(std::move(*numbers));
+    };
     switch (f->kind) {
       case TW_FIELD_INT:
       case TW_FIELD_BOOL:
-        ints_.push_back({attributes.integer(name, 0)});
+        take(integers_of(attributes.all().at(name)), ints_, "integer");
         break;
       case TW_FIELD_INTS:
-        ints_.push_back(attributes.integers(name));
+        take(integers_of(attributes.all().at(name)), ints_, "list of integers");
         break;
       case TW_FIELD_FLOAT:
+        take(numbers_of(attributes.all().at(name)), floats_, "number");
+        break;
       case TW_FIELD_FLOATS:
-        floats_.push_back(numbers_of(attributes.all().at(name)));
-        if (f->kind == TW_FIELD_FLOAT && floats_.back().size() != 1)
-          throw Error(Code::kInvalidPlan, "plugin " + title(plugin) + ": field '" + f->name + "' is no number");
+        take(numbers_of(attributes.all().at(name)), floats_, "list of numbers");
         break;
       default: {
         std::vector<const char*> list;

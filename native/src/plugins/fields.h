@@ -12,7 +12,8 @@ namespace tw::plugins {
 // Owns what its values point to.
 class FieldValues {
  public:
-  // From the attributes 'field:NAME' of a step. Throws kPlugin naming the plugin and the field.
+  // From the attributes 'field:NAME' of a step. Throws naming the plugin and the field: kPlugin where one is missing,
+  // kInvalidPlan where one is of another kind.
   FieldValues(const tw_plugin& plugin, const Attributes& attributes);
   FieldValues(FieldValues&&) = default;
   const tw_value* data() const { return values_.data(); }

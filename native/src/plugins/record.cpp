@@ -9,11 +9,13 @@ namespace tw::plugins {
 namespace {
 
 constexpr int32_t kMostOperands = 64, kMostFields = 4096, kMostPatterns = 4096, kMostNodes = 4096;
-// Of a record of the interface's first version, which ends before `flags`.
+// Of records of the interface's first version, whatever is added to them.
 constexpr size_t kFirstRecordBytes = offsetof(tw_plugin, flags);
-constexpr size_t kFirstPatternBytes = sizeof(tw_pattern);
-// A member in the padding of an older record would be read there.
-static_assert(offsetof(tw_plugin, aliases) % alignof(tw_plugin) == 0);
+constexpr size_t kFirstPatternBytes = offsetof(tw_pattern, data) + sizeof(tw_pattern::data);
+// What libraries that are built have in them, on systems whose pointers have 8 bytes: members are added at the end, and
+// none in the padding of an older record, which would be read there.
+static_assert(sizeof(void*) != 8 ||
+              (kFirstRecordBytes == 128 && offsetof(tw_plugin, aliases) == 136 && kFirstPatternBytes == 64));
 
 template <typename T>
 T current(const T& record) {

@@ -2,6 +2,7 @@
 
 import { Builder, type Plan } from '@tensorwright/builder';
 import { NetworkDefinition, type NetworkTensor, readNumbers, tensorFromNumbers } from '@tensorwright/core';
+import { loadNative } from '@tensorwright/native';
 import { PluginLibrary, PluginRegistry } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { join } from 'node:path';
@@ -113,6 +114,16 @@ describe.skipIf(!hasCompiler)('a pattern of a library', () => {
       code: 'ERR_PLUGIN',
       message: expect.stringMatching(/ScaledTanh 1: scaled tanh: fields: .*field 'note' must be a string/) as string,
     });
+  });
+
+  it('is asked about tensors that lie as their types want it', () => {
+    using handle = loadNative().openPlugins(library.path);
+    const plugin = handle.plugins().findIndex(({ name }) => name === 'ScaledTanh');
+    // A float32 one byte behind where it may begin.
+    const data = new Uint8Array(5).subarray(1);
+    new DataView(data.buffer).setFloat32(1, 3, true);
+    const tensors = { x: { dtype: 'float32', dims: [6] }, scale: { dtype: 'float32', dims: [], data } } as const;
+    expect(handle.match(plugin, 0, { tensors, attributes: {} })).toEqual({ counts: true, fields: { scale: 3 } });
   });
 
   it('stands for nothing once its library is closed', async () => {

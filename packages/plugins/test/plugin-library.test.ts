@@ -10,6 +10,7 @@ import {
   planPreambleBytes,
   Tensor,
 } from '@tensorwright/core';
+import { loadNative } from '@tensorwright/native';
 import { PluginLibrary, PluginRegistry } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -74,6 +75,28 @@ describe.skipIf(!hasCompiler)('a plugin library', () => {
     const bytes = await plan((n, x) => library.plugins[0]!.addTo(n, { x }, { by, labels: ['a', 'b'] }), [1, 2]);
     const { y } = await run(bytes, new Tensor('float32', Float32Array.of(1, -2), [1, 2]));
     expect(numbers(y)).toEqual([by, -2 * by]);
+  });
+
+  it.each([
+    ['Scale', { by: 'abc' }, "field 'by' is no number"],
+    ['Scale', { by: '' }, "field 'by' is no number"],
+    ['Scale', { by: '1e' }, "field 'by' is no number"],
+    ['Scale', { by: [1, 2] }, "field 'by' is no number"],
+    ['Liar', { times: 1.5 }, "field 'times' is no integer"],
+    ['Liar', { times: 'NaN' }, "field 'times' is no integer"],
+    ['Liar', { times: 1e300 }, "field 'times' is no integer"],
+    ['Liar', { dims: [1, 0.5] }, "field 'dims' is no list of integers"],
+  ])('of which a plan calls %s with %o is named with the field', (name, given, message) => {
+    using handle = loadNative().openPlugins(first);
+    const plugin = handle.plugins().findIndex((p) => p.name === name);
+    const fields = { ...(name === 'Scale' ? { by: 1, labels: ['a', 'b'] } : { dims: [1], times: 1 }), ...given };
+    const attributes = Object.fromEntries(Object.entries(fields).map(([field, value]) => [`field:${field}`, value]));
+    expect(() => handle.infer(plugin, attributes, [{ dtype: 'float32', dims: [1, 2] }])).toThrow(
+      expect.objectContaining({
+        code: 'ERR_INVALID_PLAN',
+        message: `plugin test::${name} 1: ${message}`,
+      }) as Error,
+    );
   });
 
   it('gives outputs whose size the values decide', async () => {

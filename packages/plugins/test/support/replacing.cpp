@@ -1,5 +1,6 @@
 // Plugins that change an input in place, and that take the place of subgraphs.
 #include <cmath>
+#include <cstdint>
 
 #include "tensorwright/cuda.hpp"
 #include "tensorwright/plugin.hpp"
@@ -74,6 +75,7 @@ struct ScaledTanh {
   static bool accept(const Match& match) {
     const tw_tensor x = match.tensor("x"), scale = match.tensor("scale");
     if (x.data || !scale.data) throw std::runtime_error("data of what is no constant");
+    if (reinterpret_cast<std::uintptr_t>(scale.data) % sizeof(float)) throw std::runtime_error("scale lies askew");
     if (x.rank == 3) throw std::runtime_error("three axes are too many");
     if (x.rank == 4) match.set("note", 4);
     if (scale.rank != 0 || x.dtype != TW_FLOAT32) return false;
