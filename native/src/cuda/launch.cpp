@@ -129,6 +129,8 @@ void LaunchKernel::run(KernelContext& context, std::span<const Tensor> inputs, s
       }
     }
   }
+  // Kernels that a broken plan gives too little to find null there, not what lay on the stack.
+  std::memset(arguments + at, 0, sizeof arguments - at);
   auto& queue = static_cast<Queue&>(*context.queue);
   for (size_t i = 0; i < launches_.size(); ++i) {
     const Launch& launch = launches_[i];
