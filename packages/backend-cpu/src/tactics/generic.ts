@@ -10,7 +10,7 @@ import {
 } from '@tensorwright/core';
 import { native } from '../native.js';
 import type { CandidateOutline, Tactic } from '../tactic.js';
-import { dtypeOf, refuseOperands } from './operands.js';
+import { dtypeOf, layoutsFor, refuseOperands } from './operands.js';
 
 /** Kernels that read their first operands through any strides. */
 const strided = new Set([
@@ -84,7 +84,7 @@ export const generic: Tactic = {
   },
   candidates(group: GroupView): readonly CandidateOutline[] {
     const anchor = group.anchor!;
-    const layouts: readonly Layout[] = eitherLayout.has(anchor.op) ? ['rows', 'channelsLast'] : ['rows'];
+    const layouts: readonly Layout[] = eitherLayout.has(anchor.op) ? layoutsFor(group.outputs[0]!) : ['rows'];
     return layouts.map((layout) => ({
       parameters: {},
       inputs: group.node.inputs.map((_, i): Access =>
