@@ -126,6 +126,20 @@ describe.each(backends)('agreements on %s', (...names) => {
     });
   });
 
+  it('refuse to make an image of nothing', async () => {
+    const sizes = Tensor.fromBytes('int64', new Uint8Array(BigInt64Array.of(2n, 4n).buffer), [2]);
+    await using engine = await load({
+      inputs: { a: [1, 3, dim('n'), 4] },
+      graph: (b, x) => b.op('resize', [x, undefined, undefined, b.constant(sizes)], { axes: [2, 3] }),
+    });
+    await using context = engine.createContext();
+    expect((await context.run({ a: ones(1, 3, 5, 4) })).y!.dims).toEqual([1, 3, 2, 4]);
+    await expect(context.run({ a: ones(1, 3, 0, 4) })).rejects.toMatchObject({
+      code: 'ERR_SHAPE_MISMATCH',
+      message: expect.stringContaining('Layer_3: what is wanted and what is there along axis 2') as string,
+    });
+  });
+
   it('refuse to squeeze axes that the rank of the result counts', async () => {
     await using engine = await load({
       inputs: { a: [1, dim('n'), dim('m')] },

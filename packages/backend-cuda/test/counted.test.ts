@@ -118,6 +118,24 @@ describe.skipIf(!hasDevice)('what values cannot be', () => {
     await best(k);
     await expect(best(found)).rejects.toThrow('do not fit each other');
   });
+  it('an image of nothing', async () => {
+    const resized = (length: number, size: number) =>
+      compare({
+        inputs: [iota([1, 2, 9, 4]), vector(length), vector(size, 3)],
+        graph: (b, x, end, sizes) => {
+          const zero = b.constant(new Tensor('int64', [0n], [1]));
+          const axis = b.constant(new Tensor('int64', [2n], [1]));
+          const cut = b.op('sliceDynamic', [x, zero, end, axis]);
+          const known = b.constant(new Tensor('int64', [BigInt(size), 3n], [2]));
+          const way = { axes: [2, 3], mode: 'nearest' };
+          return [known, sizes].map((s) => b.op('resize', [cut, undefined, undefined, s], way));
+        },
+        unchecked: length === 0 && size > 0,
+      });
+    await resized(3, 5);
+    await resized(0, 0);
+    await expect(resized(0, 5)).rejects.toThrow('do not fit each other');
+  });
   it('a shape of another size', () =>
     expect(
       compare({
@@ -294,6 +312,12 @@ describe.skipIf(!hasDevice)('extents, depths and axes that are values', () => {
     compare({
       inputs: [{ dtype: 'int64', dims: [6], fill: (i) => i - 2 }, scalar('int64', 5), { dtype: 'float32', dims: [2] }],
       graph: (b, ...inputs) => b.op('oneHot', inputs, { axis: 0 }),
+    }));
+  it('resize, in rows even where channels would rather lie side by side', () =>
+    compare({
+      inputs: [iota([1, 8, 4, 5]), vector(7, 3)],
+      graph: (b, x, sizes) => b.op('resize', [x, undefined, undefined, sizes], { mode: 'nearest', axes: [2, 3] }),
+      pick: (candidate) => candidate.outputs[0] === 'channelsLast',
     }));
   it('resize', () =>
     compare({

@@ -1,6 +1,6 @@
 /** resize: resampling along any axes, nearest, linear or cubic. ONNX's Resize in its newest form. */
 
-import { type Dim, dimBounds, floorDivDims, mulDims } from '../dim.js';
+import { type Dim, dimBounds, floorDivDims, minDims, mulDims } from '../dim.js';
 import { isBig, isInteger } from '../dtype.js';
 import { allocateElements, elementsOf, readNumbers, tensorFromNumbers, tensorOf } from '../elements.js';
 import { type Attributes } from '../graph.js';
@@ -56,6 +56,12 @@ function inferResize(c: InferContext): ReturnType<Operator['infer']> {
     const extent = x[axis]!;
     const bound = scales ? { max: Math.ceil(dimBounds(extent).max * scales[i]!) } : {};
     const size = policy === 'stretch' ? list?.[i] : undefined;
+    if (size !== undefined && dimBounds(extent).min === 0)
+      c.agree(
+        minDims(size, 1),
+        minDims(mulDims(size, extent), 1),
+        `what is wanted and what is there along axis ${String(axis)}, up to one element,`,
+      );
     dims[axis] =
       size ?? (scales ? scaledExtent(extent, scales[i]!) : undefined) ?? c.fresh(`resized${String(axis)}`, bound);
   });
@@ -107,7 +113,9 @@ function planOf(c: EvaluateContext, x: Tensor): Plan[] {
 
 function evaluateResize(c: EvaluateContext): Tensor[] {
   const x = c.tensor(0);
-  const plan = planOf(c, x).filter(
+  const whole = planOf(c, x);
+  if (x.size === 0 && whole.some((p) => x.dims[p.axis] === 0 && p.extent > 0)) c.fail('x is empty, the result is not');
+  const plan = whole.filter(
     ({ axis, scale, extent, roi }) => scale !== 1 || extent !== x.dims[axis] || roi[0] !== 0 || roi[1] !== 1,
   );
   const sampled = plan.map((p) => ({

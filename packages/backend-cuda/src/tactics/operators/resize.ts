@@ -3,7 +3,10 @@
 import {
   type Attributes,
   constantOf,
+  definerOf,
   type Dim,
+  dimBounds,
+  dimSymbols,
   type EmitContext,
   type EmittedStep,
   floorDivDims,
@@ -44,9 +47,17 @@ export const resize: Tactic = operatorTactic({
       context,
       shape: printSizes,
       decidedBy: [3],
+      decidedLate: mayLack(group),
       write: () => emitResize(group, context, layout),
     }),
 });
+
+/** Whether earlier steps may find out that there is nothing to resample. */
+function mayLack(group: GroupView): boolean {
+  const isLate = (d: Dim): boolean => [...dimSymbols(d)].some((s) => definerOf(s) !== undefined);
+  const sized = group.anchor!.inputs[3] !== undefined;
+  return sized && dimsOf(group, 'x').some((d) => dimBounds(d).min === 0 && isLate(d));
+}
 
 /** As the operand, but for the axes that `scales` or `sizes` speaks of. */
 function printSizes(operands: AnchorOperands, args: Arguments, { attributes, inputs }: Node): string {
@@ -61,7 +72,11 @@ function printSizes(operands: AnchorOperands, args: Arguments, { attributes, inp
       : `convert<i64>(${operands.input(3).at([String(k)])})`;
     return `  dims[${String(axis)}] = ${extent};`;
   });
-  return [...extents, ...given].join('\n');
+  // Of nothing, there is nothing else to make.
+  const lacking = axesOf(attributes, dims.length)
+    .filter((axis) => dimBounds(dims[axis]!).min === 0)
+    .map((axis) => `  valid = valid && (${args.dim(dims[axis]!)} > 0 || dims[${String(axis)}] == 0);`);
+  return [...extents, ...given, ...lacking].join('\n');
 }
 
 const maxTaps = 4096;
@@ -175,7 +190,8 @@ function emitResize(group: GroupView, context: EmitContext, layout: Layout): Pro
   const sum = sumType(x.dtype);
   const crop = attributes['coordinateTransformationMode'] === 'tf_crop_and_resize';
   const extrapolation = attributes['extrapolationValue'] as number;
-  const body = `${coordinates(dims, layout, number, args)}
+  const elements = productOf(x.view.dims);
+  const body = `${dimBounds(elements).min > 0 ? '' : `  if (${args.dim(elements)} == 0) return;\n`}${coordinates(dims, layout, number, args)}
 ${
   crop
     ? `  if (${outside}) {
