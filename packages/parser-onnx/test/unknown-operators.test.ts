@@ -1,7 +1,8 @@
 /** Nodes that nothing stands for, and what is told of them. */
 
 import { expect, it } from 'vitest';
-import { modelBytes, node, refusal } from './support/handmade-model.js';
+import { onnx } from '../src/proto/decode.js';
+import { FLOAT, INT64, modelBytes, node, refusal } from './support/handmade-model.js';
 
 async function reasonsOf(domain: string, opset: number | undefined, opType = 'Nothing'): Promise<string> {
   const opsetImport = [{ domain: '', version: 17 }, ...(opset === undefined ? [] : [{ domain, version: opset }])];
@@ -29,4 +30,15 @@ it.each(problems)('of %s %s', async (domain, opset, message) => {
 it('of names that every object has', async () => {
   for (const opType of ['constructor', 'has', '__proto__'])
     expect(await reasonsOf('com.microsoft', 1, opType)).toContain('the operator is not known');
+});
+
+it('of attributes with such names', async () => {
+  const map = { name: 'x', type: { mapType: { keyType: INT64, valueType: { tensorType: { elemType: FLOAT } } } } };
+  const { STRING } = onnx.AttributeProto.AttributeType;
+  const attribute = [{ name: 'cast_to', type: STRING, s: new TextEncoder().encode('constructor') }];
+  const bytes = modelBytes(
+    { input: [map], node: [node('CastMap', ['x'], ['y'], { domain: 'ai.onnx.ml', attribute })] },
+    { opsetImport: [{ domain: 'ai.onnx.ml', version: 3 }] },
+  );
+  expect((await refusal(bytes)).message).toContain('unknown cast_to');
 });

@@ -296,14 +296,23 @@ function mixtureOfExperts(c: ImportContext): Value {
 function expertActivation(c: ImportContext, first: Value, third: () => Value): Value {
   const kind = c.string('activation_type', 'relu');
   if (kind === 'swiglu') return swiglu(c, first, third);
-  const simple: Record<string, (x: Value) => Value> = {
-    relu: (x) => c.op('relu', [x]),
-    gelu: (x) => c.op('gelu', [x], { approximate: 'tanh' }),
-    silu: (x) => c.op('swish', [x]),
-    identity: (x) => x,
-  };
-  const y = (simple[kind] ?? c.fail(`activation_type '${kind}' is unknown`))(first);
+  const y = simpleActivation(c, kind, first);
   return c.has(6) ? c.op('mul', [y, third()]) : y;
+}
+
+function simpleActivation(c: ImportContext, kind: string, x: Value): Value {
+  switch (kind) {
+    case 'relu':
+      return c.op('relu', [x]);
+    case 'gelu':
+      return c.op('gelu', [x], { approximate: 'tanh' });
+    case 'silu':
+      return c.op('swish', [x]);
+    case 'identity':
+      return x;
+    default:
+      return c.fail(`activation_type '${kind}' is unknown`);
+  }
 }
 
 /** G · sigmoid(alpha · G) · (L + beta), gate and linear part apart, interleaved or side by side. */

@@ -12,7 +12,11 @@ function labels(c: ImportContext, ints: string, strings: string): Value {
   );
 }
 
-const castTargets: Readonly<Record<string, DType>> = { TO_FLOAT: 'float32', TO_INT64: 'int64', TO_STRING: 'string' };
+const castTargets: ReadonlyMap<string, DType> = new Map([
+  ['TO_FLOAT', 'float32'],
+  ['TO_INT64', 'int64'],
+  ['TO_STRING', 'string'],
+]);
 
 export const mlMapImporters: ImporterTable = {
   ZipMap: (c) => {
@@ -23,7 +27,7 @@ export const mlMapImporters: ImporterTable = {
   DictVectorizer: (c) => c.op('dictVectorizer', [c.input(0), labels(c, 'int64_vocabulary', 'string_vocabulary')]),
   CastMap: (c) =>
     c.op('castMap', [c.input(0)], {
-      to: castTargets[c.string('cast_to', 'TO_FLOAT')] ?? c.fail('unknown cast_to'),
+      to: castTargets.get(c.string('cast_to', 'TO_FLOAT')) ?? c.fail('unknown cast_to'),
       maxMap: c.string('map_form', 'DENSE') === 'SPARSE' ? c.int('max_map', 1) : undefined,
     }),
 };
