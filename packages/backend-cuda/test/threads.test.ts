@@ -4,6 +4,8 @@
  */
 
 import { build } from 'esbuild';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -143,4 +145,21 @@ describe.skipIf(!hasDevice)('worker threads', () => {
       await worker.terminate();
     }
   });
+
+  it('end with their process, whatever they do', async () => {
+    const file = join(folder, 'plan');
+    writeFileSync(file, plan);
+    const main = `
+const { Worker } = require('node:worker_threads');
+const [program, file, after] = process.argv.slice(1);
+const plan = require('node:fs').readFileSync(file);
+for (const order of ['build', 'forever', 'forever', []]) new Worker(program, { workerData: { plan, order } });
+setTimeout(() => process.exit(7), Number(after));
+`;
+    for (let i = 0; i < 4; i++) {
+      const child = spawn(process.execPath, ['-e', main, program, file, String(100 + 300 * i)], { stdio: 'inherit' });
+      const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+      expect([code, signal]).toEqual([7, null]);
+    }
+  }, 60_000);
 });
