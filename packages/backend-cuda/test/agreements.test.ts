@@ -140,6 +140,19 @@ describe.each(backends)('agreements on %s', (...names) => {
     });
   });
 
+  it.each(['edge', 'reflect', 'wrap'])('refuse to pad with what is not there: %s', async (mode) => {
+    await using engine = await load({
+      inputs: { a: [3, dim('n')] },
+      graph: (b, x) => b.op('pad', [x], { low: [0, 1], high: [0, 1], mode }),
+    });
+    await using context = engine.createContext();
+    expect((await context.run({ a: ones(3, 4) })).y!.dims).toEqual([3, 6]);
+    await expect(context.run({ a: ones(3, 0) })).rejects.toMatchObject({
+      code: 'ERR_SHAPE_MISMATCH',
+      message: expect.stringContaining(`Layer_3: what is wanted and what there is to ${mode} along axis 1`) as string,
+    });
+  });
+
   it('refuse to squeeze axes that the rank of the result counts', async () => {
     await using engine = await load({
       inputs: { a: [1, dim('n'), dim('m')] },

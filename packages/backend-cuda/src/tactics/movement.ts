@@ -2,6 +2,7 @@
 
 import {
   type Dim,
+  dimBounds,
   type EmitContext,
   type EmittedStep,
   type GroupView,
@@ -55,12 +56,15 @@ export const movement: Tactic = {
       const c = `c${String(k)}`;
       lines.push(`const i64 ${c} = i % ${args.dim(to.dims[k]!)};`, `i /= ${args.dim(to.dims[k]!)};`);
       const untouched = low[k] === 0 && provablyEqual(from.dims[k]!, to.dims[k]!);
+      // Of an axis that may be empty, nothing is repeated.
+      const mayLack = !untouched && mode !== 'constant' && dimBounds(from.dims[k]!).min === 0;
+      const guard = mayLack ? `${args.dim(from.dims[k]!)} == 0 ? -1 : ` : '';
       lines.push(
         untouched
           ? `const i64 s${String(k)} = ${c};`
-          : `const i64 s${String(k)} = pad_source(${c} - ${args.dim(low[k]!)}, i64(${args.dim(from.dims[k]!)}));`,
+          : `const i64 s${String(k)} = ${guard}pad_source(${c} - ${args.dim(low[k]!)}, i64(${args.dim(from.dims[k]!)}));`,
       );
-      if (!untouched && mode === 'constant')
+      if (!untouched && (mode === 'constant' || mayLack))
         lines.push(`inside = inside && s${String(k)} >= 0 && s${String(k)} < ${args.dim(from.dims[k]!)};`);
     }
     const all = (letter: string): string[] => from.dims.map((_, k) => `${letter}${String(k)}`);

@@ -1,6 +1,6 @@
 /** pad: elements around those of x, a constant or repeats of x's own; negative amounts crop. */
 
-import { addDims, formatDims } from '../dim.js';
+import { addDims, dimBounds, formatDims, minDims, mulDims, provablyEqual } from '../dim.js';
 import { allocateElements, elementsOf, tensorOf } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
@@ -24,6 +24,15 @@ function inferPad(c: InferContext): TensorType[] {
   const dims = from.map((d, i) => addDims(addDims(d, low[i]!), high[i]!));
   if (dims.some((d) => typeof d === 'number' && d < 0))
     c.fail(`padding removes more than there is: ${formatDims(dims)}`);
+  from.forEach((extent, axis) => {
+    const wanted = dims[axis]!;
+    if (mode !== 'constant' && dimBounds(extent).min === 0 && !provablyEqual(extent, wanted))
+      c.agree(
+        minDims(wanted, 1),
+        minDims(mulDims(wanted, extent), 1),
+        `what is wanted and what there is to ${mode} along axis ${String(axis)}, up to one element,`,
+      );
+  });
   return [tensorType(dtype, dims)];
 }
 
