@@ -59,9 +59,7 @@ describe('differences', () => {
     expect(compare(new Tensor('int64', [1n, 2n]), new Tensor('int64', [1n, 2n])).passed).toBe(true);
     expect(compare(new Tensor('int64', [1n, 3n]), new Tensor('int64', [1n, 2n])).passed).toBe(false);
     expect(compare(new Tensor('bool', [1, 0]), new Tensor('bool', [1, 1])).passed).toBe(false);
-    expect(compare(new Tensor('float16', [0x3c00, 0x4000]), new Tensor('float16', [0x3c00, 0x4400])).maxAbsolute).toBe(
-      2,
-    );
+    expect(compare(new Tensor('float16', [1, 2]), new Tensor('float16', [1, 4])).maxAbsolute).toBe(2);
     expect(compare(new Tensor('string', ['a', 'b']), new Tensor('string', ['a', 'c']))).toMatchObject({
       passed: false,
       beyond: 1,

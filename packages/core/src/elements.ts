@@ -3,6 +3,7 @@
 import { type DType, dtypeInfo, isBig } from './dtype.js';
 import { invariant } from './errors.js';
 import { decodeTable, type EncodeOptions, floatEncoder, isNarrowFloat } from './float-formats.js';
+import { pack, unpack } from './packed.js';
 import { allocate, elementCount, Tensor, type TensorData, type TensorDataOf } from './tensor.js';
 
 /** (real, imaginary). */
@@ -26,36 +27,6 @@ export type Elements =
   | string[]
   | Complex[];
 
-/** Unpacks `count` elements of a type below 8 bits. */
-export function unpack(dtype: DType, data: Uint8Array, count: number): Int8Array | Uint8Array {
-  const { bits, class: kind } = dtypeInfo(dtype);
-  invariant(bits > 0 && bits < 8, `${dtype} is not packed`);
-  const signed = kind === 'int';
-  const out = signed ? new Int8Array(count) : new Uint8Array(count);
-  const perByte = 8 / bits;
-  const mask = 2 ** bits - 1;
-  const signShift = 32 - bits;
-  for (let i = 0; i < count; i++) {
-    const pattern = (data[Math.floor(i / perByte)]! >> ((i % perByte) * bits)) & mask;
-    out[i] = signed ? (pattern << signShift) >> signShift : pattern;
-  }
-  return out;
-}
-
-/** Packs elements of a type below 8 bits, lowest bits first; higher bits of an element are dropped. */
-export function pack(dtype: DType, elements: ArrayLike<number>): Uint8Array {
-  const { bits } = dtypeInfo(dtype);
-  invariant(bits > 0 && bits < 8, `${dtype} is not packed`);
-  const perByte = 8 / bits;
-  const mask = 2 ** bits - 1;
-  const out = new Uint8Array(Math.ceil(elements.length / perByte));
-  for (let i = 0; i < elements.length; i++) {
-    const at = Math.floor(i / perByte);
-    out[at] = out[at]! | ((elements[i]! & mask) << ((i % perByte) * bits));
-  }
-  return out;
-}
-
 /** The elements, without a copy where the storage already holds one entry per element. */
 export function elementsOf(tensor: Tensor): Elements {
   const { dtype } = tensor;
@@ -66,7 +37,7 @@ export function elementsOf(tensor: Tensor): Elements {
   return bits < 8 ? unpack(dtype, data as Uint8Array, tensor.size) : (data as Exclude<Elements, string[] | Complex[]>);
 }
 
-/** The inverse of `elementsOf`; plain arrays of numbers or bigints are converted. */
+/** The inverse of `elementsOf`; plain arrays are of such entries: of narrow floats of bit patterns. */
 export function tensorOf<T extends DType>(
   dtype: T,
   elements: ArrayLike<number | bigint | string | Complex>,
@@ -84,6 +55,10 @@ export function tensorOf<T extends DType>(
     data = flat;
   } else if (bits > 0 && bits < 8) {
     data = pack(dtype, elements as ArrayLike<number>);
+  } else if (Array.isArray(elements) && isNarrowFloat(dtype)) {
+    const patterns = allocate(dtype, elements.length) as Uint8Array | Uint16Array;
+    patterns.set(elements as number[]);
+    data = patterns;
   }
   return new Tensor(dtype, data as TensorDataOf[T], dims);
 }

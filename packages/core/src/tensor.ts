@@ -2,6 +2,7 @@
 
 import { byteLength, type DType, dtypeInfo, isDType } from './dtype.js';
 import { TensorwrightError } from './errors.js';
+import { storageOfPlain } from './plain-elements.js';
 
 /**
  * Storage of each dtype. float16 and bfloat16 are bit patterns in a Uint16Array, 8-bit floats bit patterns in a
@@ -36,6 +37,10 @@ export interface TensorDataOf {
   complex128: Float64Array;
   string: readonly string[];
 }
+
+/** What a tensor can be made of beside its storage. */
+export type PlainElements<T extends DType> =
+  readonly number[] | readonly bigint[] | (T extends 'bool' ? readonly boolean[] : never);
 
 export type TensorData = TensorDataOf[DType];
 export type NumericData = Exclude<TensorData, readonly string[]>;
@@ -89,15 +94,17 @@ export class Tensor<T extends DType = DType> {
   readonly data: TensorDataOf[T];
 
   /**
-   * @param data as `TensorDataOf` says; for numeric dtypes a plain array of numbers or bigints is converted.
+   * @param data as `TensorDataOf` says, or a plain array of the elements: numbers (rounded where the dtype is a narrower
+   *   float), bigints, or for bool booleans.
    * @param dims default: one dimension with all elements.
-   * @throws ERR_DTYPE_MISMATCH when `data` is of another array type, ERR_SHAPE_MISMATCH when its length is not that of `dims`.
+   * @throws ERR_DTYPE_MISMATCH when `data` is of another array type or has an element that the dtype does not hold,
+   *   ERR_SHAPE_MISMATCH when its length is not that of `dims`.
    */
-  constructor(dtype: T, data: TensorDataOf[T] | readonly number[] | readonly bigint[], dims?: readonly number[]) {
+  constructor(dtype: T, data: TensorDataOf[T] | PlainElements<T>, dims?: readonly number[]) {
     if (!isDType(dtype)) {
       throw new TensorwrightError('ERR_DTYPE_MISMATCH', `Tensor: unknown dtype '${String(dtype)}'`, { dtype });
     }
-    const shape = dims ?? [data.length];
+    const shape = dims ?? [(data as ArrayLike<unknown> | undefined)?.length ?? 0];
     for (const d of shape) {
       if (!Number.isSafeInteger(d) || d < 0) {
         throw new TensorwrightError(
@@ -175,10 +182,7 @@ export function allocate<T extends DType>(dtype: T, count: number): TensorDataOf
   return new ctor(n);
 }
 
-function toStorage<T extends DType>(
-  dtype: T,
-  data: TensorDataOf[T] | readonly number[] | readonly bigint[],
-): TensorDataOf[T] {
+function toStorage<T extends DType>(dtype: T, data: TensorDataOf[T] | PlainElements<T>): TensorDataOf[T] {
   if (dtype === 'string') {
     if (Array.isArray(data) && data.every((v) => typeof v === 'string')) return data as unknown as TensorDataOf[T];
     throw new TensorwrightError('ERR_DTYPE_MISMATCH', 'Tensor: a string tensor takes an array of strings');
@@ -188,13 +192,11 @@ function toStorage<T extends DType>(
   if (dtype === 'uint8' && data instanceof Uint8ClampedArray)
     return new Uint8Array(data.buffer, data.byteOffset, data.length) as TensorDataOf[T];
   if (Array.isArray(data)) {
-    const from = (ctor as unknown as { from(a: readonly unknown[]): TensorDataOf[T] }).from;
-    const wantsBig = dtype === 'int64' || dtype === 'uint64';
-    const values = data as readonly (number | bigint)[];
-    return from.call(ctor, wantsBig ? values.map((v) => BigInt(v)) : values.map((v) => Number(v)));
+    const { from } = ctor as unknown as { from(elements: ArrayLike<number | bigint>): TensorDataOf[T] };
+    return from.call(ctor, storageOfPlain(dtype, data));
   }
-  const received = (data as object).constructor.name;
-  throw new TensorwrightError('ERR_DTYPE_MISMATCH', `Tensor: ${dtype} takes a ${ctor.name}, received a ${received}`, {
+  const received = data === undefined || data === null ? String(data) : `a ${(data as object).constructor.name}`;
+  throw new TensorwrightError('ERR_DTYPE_MISMATCH', `Tensor: ${dtype} takes a ${ctor.name}, received ${received}`, {
     dtype,
     expected: ctor.name,
     received,
