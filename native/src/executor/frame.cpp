@@ -63,7 +63,7 @@ void Frame::start(std::span<const Tensor> inputs, std::span<const int64_t> enclo
     resolved_ = false;
     std::fill(known_.begin(), known_.end(), 0);
     bind_inputs(inputs, enclosing);
-    check_agreements();
+    for (const AgreementDescription& a : p.agreements()) check(a);
     resolve(inputs);
   } else {
     for (const size_t s : late_symbols_) symbols_[s] = kUnbound;

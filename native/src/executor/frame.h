@@ -165,7 +165,7 @@ class Frame : private OutputAllocator {
   // resolve.cpp
   bool same_inputs(std::span<const Tensor> inputs, std::span<const int64_t> enclosing) const;
   void bind_inputs(std::span<const Tensor> inputs, std::span<const int64_t> enclosing);
-  void check_agreements() const;
+  void check(const AgreementDescription& agreement) const;
   void bind_symbol(int symbol, int64_t extent, const ProgramValue& value, int axis, const char* bounds);
   void resolve(std::span<const Tensor> inputs);
   void place_static_heap();

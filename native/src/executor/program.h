@@ -108,7 +108,10 @@ class Program {
   std::span<const std::pair<int, int>> inherits() const { return inherits_; }
   std::span<const Expression> expressions() const { return expressions_; }
   // Of extents that the inputs' dims and inherited symbols decide.
+  // Those that the inputs decide.
   std::span<const AgreementDescription> agreements() const { return agreements_; }
+  // Those that a symbol decides which steps bind, with others perhaps that do not yet have a value.
+  std::span<const AgreementDescription> agreements_of(size_t symbol) const { return late_agreements_[symbol]; }
   bool static_expression(int e) const { return static_expression_[static_cast<size_t>(e)]; }
   bool start_symbol(int s) const { return start_symbol_[static_cast<size_t>(s)]; }
   std::span<const ProgramValue> values() const { return values_; }
@@ -153,6 +156,7 @@ class Program {
   std::vector<std::pair<int, int>> inherits_;
   std::vector<Expression> expressions_;
   std::vector<AgreementDescription> agreements_;
+  std::vector<std::vector<AgreementDescription>> late_agreements_;  // by symbol
   std::vector<char> static_expression_;  // known from the inputs' dims and inherited symbols alone
   std::vector<char> start_symbol_;       // bound before the first step
   std::vector<ProgramValue> values_;

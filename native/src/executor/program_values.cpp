@@ -169,13 +169,22 @@ void ProgramCompiler::bound_symbols() {
 
 void ProgramCompiler::agreements() {
   Program& p = *program_;
-  p.agreements_ = std::move(from_.agreements);
-  for (size_t i = 0; i < p.agreements_.size(); ++i) {
-    const AgreementDescription& a = p.agreements_[i];
-    for (const auto& [name, e] : {std::pair{".left", a.left}, std::pair{".right", a.right}})
-      if (!p.static_expression_[static_cast<size_t>(
-              index_in(e, p.expressions_.size(), at("agreements", i) + name, "expressions"))])
-        invalid(at("agreements", i) + name, "the inputs do not decide it");
+  p.late_agreements_.resize(p.symbols_.size());
+  for (size_t i = 0; i < from_.agreements.size(); ++i) {
+    const AgreementDescription& a = from_.agreements[i];
+    const auto side = [&](int expression, const char* name) -> const Expression& {
+      return p.expressions_[static_cast<size_t>(
+          index_in(expression, p.expressions_.size(), at("agreements", i) + name, "expressions"))];
+    };
+    const Expression &left = side(a.left, ".left"), &right = side(a.right, ".right");
+    bool late = false;
+    for (size_t s = 0; s < p.symbols_.size(); ++s) {
+      const auto is_this = [&](size_t symbol) { return symbol == s; };
+      if (p.start_symbol_[s] || !(left.any_symbol(is_this) || right.any_symbol(is_this))) continue;
+      late = true;
+      p.late_agreements_[s].push_back(a);
+    }
+    if (!late) p.agreements_.push_back(a);
   }
 }
 

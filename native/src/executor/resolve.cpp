@@ -78,14 +78,12 @@ void Frame::bind_inputs(std::span<const Tensor> inputs, std::span<const int64_t>
 }
 
 // Kernels of a device read as far as one operand tells them: none may run where another one is smaller.
-void Frame::check_agreements() const {
-  for (const AgreementDescription& a : program_->agreements()) {
-    const int64_t left = program_->expressions()[static_cast<size_t>(a.left)].evaluate(symbols_);
-    const int64_t right = program_->expressions()[static_cast<size_t>(a.right)].evaluate(symbols_);
-    if (left == right) continue;
-    throw Error(Code::kShapeMismatch, a.what + " are " + text(left) + " (" + a.left_name + ") and " + text(right) +
-                                          " (" + a.right_name + ")");
-  }
+void Frame::check(const AgreementDescription& a) const {
+  const int64_t left = program_->expressions()[static_cast<size_t>(a.left)].evaluate(symbols_);
+  const int64_t right = program_->expressions()[static_cast<size_t>(a.right)].evaluate(symbols_);
+  if (left == right || left == kUnbound || right == kUnbound) return;
+  throw Error(Code::kShapeMismatch, a.what + " are " + text(left) + " (" + a.left_name + ") and " + text(right) +
+                                        " (" + a.right_name + ")");
 }
 
 void Frame::bind_symbol(int symbol, int64_t extent, const ProgramValue& value, int axis, const char* bounds) {
@@ -196,6 +194,7 @@ void Frame::learn(size_t value, std::span<const int64_t> dims) {
     if (static_cast<size_t>(axis) >= dims.size())
       throw Error(Code::kShapeMismatch, produced() + ", which has no axis " + text(axis));
     bind_symbol(symbol, dims[static_cast<size_t>(axis)], v, axis, "is out of bounds");
+    for (const AgreementDescription& a : program_->agreements_of(static_cast<size_t>(symbol))) check(a);
   }
   for (size_t a = 0; a < v.dims.size(); ++a) {
     const int64_t expected = evaluate(v.dims[a]);

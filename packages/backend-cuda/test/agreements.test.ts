@@ -153,6 +153,70 @@ describe.each(backends)('agreements on %s', (...names) => {
     });
   });
 
+  describe('of extents that steps have counted', () => {
+    const flags = (...of: number[]): Tensor => new Tensor('bool', of, [of.length]);
+    const picked = (b: GraphBuilder, x: Value, which: Value): Value => b.node('compress', [x, which], { axis: 0 })[0]!;
+    const load = async (graph: (b: GraphBuilder, p: Value, q: Value) => Value): Promise<Engine> => {
+      const b = new GraphBuilder();
+      const [x, p, q] = [
+        b.input('x', tensorType('float32', [6, 4])),
+        b.input('p', tensorType('bool', [6])),
+        b.input('q', tensorType('bool', [6])),
+      ];
+      b.origin = ['Pick_1'];
+      const first = picked(b, x, p);
+      b.origin = ['Pick_2'];
+      const second = picked(b, x, q);
+      b.origin = ['Layer_3'];
+      const y = graph(b, first, second);
+      b.origin = [];
+      const inputs = Object.entries({ x, p, q }).map(([name, value]) => ({ name, value }));
+      const made: Network = {
+        name: 'test',
+        graph: { inputs: [x, p, q], outputs: [y] },
+        builder: b,
+        inputs,
+        outputs: [{ name: 'y', value: y }],
+        metadata: {},
+        opsets: {},
+      };
+      return Runtime.load(await new Builder().build(made, { backends: names, optimizationLevel: 0 }));
+    };
+    const three = flags(1, 0, 1, 0, 1, 0);
+    const two = flags(0, 1, 0, 1, 0, 0);
+    const one = flags(0, 0, 0, 0, 0, 1);
+
+    it('refuse a sum of different ones, run after run, and broadcast one row', async () => {
+      await using engine = await load((b, p, q) => b.op('add', [p, q]));
+      await using context = engine.createContext();
+      for (let i = 0; i < 2; i++) {
+        for (const [q, rows] of [
+          [three, 3],
+          [one, 3],
+        ] as const) {
+          const { y } = await context.run({ x: ones(6, 4), p: three, q });
+          expect(y!.dims).toEqual([rows, 4]);
+          expect([...(y!.data as Float32Array)]).toEqual(new Array<number>(rows * 4).fill(2));
+        }
+        await expect(context.run({ x: ones(6, 4), p: three, q: two })).rejects.toMatchObject({
+          code: 'ERR_SHAPE_MISMATCH',
+          message: expect.stringContaining('Layer_3: extents of axis -2 are 3 (Pick_1) and 2 (Pick_2)') as string,
+        });
+      }
+    });
+
+    it('refuse a product over different ones', async () => {
+      await using engine = await load((b, p, q) => b.op('dot', [p, q], { lhs: 'km', rhs: 'kn', out: 'mn' }));
+      await using context = engine.createContext();
+      const { y } = await context.run({ x: ones(6, 4), p: two, q: two });
+      expect([...(y!.data as Float32Array)]).toEqual(new Array<number>(16).fill(2));
+      await expect(context.run({ x: ones(6, 4), p: three, q: two })).rejects.toMatchObject({
+        code: 'ERR_SHAPE_MISMATCH',
+        message: expect.stringContaining("Layer_3: extents of label 'k' are 3 (Pick_1) and 2 (Pick_2)") as string,
+      });
+    });
+  });
+
   it('refuse to squeeze axes that the rank of the result counts', async () => {
     await using engine = await load({
       inputs: { a: [1, dim('n'), dim('m')] },

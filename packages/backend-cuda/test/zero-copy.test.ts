@@ -47,7 +47,11 @@ async function passing(): Promise<PlanProgram> {
   const [x, out] = [values.length, values.length + 1];
   const { dtype, dims } = values[device]!;
   const host = { dtype: dtype!, dims: dims! };
-  const carry = (from: number, to: number): PlanStep => ({ ...steps.at(-1)!, inputs: [from], outputs: [to] });
+  const carry = (from: number, to: number): PlanStep => ({
+    ...steps.at(-1)!,
+    inputs: [{ value: from }],
+    outputs: [{ value: to }],
+  });
   return {
     ...description,
     expressions,

@@ -4,7 +4,6 @@ import {
   addDims,
   type Agreement,
   agreementsOf,
-  asSymbol,
   compileDim,
   type Dim,
   dimKey,
@@ -60,21 +59,17 @@ function keyOf({ left, right, mayBeOne }: Pick<Agreement, 'left' | 'right' | 'ma
   return [mayBeOne, ...(mayBeOne === 'right' ? sides : sides.sort())].join(' ');
 }
 
-/** The agreements that the inputs' shapes decide, as extents that are equal: what may be 1 counts as its other side then. */
+/**
+ * The agreements that inputs and steps of the program decide, as extents that are equal: what may be 1 counts as its
+ * other side then.
+ * @param isBound whether the program has a value whose shape tells the symbol
+ */
 export function planAgreements(
   agreements: readonly NamedAgreement[],
-  inputs: readonly Value[],
+  isBound: (symbol: DimSymbol) => boolean,
   table: ExpressionTable,
 ): PlanAgreement[] {
-  const bound = new Set<DimSymbol>();
-  for (const { type } of inputs) {
-    if (type.kind !== 'tensor') continue;
-    for (const d of type.dims ?? []) {
-      const symbol = asSymbol(d);
-      if (symbol) bound.add(symbol);
-    }
-  }
-  const decided = (d: Dim): boolean => [...dimSymbols(d)].every((s) => bound.has(s)) && alwaysDefined(d);
+  const decided = (d: Dim): boolean => [...dimSymbols(d)].every(isBound) && alwaysDefined(d);
   return agreements
     .filter(({ left, right }) => decided(left) && decided(right))
     .map(({ left, right, mayBeOne, what, names }) => ({

@@ -81,7 +81,9 @@ class Lowering {
     const outputs =
       keepOutputs === true ? [] : this.#graph.outputs.map((v, i) => this.#outputValue(v, body?.outputs[i]));
     await this.#steps.finish(outputs);
-    const agreements = parent ? [] : planAgreements(this.#context.agreements ?? [], this.#graph.inputs, this.#table);
+    const agreements = parent
+      ? []
+      : planAgreements(this.#context.agreements ?? [], (s) => this.#values.isBound(s), this.#table);
     const boundOf = (body: PlanProgram): MemoryBound => this.#bodies.get(body)!;
     const arenas = await placeInArenas(this.#values.values, this.#steps.steps, outputs, this.#table, boundOf, () =>
       this.#context.breathe(),

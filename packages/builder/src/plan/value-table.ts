@@ -57,6 +57,11 @@ export class ValueTable {
     this.#bound.add(symbol);
   }
 
+  /** Whether the enclosing program, or a value's shape, gives it its value. */
+  isBound(symbol: DimSymbol): boolean {
+    return this.#bound.has(symbol);
+  }
+
   /** A plan value for all of `v`, dense in the layout. */
   add(v: Value, options: ValueOptions = {}): Placement {
     const { storage = storageFor(v), layout = 'rows', memory, names = [] } = options;

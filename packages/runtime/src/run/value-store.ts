@@ -11,6 +11,7 @@ import {
   TensorwrightError,
 } from '@tensorwright/core';
 import { evaluateExpression } from '../plan/expressions.js';
+import { checkAgreements } from './agreements.js';
 import type { ProgramFacts } from './program-facts.js';
 import { Canvas, type ConcreteView, readView } from './strided.js';
 
@@ -154,8 +155,10 @@ export class ValueStore {
   }
 
   #bindSymbols(value: number, tensor: Tensor): void {
-    for (const [axis, symbol] of this.#program.values[value]!.binds ?? [])
-      this.#symbols.set(symbol, tensor.dims[axis]!);
+    const { binds = [] } = this.#program.values[value]!;
+    if (binds.length === 0) return;
+    for (const [axis, symbol] of binds) this.#symbols.set(symbol, tensor.dims[axis]!);
+    checkAgreements(this.#program, this.#symbols);
   }
 
   #paint(operand: PlanOperand, tensor: Tensor, view: ConcreteView): void {
