@@ -37,9 +37,13 @@ TW_DEVICE f32 grid_position(f64 at, i32 extent) {
   if constexpr (Mode == grid_nearest) position = rintf(position);
   const f32 low = AlignCorners ? 0.0f : -0.5f, high = AlignCorners ? extent - 1.0f : extent - 0.5f;
   if (position >= low && position <= high) return position;
-  // Cubic kernels keep their place and meet the border tap by tap.
-  if constexpr (Padding == grid_border)
-    return Mode == grid_cubic ? position : fminf(fmaxf(position, 0.0f), extent - 1.0f);
+  if constexpr (Padding == grid_border && Mode == grid_cubic) {
+    // What no integer holds counts as -1, as ONNX Runtime has it.
+    if (!(fabsf(position) < 9223372036854775808.0f)) return low;
+    // Cubic kernels keep their place and meet the border tap by tap: from here on, with all taps.
+    return fminf(fmaxf(position, -2.0f), extent + 1.0f);
+  }
+  if constexpr (Padding == grid_border) return fminf(fmaxf(position, 0.0f), extent - 1.0f);
   if constexpr (Padding == grid_reflection) return static_cast<f32>(reflected(position, low, high));
   return position;
 }

@@ -180,7 +180,7 @@ class ColdFrames {
     constexpr size_t kMostFrames = 200, kMostBytes = size_t{1} << 30;
     const size_t bytes = program->device_constant_bytes(), enough = 2 * program->device()->cache_bytes();
     // Of so few, no number of copies that is worth it fills the cache.
-    if (bytes < enough / kMostFrames) return;
+    if (bytes == 0 || bytes < enough / kMostFrames) return;
     const size_t each = bytes + first.memory().device;
     const size_t frames = std::min({(enough + bytes - 1) / bytes, kMostBytes / each, static_cast<size_t>(most)});
     for (size_t i = 1; i < frames; ++i) {
