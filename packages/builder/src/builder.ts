@@ -41,6 +41,7 @@ import { isReference, withImplicit } from './place/last-resort.js';
 import { ProgressReporter } from './progress.js';
 import { producer } from './version.js';
 
+/** Turns networks into plans: optimized, with tactics chosen for the backends of this machine. Keeps nothing between builds. */
 export class Builder {
   /**
    * Builds an engine plan.

@@ -14,19 +14,26 @@ export {
   type Backend,
   type DType,
   type ErrorCode,
+  type LayerOptions,
   loadBackend,
   type Logger,
   type LogRecord,
   type Network,
+  NetworkDefinition,
+  NetworkTensor,
   registerBackend,
   type RuntimeValue,
   Tensor,
   type TensorDataOf,
   TensorwrightError,
 } from '@tensorwright/core';
-export { type ModelProblem, OnnxParser, type ParseOptions } from '@tensorwright/parser-onnx';
+export { type ModelProblem, OnnxParser, type ParseOptions, writeOnnx } from '@tensorwright/parser-onnx';
 export {
   type ContextOptions,
+  DeviceBuffer,
+  type DeviceBufferOptions,
+  deviceMemory,
+  type DeviceMemoryState,
   Engine,
   type EngineInspection,
   ExecutionContext,

@@ -23,6 +23,7 @@ export type ErrorCode =
 
 const brand = Symbol.for('@tensorwright/error');
 
+/** Every error of the SDK that a user's model, input, option or machine causes: a code to act on, a message for people, details. */
 export class TensorwrightError extends Error {
   readonly code: ErrorCode;
   /** What the message names, as data: file, node, operator, tensor, option, expected, received … */

@@ -13,6 +13,7 @@ import { tensorType } from './type.js';
 /** An extent of an input: a number, the name of a dynamic one (the same name is the same extent), or -1 for one of its own. */
 export type InputDim = number | string;
 
+/** A network made in code, layer by layer: inputs, layers of the standard operators and of plugins, named outputs. */
 export class NetworkDefinition extends NetworkLayers {
   readonly name: string;
   readonly #inputs: NamedValue[] = [];

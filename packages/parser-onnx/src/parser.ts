@@ -26,6 +26,7 @@ import { failed, Scope } from './scope.js';
 import { checkAgainst, type Declared } from './type-check.js';
 import { checkWireSize } from './wire-check.js';
 
+/** Reads ONNX models: from files with their external data, or from bytes. */
 export class OnnxParser {
   private constructor() {
     // Static methods only.

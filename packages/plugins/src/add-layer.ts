@@ -33,19 +33,19 @@ export function addLayer(
   const attributes = attributesOf(title, fields, values ?? {});
   const tensors = plugin.lower
     ? addLowered(plugin, network, operands, attributes, options)
-    : network.addOperator(operator.name, operands, attributes, options);
+    : network.addOperator(operator.name, operands, attributes, { ...options, kind: plugin.key.name });
   return byName(outputs, tensors) as Record<string, NetworkTensor>;
 }
 
 function addLowered(
-  { lower, operator }: AnyPlugin,
+  { lower, key }: AnyPlugin,
   network: NetworkLayers,
   operands: readonly (NetworkTensor | undefined)[],
   attributes: Attributes,
   options: LayerOptions | undefined,
 ): NetworkTensor[] {
   return network.addComposition(
-    operator.name,
+    key.name,
     (layers, name) => {
       try {
         return lower!({ layers, inputs: operands.map((t) => t?.value), attributes }).map((v) => new NetworkTensor(v));

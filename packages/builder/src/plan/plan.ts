@@ -16,6 +16,7 @@ import type { WeightSection } from './weights.js';
 /** Bytes handled at once: below a millisecond. */
 const sliceBytes = 1 << 20;
 
+/** An engine as it is saved: a header that says what to run, and sections of weights, compiled kernels and libraries. */
 export class Plan {
   readonly header: PlanHeader;
   readonly #head: Uint8Array;

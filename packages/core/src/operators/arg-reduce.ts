@@ -7,6 +7,7 @@ import { type Operator, registerOperator } from '../operator.js';
 import { Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
 import { forEachLane } from './lanes.js';
+import { agreeOnSome } from './some-there.js';
 
 function argExtreme(name: string, isBetter: (a: number | bigint, b: number | bigint) => boolean): Operator {
   return registerOperator({
@@ -22,6 +23,7 @@ function argExtreme(name: string, isBetter: (a: number | bigint, b: number | big
       const axis = c.attributes['axis'] as number;
       if (axis < 0 || axis >= dims.length) c.fail(`axis ${String(axis)} is out of range`);
       const out: readonly Dim[] = c.attributes['keepdims'] === true ? dims.with(axis, 1) : dims.toSpliced(axis, 1);
+      agreeOnSome(c, out, [dims[axis]!], `results and what there is along axis ${String(axis)}`);
       return [tensorType('int64', out)];
     },
     evaluate: (c) => {

@@ -4,6 +4,7 @@ import { readNumbers, tensorFromNumbers } from '../elements.js';
 import { roundHalfEven } from '../float-formats.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
+import { agreeOnSome } from './some-there.js';
 import { tensorType } from '../type.js';
 import { cubicKernel } from './resize-sampling.js';
 import { rowMajorStrides } from './strided.js';
@@ -17,7 +18,10 @@ function inferGridSample(c: InferContext): ReturnType<Operator['infer']> {
   c.agree(grid.at(-1)!, x.length - 2, 'the last extent of grid and the spatial rank');
   if (!['linear', 'nearest', 'cubic'].includes(c.attributes['mode'] as string))
     c.fail("mode must be 'linear', 'nearest' or 'cubic'");
-  return [tensorType(c.tensor(0).dtype, [c.agree(x[0]!, grid[0]!, 'batch'), x[1]!, ...grid.slice(1, -1)])];
+  const dims = [c.agree(x[0]!, grid[0]!, 'batch'), x[1]!, ...grid.slice(1, -1)];
+  // Places outside are zeros, or elements of the image.
+  if (c.attributes['paddingMode'] !== 'zeros') agreeOnSome(c, dims, x.slice(2), 'places and elements of the image');
+  return [tensorType(c.tensor(0).dtype, dims)];
 }
 
 /** An index or coordinate reflected at the borders until it lies between them. */

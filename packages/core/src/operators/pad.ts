@@ -1,11 +1,12 @@
 /** pad: elements around those of x, a constant or repeats of x's own; negative amounts crop. */
 
-import { addDims, dimBounds, formatDims, minDims, mulDims, provablyEqual } from '../dim.js';
+import { addDims, formatDims, provablyEqual } from '../dim.js';
 import { allocateElements, elementsOf, tensorOf } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType, type TensorType } from '../type.js';
 import { dimsAttribute, evaluatedDims } from './movement.js';
+import { agreeOnSome } from './some-there.js';
 import { rowMajorStrides } from './strided.js';
 
 export const padModes = ['constant', 'reflect', 'edge', 'wrap'] as const;
@@ -26,12 +27,8 @@ function inferPad(c: InferContext): TensorType[] {
     c.fail(`padding removes more than there is: ${formatDims(dims)}`);
   from.forEach((extent, axis) => {
     const wanted = dims[axis]!;
-    if (mode !== 'constant' && dimBounds(extent).min === 0 && !provablyEqual(extent, wanted))
-      c.agree(
-        minDims(wanted, 1),
-        minDims(mulDims(wanted, extent), 1),
-        `what is wanted and what there is to ${mode} along axis ${String(axis)}, up to one element,`,
-      );
+    if (mode !== 'constant' && !provablyEqual(extent, wanted))
+      agreeOnSome(c, [wanted], [extent], `what is wanted and what there is to ${mode} along axis ${String(axis)}`);
   });
   return [tensorType(dtype, dims)];
 }

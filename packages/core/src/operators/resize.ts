@@ -1,6 +1,6 @@
 /** resize: resampling along any axes, nearest, linear or cubic. ONNX's Resize in its newest form. */
 
-import { type Dim, dimBounds, floorDivDims, minDims, mulDims } from '../dim.js';
+import { type Dim, dimBounds, floorDivDims, mulDims } from '../dim.js';
 import { isBig, isInteger } from '../dtype.js';
 import { allocateElements, elementsOf, readNumbers, tensorFromNumbers, tensorOf } from '../elements.js';
 import { type Attributes } from '../graph.js';
@@ -8,6 +8,7 @@ import { type EvaluateContext, type InferContext, type Operator, registerOperato
 import { elementCount, type Tensor } from '../tensor.js';
 import { tensorType } from '../type.js';
 import { saturateIntegers } from './saturate.js';
+import { agreeOnSome } from './some-there.js';
 import { type AxisSampling, sampleAxis } from './resize-sampling.js';
 import { type Movable } from './strided.js';
 
@@ -56,12 +57,8 @@ function inferResize(c: InferContext): ReturnType<Operator['infer']> {
     const extent = x[axis]!;
     const bound = scales ? { max: Math.ceil(dimBounds(extent).max * scales[i]!) } : {};
     const size = policy === 'stretch' ? list?.[i] : undefined;
-    if (size !== undefined && dimBounds(extent).min === 0)
-      c.agree(
-        minDims(size, 1),
-        minDims(mulDims(size, extent), 1),
-        `what is wanted and what is there along axis ${String(axis)}, up to one element,`,
-      );
+    if (size !== undefined)
+      agreeOnSome(c, [size], [extent], `what is wanted and what is there along axis ${String(axis)}`);
     dims[axis] =
       size ?? (scales ? scaledExtent(extent, scales[i]!) : undefined) ?? c.fresh(`resized${String(axis)}`, bound);
   });
