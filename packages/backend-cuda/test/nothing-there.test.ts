@@ -96,7 +96,7 @@ describe.each(backends)('nothing there on %s', (...names) => {
       message: expect.stringContaining(`Layer_3: ${what}, up to one element, are 1`) as string,
     });
     const results = await context.run({ x: zeros(...dims(5)) });
-    const elements = (results['y']!).data as ArrayLike<number | bigint>;
+    const elements = results['y']!.data as ArrayLike<number | bigint>;
     expect(Array.from(elements, Number).every((v) => v === 0)).toBe(true);
   });
 });
