@@ -172,7 +172,7 @@ void ProgramCompiler::agreements() {
   p.late_agreements_.resize(p.symbols_.size());
   for (size_t i = 0; i < from_.agreements.size(); ++i) {
     const AgreementDescription& a = from_.agreements[i];
-    const auto side = [&](int expression, const char* name) -> const Expression& {
+    const auto side = [&](int64_t expression, const char* name) -> const Expression& {
       return p.expressions_[static_cast<size_t>(
           index_in(expression, p.expressions_.size(), at("agreements", i) + name, "expressions"))];
     };

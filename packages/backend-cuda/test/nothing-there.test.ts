@@ -50,7 +50,7 @@ const examples: readonly (readonly [string, Example])[] = [
       graph: (b, x) =>
         b.op('roiAlign', [x, b.constant(regions), b.constant(images)], { outputHeight: 2, outputWidth: 2 }),
       dims: (n) => [n, 2, 5, 6],
-      what: 'regions and elements of images',
+      what: 'regions and images',
     },
   ],
   [
@@ -58,7 +58,7 @@ const examples: readonly (readonly [string, Example])[] = [
     {
       graph: (b, x) => b.op('maxRoiPool', [x, b.constant(ofImages)], { pooledShape: [2, 2] }),
       dims: (n) => [n, 2, 5, 6],
-      what: 'regions and elements of images',
+      what: 'regions and images',
     },
   ],
 ];

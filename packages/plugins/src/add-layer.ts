@@ -33,19 +33,19 @@ export function addLayer(
   const attributes = attributesOf(title, fields, values ?? {});
   const tensors = plugin.lower
     ? addLowered(plugin, network, operands, attributes, options)
-    : network.addOperator(operator.name, operands, attributes, { ...options, kind: plugin.key.name });
+    : network.addOperator(operator.name, operands, attributes, options);
   return byName(outputs, tensors) as Record<string, NetworkTensor>;
 }
 
 function addLowered(
-  { lower, key }: AnyPlugin,
+  { lower, operator }: AnyPlugin,
   network: NetworkLayers,
   operands: readonly (NetworkTensor | undefined)[],
   attributes: Attributes,
   options: LayerOptions | undefined,
 ): NetworkTensor[] {
   return network.addComposition(
-    key.name,
+    operator.name,
     (layers, name) => {
       try {
         return lower!({ layers, inputs: operands.map((t) => t?.value), attributes }).map((v) => new NetworkTensor(v));

@@ -388,18 +388,14 @@ export class NetworkLayers {
     );
   }
 
-  /**
-   * A layer of any operator, as plugins bring them: its outputs.
-   * @param options `kind`: what layers of it are called that have no name of their own; default: the operator
-   * @throws ERR_INVALID_ARGUMENT when the operator refuses
-   */
+  /** A layer of any operator, as plugins bring them: its outputs. @throws ERR_INVALID_ARGUMENT when the operator refuses */
   addOperator(
     operator: string,
     inputs: readonly (NetworkTensor | undefined)[],
     attributes: Attributes = {},
-    options: LayerOptions & { readonly kind?: string } = {},
+    options: LayerOptions = {},
   ): NetworkTensor[] {
-    return this.#outputsOf(options.kind ?? operator, options, (l) =>
+    return this.#outputsOf(operator, options, (l) =>
       l.nodes(
         operator,
         inputs.map((t) => t && l.value(t)),

@@ -11,7 +11,7 @@ function inferRoi(c: InferContext, height: number, width: number): ReturnType<Op
   const rois = c.dims(1);
   if (x.length !== 4) c.fail('x must have rank 4');
   if (rois.length !== 2) c.fail('rois must have rank 2');
-  agreeOnSome(c, [rois[0]!], [x[0]!, x[2]!, x[3]!], 'regions and elements of images');
+  agreeOnSome(c, [rois[0]!], [x[0]!], 'regions and images');
   return [tensorType(c.tensor(0).dtype, [rois[0]!, x[1]!, height, width])];
 }
 
