@@ -108,9 +108,8 @@ class Program {
   std::span<const std::pair<int, int>> inherits() const { return inherits_; }
   std::span<const Expression> expressions() const { return expressions_; }
   // Of extents that the inputs' dims and inherited symbols decide.
-  // Those that the inputs decide.
   std::span<const AgreementDescription> agreements() const { return agreements_; }
-  // Those that a symbol decides which steps bind, with others perhaps that do not yet have a value.
+  // Of extents with this symbol, which steps bind, and with others perhaps that have no value yet.
   std::span<const AgreementDescription> agreements_of(size_t symbol) const { return late_agreements_[symbol]; }
   bool static_expression(int e) const { return static_expression_[static_cast<size_t>(e)]; }
   bool start_symbol(int s) const { return start_symbol_[static_cast<size_t>(s)]; }

@@ -4,9 +4,9 @@ import { readNumbers, tensorFromNumbers } from '../elements.js';
 import { roundHalfEven } from '../float-formats.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import { elementCount, type Tensor } from '../tensor.js';
-import { agreeOnSome } from './some-there.js';
 import { tensorType } from '../type.js';
 import { cubicKernel } from './resize-sampling.js';
+import { agreeOnSome } from './some-there.js';
 import { rowMajorStrides } from './strided.js';
 
 const cubicParameter = -0.75;

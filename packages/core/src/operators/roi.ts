@@ -3,8 +3,8 @@
 import { readNumbers, tensorFromNumbers } from '../elements.js';
 import { type EvaluateContext, type InferContext, type Operator, registerOperator } from '../operator.js';
 import type { Tensor } from '../tensor.js';
-import { agreeOnSome } from './some-there.js';
 import { tensorType } from '../type.js';
+import { agreeOnSome } from './some-there.js';
 
 function inferRoi(c: InferContext, height: number, width: number): ReturnType<Operator['infer']> {
   const x = c.dims(0);

@@ -1,3 +1,5 @@
+/** The report of ONNX's conformance cases, as it is written and recorded. */
+
 import type { CaseResult } from './run-case.js';
 
 export interface ReportedCase {

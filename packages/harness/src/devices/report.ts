@@ -1,3 +1,5 @@
+/** The report of one plan on several devices, as it is written and recorded. */
+
 /** What `devices` writes: lists have an entry a device. */
 export interface DevicesReport {
   readonly devices: number;

@@ -1,3 +1,5 @@
+/** Errors of random problems that the arithmetic explains. */
+
 import type { FloatType } from '../plugins/case.js';
 
 /** What is lost by rounding operands in products of tensor cores and results once; in float32 by the order of sums. */

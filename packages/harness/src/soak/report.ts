@@ -1,3 +1,5 @@
+/** The report of memory and delays over many runs, as it is printed and recorded. */
+
 /** What `npm run soak` prints first. */
 export interface SoakReport {
   readonly model: string;

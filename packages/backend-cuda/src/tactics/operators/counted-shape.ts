@@ -30,8 +30,6 @@ export interface CountedShape {
    * extents are known. Default: the second.
    */
   readonly decidedBy?: readonly number[];
-  /** Whether what is to be checked is more than that: what earlier steps have counted. Default: no. */
-  readonly decidedLate?: boolean;
   /** Length of `parameters`. Default: 0. */
   readonly parameters?: number;
   /** Library files that the statements use. */
@@ -44,8 +42,7 @@ export async function countedShape(c: CountedShape): Promise<EmittedStep> {
   const { group, context } = c;
   const extents = ownExtents(group);
   const parameters: ScratchMemory = { dtype: 'int64', dims: [Math.max(c.parameters ?? 0, 1)] };
-  const checked =
-    extents.length > 0 || c.decidedLate === true || (c.decidedBy ?? [1]).some((i) => onlyRunKnows(group, i));
+  const checked = extents.length > 0 || (c.decidedBy ?? [1]).some((i) => onlyRunKnows(group, i));
   if (!checked && c.parameters === undefined) return c.write(parameters);
   const memory = extentsMemory(extents);
   const args = new Arguments();

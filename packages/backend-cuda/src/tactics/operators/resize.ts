@@ -3,10 +3,8 @@
 import {
   type Attributes,
   constantOf,
-  definerOf,
   type Dim,
   dimBounds,
-  dimSymbols,
   type EmitContext,
   type EmittedStep,
   floorDivDims,
@@ -47,17 +45,9 @@ export const resize: Tactic = operatorTactic({
       context,
       shape: printSizes,
       decidedBy: [3],
-      decidedLate: mayLack(group),
       write: () => emitResize(group, context, layout),
     }),
 });
-
-/** Whether earlier steps may find out that there is nothing to resample. */
-function mayLack(group: GroupView): boolean {
-  const isLate = (d: Dim): boolean => [...dimSymbols(d)].some((s) => definerOf(s) !== undefined);
-  const sized = group.anchor!.inputs[3] !== undefined;
-  return sized && dimsOf(group, 'x').some((d) => dimBounds(d).min === 0 && isLate(d));
-}
 
 /** As the operand, but for the axes that `scales` or `sizes` speaks of. */
 function printSizes(operands: AnchorOperands, args: Arguments, { attributes, inputs }: Node): string {

@@ -2,15 +2,12 @@
 
 import {
   type Candidate,
-  definerOf,
-  type Dim,
   dimBounds,
-  dimSymbols,
   type EmitContext,
   type EmittedStep,
   type GroupView,
+  type Node,
   productOf,
-  provablyLessOrEqual,
 } from '@tensorwright/core';
 import type { Arguments } from '../../launch/arguments.js';
 import { launchStep } from '../../launch/launch-step.js';
@@ -18,7 +15,7 @@ import type { CandidateOutline, Tactic } from '../../tactic.js';
 import { bytesOf, memoryMicroseconds } from '../operands.js';
 import { countedShape } from './counted-shape.js';
 import type { AnchorOperands } from './element-kernel.js';
-import { operatorOutline, ownExtents } from './operator-tactic.js';
+import { operatorOutline } from './operator-tactic.js';
 import { block, grid, tile, tiles } from './top-k-long-rows.js';
 import { axisOf, TopKProblem } from './top-k-problem.js';
 import { pick, sort } from './top-k-short-rows.js';
@@ -58,17 +55,16 @@ interface Extents {
   readonly k: number;
 }
 
-/** Elements of a row, and how many of them are wanted. */
-function ofAxis(group: GroupView): { readonly rows: readonly Dim[]; readonly n: Dim; readonly k: Dim } {
+function extentsOf(group: GroupView): Extents {
   const [x, values] = [group.anchor!.inputs[0]!.type, group.anchor!.outputs[0]!.type];
   if (x.kind !== 'tensor' || values.kind !== 'tensor') throw new TypeError('topK of a tensor');
   const axis = axisOf(group, x.dims!.length);
-  return { rows: x.dims!.toSpliced(axis, 1), n: x.dims![axis]!, k: values.dims![axis]! };
-}
-
-function extentsOf(group: GroupView): Extents {
-  const { rows, n, k } = ofAxis(group);
-  return { longest: dimBounds(n).max, rows: dimBounds(productOf(rows)).max, k: dimBounds(k).max };
+  const rows = x.dims!.filter((_, i) => i !== axis);
+  return {
+    longest: dimBounds(x.dims![axis]!).max,
+    rows: dimBounds(productOf(rows)).max,
+    k: dimBounds(values.dims![axis]!).max,
+  };
 }
 
 /** Best guess first. */
@@ -91,30 +87,16 @@ function estimate(group: GroupView, way: Way): number {
 }
 
 function emitWith(group: GroupView, context: EmitContext, way: Way): Promise<EmittedStep> {
-  return countedShape({
-    group,
-    context,
-    shape: (operands, args) => printShape(group, operands, args),
-    decidedLate: isLate(group),
-    write: () => emitTopK(group, context, way),
-  });
-}
-
-/** Whether `k` is known before the node runs, but not whether there are as many elements: what the inputs decide is agreed on. */
-function isLate(group: GroupView): boolean {
-  const { n, k } = ofAxis(group);
-  const counted = [n, k].some((d) => [...dimSymbols(d)].some((s) => definerOf(s) !== undefined));
-  return counted && !provablyLessOrEqual(k, n);
+  return countedShape({ group, context, shape: printShape, write: () => emitTopK(group, context, way) });
 }
 
 /** As the operand, but for the axis. */
-function printShape(group: GroupView, operands: AnchorOperands, args: Arguments): string {
+function printShape(operands: AnchorOperands, args: Arguments, { attributes }: Node): string {
   const { dims } = operands.input(0).view;
-  const axis = axisOf(group, dims.length);
+  const axis = ((attributes['axis'] as number) + dims.length) % dims.length;
   const extents = dims.map((d, k) => `  dims[${String(k)}] = ${args.dim(d)};`);
-  const k = ownExtents(group).length > 0 ? `convert<i64>(*${operands.input(1).pointer})` : args.dim(ofAxis(group).k);
   return `${extents.join('\n')}
-  const i64 k = ${k};
+  const i64 k = convert<i64>(*${operands.input(1).pointer});
   valid = k <= dims[${String(axis)}];
   dims[${String(axis)}] = k;`;
 }
