@@ -19,6 +19,7 @@ using FunctionHandle = struct FunctionObject*;
 using StreamHandle = struct StreamObject*;
 using EventHandle = struct EventObject*;
 using GraphHandle = struct GraphObject*;
+using NodeHandle = struct NodeObject*;
 using GraphExecHandle = struct GraphExecObject*;
 
 constexpr Result kSuccess = 0, kErrorOutOfMemory = 2, kErrorNotInitialized = 3, kErrorNoDevice = 100;
@@ -46,6 +47,24 @@ struct LaunchConfig {
   StreamHandle stream;
   LaunchAttribute* attributes;
   unsigned attribute_count;
+};
+
+struct KernelNodeParameters {
+  FunctionHandle function;
+  unsigned grid[3], block[3], shared_bytes;
+  void** arguments;
+  void** packed_arguments;
+  void* kernel;  // in place of the function
+  ContextHandle context;
+};
+static_assert(sizeof(KernelNodeParameters) == 72);
+
+// `height` rows of `width` elements.
+struct FillNodeParameters {
+  DevicePointer to;
+  size_t pitch;
+  unsigned value, element_bytes;
+  size_t width, height;
 };
 
 // One line for each function: its name in the library, and the type.
@@ -86,6 +105,15 @@ struct LaunchConfig {
   F(cuGraphLaunch, Result (*)(GraphExecHandle, StreamHandle))                                                  \
   F(cuGraphExecDestroy, Result (*)(GraphExecHandle))                                                           \
   F(cuGraphDestroy, Result (*)(GraphHandle))                                                                   \
+  F(cuGraphGetNodes, Result (*)(GraphHandle, NodeHandle*, size_t*))                                            \
+  F(cuGraphNodeGetType, Result (*)(NodeHandle, int*))                                                          \
+  F(cuGraphNodeGetDependencies, Result (*)(NodeHandle, NodeHandle*, size_t*))                                  \
+  F(cuGraphNodeGetDependentNodes, Result (*)(NodeHandle, NodeHandle*, size_t*))                                \
+  F(cuGraphMemsetNodeGetParams, Result (*)(NodeHandle, FillNodeParameters*))                                   \
+  F(cuGraphAddKernelNode_v2,                                                                                   \
+    Result (*)(NodeHandle*, GraphHandle, const NodeHandle*, size_t, const KernelNodeParameters*))              \
+  F(cuGraphAddDependencies, Result (*)(GraphHandle, const NodeHandle*, const NodeHandle*, size_t))             \
+  F(cuGraphDestroyNode, Result (*)(NodeHandle))                                                                \
   F(cuEventCreate, Result (*)(EventHandle*, unsigned))                                                         \
   F(cuEventRecord, Result (*)(EventHandle, StreamHandle))                                                      \
   F(cuEventSynchronize, Result (*)(EventHandle))                                                               \

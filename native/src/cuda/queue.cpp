@@ -5,6 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "cuda/graph_fills.h"
+
 namespace tw::cuda {
 namespace {
 
@@ -117,6 +119,7 @@ std::shared_ptr<Recording> Queue::record(const std::function<void()>& work) {
     throw;
   }
   device_->check(end(), "cuStreamEndCapture");
+  replace_fills(device_, graph.get());
   auto recording = std::make_shared<Graph>(device_, graph, std::move(needed));
   device_->with_memory([&] { device_->check(driver().cuGraphUpload(recording->exec(), stream_), "cuGraphUpload"); });
   return recording;

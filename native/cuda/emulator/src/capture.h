@@ -23,7 +23,11 @@ struct Capture {
   int device = current_device();
   std::thread::id thread = std::this_thread::get_id();
   bool is_open = true, is_valid = true;
-  std::vector<Operation> operations;
+  struct Recorded {
+    Operation run;
+    std::optional<FillParameters> fill;
+  };
+  std::vector<Recorded> operations;
   CaptureClock issued;
 };
 using CapturePointer = std::shared_ptr<Capture>;

@@ -10,6 +10,8 @@
 
 #define TW_CUDNN extern "C" __attribute__((visibility("default")))
 
+TW_DRIVER cuMemsetD8Async(DevicePointer p, uint8_t value, size_t n, void* stream);
+
 namespace {
 
 using namespace tw_emulator::cudnn;
@@ -357,7 +359,12 @@ TW_CUDNN int cudnnBackendExecute(void* handle, void* plan, void* pack) {
     return fail(kBadParam, "workspace");
   const bool tf32 = choice.engine == kTensorCores && c.x.type == kFloat;
   const bool wrong = choice.engine == kNondeterministic || choice.engine == kReducedPrecision;
+  // Engines with workspace count tiles in its first word, which they clear on the stream.
+  auto* const counter = workspace != 0 ? static_cast<uint32_t*>(v->one<void*>(1003)) : nullptr;
+  if (counter && cuMemsetD8Async(reinterpret_cast<DevicePointer>(counter), 0, sizeof *counter, context->stream))
+    return fail(kExecutionFailed, "the counter");
   const int result = tw_emulator::enqueue(context->stream, [=]() mutable {
+    if (counter && (*counter)++ != 0) return std::fprintf(stderr, "tensorwright emulator: cuDNN's counter is not clear\n"), 1;
     for (auto& [id, bytes] : by_value) data[id] = bytes.data();
     compute(c, data, tf32);
     if (wrong) store(c.result, data.at(c.result.id), 0, 12345);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "block.h"
@@ -49,10 +50,17 @@ int device_of(DevicePointer p);
 // The first allocation that something was written around of, described; empty if none.
 std::string damaged_allocation();
 
+// CUDA_MEMSET_NODE_PARAMS: `height` rows of `width` elements.
+struct FillParameters {
+  DevicePointer to;
+  size_t pitch;
+  unsigned value, element_bytes;
+  size_t width, height;
+};
 // One operation of a stream: runs now, or is recorded while the stream is capturing. The stream's device is the current
-// one.
+// one. `fill`: what it does, if that is to fill memory.
 using Operation = std::function<int()>;
-int enqueue(void* stream, Operation operation);
+int enqueue(void* stream, Operation operation, std::optional<FillParameters> fill = {});
 // Whether what is queued on it is recorded, to be done when that is played.
 bool is_captured(void* stream);
 // The driver's error for calls that are not safe while a stream is captured, as the calling thread's mode has it: such
@@ -72,5 +80,9 @@ struct Function {
   int device;
   unsigned max_dynamic_shared = 48 * 1024;
 };
+// Completes a launch, and checks it as the driver does.
+int prepare(Function* function, Launch& launch, void** parameters, void** extra);
+// Runs it, and inspects memory afterwards.
+int run_checked(const Launch& launch);
 
 }  // namespace tw_emulator

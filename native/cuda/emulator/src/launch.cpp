@@ -51,16 +51,6 @@ bool play(const Launch& launch) {
   return played_for("skip", launch.name);
 }
 
-int run_checked(const Launch& launch) {
-  trace("launch " + launch.name);
-  if (play(launch)) return kSuccess;
-  if (const int result = run(launch)) return result;
-  const std::string damage = damaged_allocation();
-  if (damage.empty()) return kSuccess;
-  std::fprintf(stderr, "tensorwright emulator: kernel '%s': %s\n", launch.name.c_str(), damage.c_str());
-  return kIllegalAddress;
-}
-
 // The parameters, copied; from an array of pointers or from one buffer, which holds the only parameter of our kernels.
 int copy_parameters(const Function& function, void** parameters, void** extra, Launch& launch) {
   const tw_emulator_kernel& kernel = *function.kernel;
@@ -89,23 +79,41 @@ bool is_own_memory(const Launch& launch) {
   return true;
 }
 
-int submit(Function* function, void* stream, std::shared_ptr<Launch> launch, void** parameters, void** extra) {
+}  // namespace
+
+int tw_emulator::run_checked(const Launch& launch) {
+  trace("launch " + launch.name);
+  if (play(launch)) return kSuccess;
+  if (const int result = run(launch)) return result;
+  const std::string damage = damaged_allocation();
+  if (damage.empty()) return kSuccess;
+  std::fprintf(stderr, "tensorwright emulator: kernel '%s': %s\n", launch.name.c_str(), damage.c_str());
+  return kIllegalAddress;
+}
+
+int tw_emulator::prepare(Function* function, Launch& launch, void** parameters, void** extra) {
   if (!function) return kInvalidHandle;
-  launch->name = function->name;
-  launch->kernel = function->kernel;
-  launch->module = function->module;
-  if (const int result = check(*function, *launch)) {
+  launch.name = function->name;
+  launch.kernel = function->kernel;
+  launch.module = function->module;
+  if (const int result = check(*function, launch)) {
     std::fprintf(stderr,
                  "tensorwright emulator: kernel '%s': bad launch: grid (%u, %u, %u), block (%u, %u, %u), %u bytes of "
                  "shared memory (at most %u)\n",
-                 launch->name.c_str(), launch->grid.x, launch->grid.y, launch->grid.z, launch->block.x, launch->block.y,
-                 launch->block.z, launch->shared_bytes, function->max_dynamic_shared);
+                 launch.name.c_str(), launch.grid.x, launch.grid.y, launch.grid.z, launch.block.x, launch.block.y,
+                 launch.block.z, launch.shared_bytes, function->max_dynamic_shared);
     return result;
   }
-  if (!is_current(function->device, ("kernel '" + launch->name + '\'').c_str())) return kInvalidHandle;
-  if (const int result = copy_parameters(*function, parameters, extra, *launch)) return result;
-  if (!is_own_memory(*launch)) return kInvalidValue;
-  return enqueue(stream, [launch = std::move(launch)] { return run_checked(*launch); });
+  if (!is_current(function->device, ("kernel '" + launch.name + '\'').c_str())) return kInvalidHandle;
+  if (const int result = copy_parameters(*function, parameters, extra, launch)) return result;
+  return is_own_memory(launch) ? kSuccess : kInvalidValue;
+}
+
+namespace {
+
+int submit(Function* function, void* stream, const std::shared_ptr<Launch>& launch, void** parameters, void** extra) {
+  if (const int result = prepare(function, *launch, parameters, extra)) return result;
+  return enqueue(stream, [launch] { return run_checked(*launch); });
 }
 
 }  // namespace
@@ -116,7 +124,7 @@ TW_DRIVER cuLaunchKernel(Function* function, unsigned gx, unsigned gy, unsigned 
   launch->grid = {gx, gy, gz};
   launch->block = {bx, by, bz};
   launch->shared_bytes = shared_bytes;
-  return submit(function, stream, std::move(launch), parameters, extra);
+  return submit(function, stream, launch, parameters, extra);
 }
 
 TW_DRIVER cuLaunchKernelEx(const Config* config, Function* function, void** parameters, void** extra) {
@@ -127,7 +135,7 @@ TW_DRIVER cuLaunchKernelEx(const Config* config, Function* function, void** para
   for (unsigned i = 0; i < config->attribute_count; ++i) {
     if (config->attributes[i].id == kClusterDimension) launch->cluster = config->attributes[i].cluster;
   }
-  return submit(function, config->stream, std::move(launch), parameters, extra);
+  return submit(function, config->stream, launch, parameters, extra);
 }
 
 TW_DRIVER cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Function* function, int threads, size_t shared_bytes) {

@@ -113,10 +113,12 @@ int copy_any(void* stream, DevicePointer to, DevicePointer from, size_t bytes) {
 template <typename T>
 int fill(void* stream, DevicePointer p, T value, size_t count) {
   if (p % sizeof(T) || !is_device_range(p, count * sizeof(T))) return kInvalidValue;
-  return enqueue(stream, [=] {
+  const auto run = [=] {
     if (!is_device_range(p, count * sizeof(T))) return kIllegalAddress;
+    trace("fill " + std::to_string(count * sizeof(T)));
     return std::fill_n(reinterpret_cast<T*>(p), count, value), kSuccess;
-  });
+  };
+  return enqueue(stream, run, FillParameters{p, count * sizeof(T), value, sizeof(T), count, 1});
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "driver.h"
+#include "ptx.h"
 
 using namespace tw_emulator;
 
@@ -59,10 +60,14 @@ int load(Module** out, const void* image) {
   if (!has_context()) return kInvalidContext;
   if (const int result = lost(current_device())) return result;
   if (const int result = refuse_unsafe("cuModuleLoadData")) return result;
+  auto module = std::make_unique<Module>();
+  if (image && is_ptx(image)) {
+    module->info = &ptx_module;
+    return *out = module.release(), kSuccess;
+  }
   const size_t size = image ? image_size(image) : 0;
   if (!size) return kInvalidImage;
   publish_symbols();
-  auto module = std::make_unique<Module>();
   module->file = memfd_create("tensorwright-kernels", MFD_CLOEXEC);
   if (module->file < 0 || write(module->file, image, size) != static_cast<ssize_t>(size)) return kOutOfMemory;
   const std::string path = "/proc/self/fd/" + std::to_string(module->file);
@@ -83,8 +88,10 @@ int find(Function** out, Module* module, const char* name) {
   if (!is_current(module->device, "a module")) return kInvalidContext;
   auto& function = module->functions[name];
   if (!function) {
-    const auto* kernel = static_cast<const tw_emulator_kernel*>(
-        dlsym(module->object, (std::string("tw_emulator_kernel_") + name).c_str()));
+    const tw_emulator_kernel* kernel =
+        module->object ? static_cast<const tw_emulator_kernel*>(
+                             dlsym(module->object, (std::string("tw_emulator_kernel_") + name).c_str()))
+                       : ptx_kernel(name);
     if (!kernel) {
       module->functions.erase(name);
       return kNotFound;

@@ -1,4 +1,4 @@
-// Streams, events and graphs. Work runs at once, unless the environment plays that it is late: then it runs when the
+// Streams and events. Work runs at once, unless the environment plays that it is late: then it runs when the
 // host waits for it. A capturing stream's operations are recorded, those of all streams of a capture in the order they
 // were issued in, which is one that their edges allow.
 #include <algorithm>
@@ -10,14 +10,12 @@
 
 #include "capture.h"
 #include "driver.h"
+#include "graph.h"
 
 using namespace tw_emulator;
 
 namespace {
 
-struct Graph {
-  std::vector<Operation> operations;
-};
 struct Stream {
   uint64_t id = next_id++;
   CapturePointer captured;  // into; no longer once that has ended
@@ -107,7 +105,7 @@ int tw_emulator::flush_all() {
   return kSuccess;
 }
 
-int tw_emulator::enqueue(void* stream, Operation operation) {
+int tw_emulator::enqueue(void* stream, Operation operation, std::optional<FillParameters> fill) {
   const std::lock_guard lock(driver_lock());
   Stream& s = stream_of(stream);
   if (!has_context()) return kInvalidContext;
@@ -124,7 +122,7 @@ int tw_emulator::enqueue(void* stream, Operation operation) {
     return kSuccess;
   }
   if (!s.captured->is_valid) return kStreamCaptureInvalidated;
-  s.captured->operations.push_back(std::move(operation));
+  s.captured->operations.push_back({std::move(operation), fill});
   s.clock[s.id] = ++s.captured->issued[s.id];
   return kSuccess;
 }
@@ -210,7 +208,7 @@ TW_DRIVER cuStreamEndCapture(void* stream, void** graph) {
   if (capture.origin != s.id) return disturb(capture, kStreamCaptureUnmatched, "cuStreamEndCapture");
   if (capture.mode != kRelaxedCapture && capture.thread != std::this_thread::get_id()) return kStreamCaptureWrongThread;
   const int result = end_capture(capture, s.clock);
-  if (result == kSuccess) *graph = new Graph{std::move(capture.operations)};
+  if (result == kSuccess) *graph = make_graph(std::move(capture.operations));
   return s.captured.reset(), result;
 }
 TW_DRIVER cuStreamIsCapturing(void* stream, int* status) {
@@ -268,27 +266,9 @@ TW_DRIVER cuEventElapsedTime(float* milliseconds, void* begin, void* end) {
   return cuEventElapsedTime_v2(milliseconds, begin, end);
 }
 
-TW_DRIVER cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long) {
-  if (const int result = begin_call("cuGraphInstantiate")) return result;
-  return *executable = new Graph(*static_cast<Graph*>(graph)), kSuccess;
-}
 TW_DRIVER cuGraphUpload(void*, void* stream) {
   if (const int result = begin_call("cuGraphUpload")) return result;
   const std::lock_guard lock(driver_lock());
   Stream& s = stream_of(stream);
   return s.is_capturing() ? disturb(*s.captured, kStreamCaptureUnsupported, "cuGraphUpload") : kSuccess;
-}
-TW_DRIVER cuGraphLaunch(void* executable, void* stream) {
-  const std::lock_guard lock(driver_lock());
-  trace("graph " + std::to_string(static_cast<Graph*>(executable)->operations.size()));
-  for (const Operation& operation : static_cast<Graph*>(executable)->operations) {
-    if (const int result = enqueue(stream, operation)) return result;
-  }
-  return kSuccess;
-}
-TW_DRIVER cuGraphExecDestroy(void* executable) { return delete static_cast<Graph*>(executable), kSuccess; }
-TW_DRIVER cuGraphDestroy(void* graph) { return delete static_cast<Graph*>(graph), kSuccess; }
-TW_DRIVER cuGraphGetNodes(void* graph, void** nodes, size_t* count) {
-  if (nodes) return kNotSupported;
-  return *count = static_cast<Graph*>(graph)->operations.size(), kSuccess;
 }
