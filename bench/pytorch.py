@@ -15,33 +15,55 @@ import sys
 import time
 
 
+SIDES = {"inception_v3": 299, "deeplabv3_mobilenet": 256}
+
+
 def vision(name):
     import torch
     import torchvision
 
-    model = getattr(torchvision.models, name)(weights=None).eval().half().cuda()
-    model = model.to(memory_format=torch.channels_last)
+    if name == "deeplabv3_mobilenet":
+        model = torchvision.models.segmentation.deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None)
+    else:
+        model = getattr(torchvision.models, name)(weights=None)
+    side = SIDES.get(name, 224)
 
     def inputs(batch, _):
-        x = torch.rand(batch, 3, 224, 224, device="cuda", dtype=torch.half)
+        x = torch.rand(batch, 3, side, side, device="cuda", dtype=torch.half)
         return (x.to(memory_format=torch.channels_last),)
 
-    return model, inputs
+    model = model.eval().half().cuda().to(memory_format=torch.channels_last)
+    return (first_of(model, "out") if name.startswith("deeplab") else model), inputs
+
+
+# Sizes are those of the zoo's files.
+TEXT = {
+    "bert_base": lambda t: t.BertModel(t.BertConfig()),
+    "distilbert_sst2": lambda t: t.DistilBertForSequenceClassification(t.DistilBertConfig()),
+    "gpt2": lambda t: t.GPT2LMHeadModel(t.GPT2Config(use_cache=False)),
+    "llama_160m": lambda t: t.LlamaForCausalLM(
+        t.LlamaConfig(
+            vocab_size=32000,
+            hidden_size=768,
+            intermediate_size=2048,
+            num_hidden_layers=12,
+            num_attention_heads=12,
+            num_key_value_heads=4,
+            use_cache=False,
+        )
+    ),
+    "t5_small_encoder": lambda t: t.T5EncoderModel(
+        t.T5Config(vocab_size=32128, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8)
+    ),
+}
 
 
 def text(name):
     import torch
     import transformers
 
-    if name.startswith("gpt2"):
-        config = transformers.GPT2Config(use_cache=False)
-        model = transformers.GPT2LMHeadModel(config)
-        vocabulary = config.vocab_size
-    else:
-        config = transformers.BertConfig()
-        model = transformers.BertModel(config)
-        vocabulary = config.vocab_size
-    model = model.eval().half().cuda()
+    model = TEXT[name](transformers).eval().half().cuda()
+    vocabulary = model.config.vocab_size
 
     class Plain(torch.nn.Module):
         def __init__(self):
@@ -56,6 +78,40 @@ def text(name):
         return ids, torch.ones_like(ids)
 
     return Plain(), inputs
+
+
+def audio(name):
+    import torch
+    from transformers.models.whisper.modeling_whisper import WhisperConfig, WhisperEncoder
+
+    # The configuration's defaults are those of whisper-tiny.
+    model = WhisperEncoder(WhisperConfig()).eval().half().cuda()
+
+    def inputs(batch, _):
+        return (torch.randn(batch, 80, 3000, device="cuda", dtype=torch.half),)
+
+    return first_of(model, 0), inputs
+
+
+def first_of(model, key):
+    """The network with the one output that the zoo's file has."""
+    import torch
+
+    class First(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            return self.model(x)[key]
+
+    return First()
+
+
+def network(name):
+    if name in TEXT:
+        return text(name)
+    return audio(name) if name.startswith("whisper") else vision(name)
 
 
 def milliseconds(run, seconds=0.5):
@@ -96,7 +152,7 @@ def work(name, batch, sequence, compiled, turn, results):
         import torch
 
         torch.set_grad_enabled(False)
-        model, make = (text if name.startswith(("bert", "gpt2")) else vision)(name)
+        model, make = network(name)
         inputs = make(batch, sequence)
         started = time.time()
         fast = torch.compile(model, mode="reduce-overhead")

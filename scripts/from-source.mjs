@@ -4,31 +4,17 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { bundle } from './bundle.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const [entry, ...rest] = process.argv.slice(2);
 const folder = join(root, '.cache', `run-${process.pid}`);
 mkdirSync(folder, { recursive: true });
 try {
-  await build({
-    entryPoints: [resolve(root, entry)],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
+  await bundle({
+    entryPoints: { program: resolve(root, entry) },
+    outdir: folder,
     sourcemap: 'inline',
-    conditions: ['@tensorwright/source'],
-    // Operators and backends register themselves on import.
-    ignoreAnnotations: true,
-    external: ['onnxruntime-node', '*.node'],
-    // Backends are found by name at run time: in a bundle they must already be there.
-    inject: [join(root, 'scripts/bundled-backends.ts')],
-    banner: {
-      js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);",
-    },
-    outfile: join(folder, 'program.mjs'),
-    logLevel: 'error',
   });
   // A bundle lies elsewhere than the loader's source: tell it where the addon and the kernel library are.
   const env = {

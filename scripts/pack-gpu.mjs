@@ -5,7 +5,8 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { argv, execPath, exit } from 'node:process';
-import { build } from 'esbuild';
+import { bundle } from './bundle.mjs';
+import { bundleTests, deviceTests } from './device-tests/bundle.mjs';
 import { compilePluginLibraries } from './plugin-libraries.mjs';
 
 const root = resolve(import.meta.dirname, '..');
@@ -27,23 +28,11 @@ const programs = {
   soak: 'harness/src/soak/main.ts',
   tensorwright: 'cli/src/main.ts',
 };
-await build({
+await bundle({
   entryPoints: Object.fromEntries(Object.entries(programs).map(([name, file]) => [name, join(root, 'packages', file)])),
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  conditions: ['@tensorwright/source'],
-  ignoreAnnotations: true,
-  external: ['onnxruntime-node', '*.node'],
-  inject: [join(root, 'scripts/bundled-backends.ts')],
-  banner: {
-    js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);",
-  },
-  outExtension: { '.js': '.mjs' },
   outdir: content,
-  logLevel: 'error',
 });
+await bundleTests(join(content, 'tests'), deviceTests());
 cpSync(join(root, 'native/build/Release/tensorwright.node'), join(content, 'tensorwright.node'));
 cpSync(join(root, 'native/cuda/kernels'), join(content, 'kernels'), { recursive: true });
 compilePluginLibraries(join(content, 'libraries'));
@@ -66,7 +55,7 @@ shell(`[ -e '${folder}/node.xz' ] || xz -T0 -9 -c '${node}' > '${folder}/node.xz
 writeFileSync(
   join(folder, 'run.sh'),
   `#!/bin/sh
-# sh run.sh PROGRAM ARGUMENT …: the programs are ${Object.keys(programs).join(', ')}.
+# sh run.sh PROGRAM ARGUMENT …: the programs are ${Object.keys(programs).join(', ')} and tests/main.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 place=\${TENSORWRIGHT_UNPACKED:-/tmp/tensorwright}

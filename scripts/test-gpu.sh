@@ -1,5 +1,5 @@
 #!/bin/sh
-# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance kernels zoo latency pytorch streams soak sanitizer;
+# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance tests kernels zoo latency pytorch streams soak sanitizer;
 # default: all. Only when named:
 #   contractions   times of product kernels for packages/harness/src/contractions/fit.ts, and our fastest beside the
 #                  libraries' (CONTRACTIONS: names of networks, CONTRACTIONS_SHOWN: lines of the table)
@@ -56,6 +56,13 @@ conformance() {
   stage conformance program conformance "$DATA/onnx-conformance" --workers 8 --backends $backends --json "$RESULTS/conformance.json"
 }
 
+# The repository's tests of what computes on a device.
+tests() {
+  if [ -f "$here/content.tar.xz" ]; then stage tests program tests/main --workers 8 --json "$RESULTS/tests.json"
+  else (cd "$here/.." && stage tests env TENSORWRIGHT_CUDA_DRIVER= npx vitest run packages/backend-cuda packages/plugins packages/builder)
+  fi
+}
+
 # Random problems of odd extents by every kind of kernel, into poisoned memory.
 kernels() {
   LINES_SHOWN=12 stage kernels program kernels --workers 12 --count "${PROBLEMS:-680}" --json "$RESULTS/kernels.json"
@@ -73,7 +80,9 @@ zoo() {
 }
 
 # MODEL:BATCH,…[@SEQUENCE]
-table=${TABLE:-"resnet50:1,8,32,128 bert_base:1,8,32 bert_base:1,8@384 vit_b_16:1,8,32 mobilenet_v2:1,32 efficientnet_b0:1,32 convnext_tiny:1,32 resnet18:1 swin_t:1 gpt2:1"}
+table=${TABLE:-"resnet50:1,8,32,128 bert_base:1,8,32 bert_base:1,8@384 vit_b_16:1,8,32 mobilenet_v2:1,32 efficientnet_b0:1,32 convnext_tiny:1,32 resnet18:1 swin_t:1 gpt2:1 \
+  vgg16:1 squeezenet1_1:1,32 densenet121:1,32 inception_v3:1,32 mobilenet_v3_large:1,32 shufflenet_v2_x1_0:1,32 \
+  regnet_y_400mf:1,32 deeplabv3_mobilenet:1 distilbert_sst2:1,8 t5_small_encoder:1,8 whisper_tiny_encoder:1 llama_160m:1,8"}
 
 latency() {
   for row in $table; do
@@ -170,7 +179,7 @@ sanitizer() {
 }
 
 case "${1:-}" in
-'') conformance; kernels; zoo; latency; pytorch; streams; soak; sanitizer ;;
+'') conformance; tests; kernels; zoo; latency; pytorch; streams; soak; sanitizer ;;
 *) for name; do "$name"; done ;;
 esac
 [ -z "$failed" ] || { echo "failed:$failed"; exit 1; }

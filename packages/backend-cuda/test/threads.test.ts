@@ -3,7 +3,6 @@
  * program, as applications are: nothing is found by the place of a source file.
  */
 
-import { build } from 'esbuild';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bundle } from '../../../scripts/bundle.mjs';
 import { hasDevice } from './compare.js';
 import { smallPlan } from './support/small-plans.js';
 
@@ -91,22 +91,7 @@ describe.skipIf(!hasDevice)('worker threads', () => {
     const entry = join(import.meta.dirname, `threads-${String(process.pid)}.generated.mjs`);
     writeFileSync(entry, source);
     try {
-      await build({
-        entryPoints: [entry],
-        bundle: true,
-        platform: 'node',
-        format: 'esm',
-        target: 'node20',
-        conditions: ['@tensorwright/source'],
-        ignoreAnnotations: true,
-        external: ['onnxruntime-node', '*.node'],
-        inject: [join(root, 'scripts/bundled-backends.ts')],
-        banner: {
-          js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);",
-        },
-        outfile: program,
-        logLevel: 'error',
-      });
+      await bundle({ entryPoints: { program: entry }, outdir: folder });
     } finally {
       rmSync(entry);
     }

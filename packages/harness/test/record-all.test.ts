@@ -143,6 +143,30 @@ it('random problems are summed up by families', async () => {
   });
 });
 
+it('tests are counted by files, with what failed', async () => {
+  const file = { passed: 3, failed: 0, skipped: 1 };
+  result('tests.json', {
+    passed: 5,
+    failed: 1,
+    skipped: 2,
+    files: [
+      { name: 'plugins-epilogue.test.mjs', passed: 2, failed: 1, skipped: 1, failures: 'a > b: not 2' },
+      { name: 'backend-cuda-stem.test.mjs', ...file, failures: '' },
+    ],
+  });
+  await record();
+  expect(recordOf('tests')).toMatchObject({
+    ...measurement,
+    passed: 5,
+    failed: 1,
+    skipped: 2,
+    files: [
+      { name: 'backend-cuda-stem', ...file },
+      { name: 'plugins-epilogue', passed: 2, failed: 1, skipped: 1, failures: 'a > b: not 2' },
+    ],
+  });
+});
+
 it('plans with plugins: checks without places of this machine, and times', async () => {
   const times = [
     {

@@ -17,6 +17,7 @@ import { type LibraryReport, recordedLibrary } from './library.js';
 import type { Measurement } from './measurement.js';
 import type { ResultsFolder } from './results-folder.js';
 import { recordedStreams, soakReportIn, type StreamsRecord } from './streams.js';
+import { recordedTests, type TestsReport } from './tests.js';
 
 export interface RecordJob {
   readonly results: ResultsFolder;
@@ -41,7 +42,17 @@ const nothing: Recorded = { written: [], left: [] };
 
 /** @throws Error that names the file which is not what the suite writes; files before it have been written */
 export async function recordAll(job: RecordJob): Promise<Recorded> {
-  const parts: readonly Part[] = [latencies, accuracies, conformance, kernels, library, streams, devices, plugins];
+  const parts: readonly Part[] = [
+    latencies,
+    accuracies,
+    conformance,
+    tests,
+    kernels,
+    library,
+    streams,
+    devices,
+    plugins,
+  ];
   const done: Recorded[] = [];
   for (const part of parts) done.push(await part(job));
   return { written: done.flatMap((d) => d.written), left: done.flatMap((d) => d.left) };
@@ -114,6 +125,11 @@ async function conformance(job: RecordJob): Promise<Recorded> {
 async function kernels(job: RecordJob): Promise<Recorded> {
   const results = await job.results.json<KernelResult[]>('kernels.json');
   return results ? write(job, 'h200-kernels.json', recordedKernels(results, job.measurement)) : nothing;
+}
+
+async function tests(job: RecordJob): Promise<Recorded> {
+  const report = await job.results.json<TestsReport>('tests.json');
+  return report ? write(job, 'h200-tests.json', recordedTests(report, job.measurement)) : nothing;
 }
 
 async function library(job: RecordJob): Promise<Recorded> {
