@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { recordedAccuracy } from '../src/device-records/accuracy.js';
-import { type LatencyRow, recordedLatency } from '../src/device-records/latency.js';
+import { type LatencyRecord, type LatencyRow, recordedLatency } from '../src/device-records/latency.js';
+import { latencyTable } from '../src/device-records/latency-table.js';
+import { withTable } from '../src/device-records/page.js';
 import { failedReport, type ModelReport } from '../src/zoo/run-model.js';
 
 const before = { date: 'monday', device: 'some', commit: 'old', command: 'suite' };
@@ -60,6 +63,15 @@ describe('latencies', () => {
     expect(b).toMatchObject({ deviceMs: 2, commit: 'old', ownKernelsMs: 1.5, ownKernelsCommit: 'new' });
     expect(b).toMatchObject({ pytorchMs: { eager: 3, graph: 8, compile: null }, pytorchCommit: 'new', ratio: 0.667 });
   });
+});
+
+it('the table of latencies is that of the record', () => {
+  const read = (file: string): string => readFileSync(new URL(`../../../bench/${file}`, import.meta.url), 'utf8');
+  const page = read('README.md');
+  const table = latencyTable(JSON.parse(read('results/h200-fp16-latency.json')) as LatencyRecord);
+  // Formatting makes columns of one width.
+  const plain = (text: string): string => text.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---');
+  expect(plain(page)).toBe(plain(withTable(page, 'latencies', table)));
 });
 
 it('accuracies take the place of older ones; lists in 16 bits have none', () => {

@@ -3,9 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { withTable } from '../src/device-records/page.js';
 import { type DeviceRecord, recorded } from '../src/plugins/recorded.js';
 import type { Result } from '../src/plugins/result.js';
-import { tableOf, withTable } from '../src/plugins/table.js';
+import { tableOf } from '../src/plugins/table.js';
 
 const read = (path: string): Promise<string> =>
   readFile(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), 'utf8');
@@ -23,7 +24,7 @@ describe('the table of times', () => {
     const page = await read('packages/plugins/docs/stock.md');
     // Formatting makes columns of one width.
     const plain = (text: string): string => text.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---');
-    expect(plain(page)).toBe(plain(withTable(page, tableOf(record))));
+    expect(plain(page)).toBe(plain(withTable(page, 'times', tableOf(record))));
   });
 
   it('compares the device, or whole runs where the device does not run by itself', () => {

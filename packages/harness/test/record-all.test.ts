@@ -16,7 +16,8 @@ const at = (...names: string[]): string => join(folder, ...names);
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'tensorwright-records-'));
   cpSync(join(root, 'bench/results'), at('records'), { recursive: true });
-  cpSync(join(root, 'packages/plugins/docs/stock.md'), at('page.md'));
+  cpSync(join(root, 'packages/plugins/docs/stock.md'), at('plugins.md'));
+  cpSync(join(root, 'bench/README.md'), at('latencies.md'));
   mkdirSync(at('results'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -31,7 +32,8 @@ function recordOf(name: string): Record<string, any> {
 
 async function record(): Promise<Recorded & { readonly names: readonly string[] }> {
   const results = await resultsFolder(at('results'));
-  const job = { results, pytorch: undefined, records: at('records'), page: at('page.md'), measurement };
+  const pages = { latencyPage: at('latencies.md'), pluginsPage: at('plugins.md') };
+  const job = { results, pytorch: undefined, records: at('records'), ...pages, measurement };
   const recorded = await recordAll(job);
   return { ...recorded, names: recorded.written.map((file) => file.slice(folder.length + 1)) };
 }
@@ -54,7 +56,7 @@ describe('latencies', () => {
       `warming up\n${JSON.stringify({ ...times, name: 'newnet', batch: 4 })}\n${JSON.stringify({ ...times, name: 'nonet' })}\n`,
     );
     const { names, left } = await record();
-    expect(names).toEqual(['records/h200-fp16-latency.json']);
+    expect(names).toEqual(['records/h200-fp16-latency.json', 'latencies.md']);
     expect(left).toEqual([
       'resnet50, batch 1, sequence 128: out of memory',
       'othernet, batch 1, sequence 128 by our own kernels alone: there is no row that it belongs to',
@@ -66,6 +68,9 @@ describe('latencies', () => {
       { name: 'bert_base', batch: 64, sequence: 128, deviceMs: 0.5, tactics: {} },
       { name: 'newnet', batch: 4, sequence: null, pytorchMs: { eager: 3, graph: 2, compile: null }, ratio: 0.25 },
     ]);
+    expect(readFileSync(at('latencies.md'), 'utf8')).toMatch(
+      '| newnet | 4 |  | 0.500 | 3.00 / 2.00 / fails | 0.25 |  | 2.0 |',
+    );
     expect(rows[0]).toMatchObject({ name: 'resnet50', commit: expect.not.stringMatching(/^new$/) as string });
   });
 });
@@ -259,9 +264,9 @@ it('devices are recorded where there are several', async () => {
 it('stock plugins, and the table of their times', async () => {
   const problem = { plugin: 'EfficientNMS_TRT', problem: 'a new one', float: 'float16', part: 'plugin', error: 0 };
   result('plugins.json', [{ ...problem, microseconds: 12.34 }]);
-  expect((await record()).names).toEqual(['records/h200-plugins.json', 'page.md']);
+  expect((await record()).names).toEqual(['records/h200-plugins.json', 'plugins.md']);
   expect(recordOf('plugins')['measurements']).toContainEqual(measurement);
-  expect(readFileSync(at('page.md'), 'utf8')).toMatch(/a new one .*12\.3/);
+  expect(readFileSync(at('plugins.md'), 'utf8')).toMatch(/a new one .*12\.3/);
 });
 
 it('files that are no JSON are named', async () => {

@@ -6,15 +6,17 @@ import type { ConformanceReport } from '../conformance/report.js';
 import type { DevicesReport } from '../devices/report.js';
 import { type DeviceRecord, recorded as recordedPlugins } from '../plugins/recorded.js';
 import type { Result as PluginResult } from '../plugins/result.js';
-import { tableOf, withTable } from '../plugins/table.js';
+import { tableOf } from '../plugins/table.js';
 import type { ModelReport } from '../zoo/run-model.js';
 import { type AccuracyRecord, type Precision, recordedAccuracy } from './accuracy.js';
 import { type ConformanceRecord, recordedConformance } from './conformance.js';
 import { recordedDevices } from './devices.js';
 import { type KernelResult, recordedKernels } from './kernels.js';
 import { type LatencyRecord, type LatencyReport, type PytorchLine, recordedLatency, unrecorded } from './latency.js';
+import { latencyTable } from './latency-table.js';
 import { type LibraryReport, recordedLibrary } from './library.js';
 import type { Measurement } from './measurement.js';
+import { withTable } from './page.js';
 import type { ResultsFolder } from './results-folder.js';
 import { recordedStreams, soakReportIn, type StreamsRecord } from './streams.js';
 import { recordedTests, type TestsReport } from './tests.js';
@@ -25,8 +27,10 @@ export interface RecordJob {
   readonly pytorch: string | undefined;
   /** Folder of the records. */
   readonly records: string;
+  /** The page with the table of latencies. */
+  readonly latencyPage: string;
   /** The page with the table of plugins' times. */
-  readonly page: string;
+  readonly pluginsPage: string;
   readonly measurement: Measurement;
 }
 
@@ -68,6 +72,10 @@ async function write({ records }: RecordJob, name: string, record: unknown): Pro
   return { written: [file], left: [] };
 }
 
+async function writeTable(page: string, name: string, table: string): Promise<void> {
+  await writeFile(page, withTable(await readFile(page, 'utf8'), name, table));
+}
+
 const latencyName = /^(latency|own)-.+-(\d+)-(\d+)\.json$/;
 
 async function latencies(job: RecordJob): Promise<Recorded> {
@@ -84,8 +92,10 @@ async function latencies(job: RecordJob): Promise<Recorded> {
   if (reports.length + times.length === 0) return nothing;
   const name = 'h200-fp16-latency.json';
   const record = await older<LatencyRecord>(job, name);
-  const { written } = await write(job, name, recordedLatency(record, reports, times, measurement));
-  return { written, left: unrecorded(record, reports, times) };
+  const next = recordedLatency(record, reports, times, measurement);
+  const { written } = await write(job, name, next);
+  await writeTable(job.latencyPage, 'latencies', latencyTable(next));
+  return { written: [...written, job.latencyPage], left: unrecorded(record, reports, times) };
 }
 
 async function accuracies(job: RecordJob): Promise<Recorded> {
@@ -164,6 +174,6 @@ async function plugins(job: RecordJob): Promise<Recorded> {
   for (const file of measured)
     record = recordedPlugins(record, (await job.results.json<PluginResult[]>(file))!, job.measurement);
   const { written } = await write(job, name, record);
-  await writeFile(job.page, withTable(await readFile(job.page, 'utf8'), tableOf(record)));
-  return { written: [...written, job.page], left: [] };
+  await writeTable(job.pluginsPage, 'times', tableOf(record));
+  return { written: [...written, job.pluginsPage], left: [] };
 }

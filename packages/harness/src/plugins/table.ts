@@ -4,9 +4,6 @@ import type { FloatType } from './case.js';
 import { cases } from './cases/index.js';
 import type { DeviceRecord, TimedProblem } from './recorded.js';
 
-const begin = '<!-- times: written by packages/harness/src/plugins/record.ts -->';
-const end = '<!-- end of times -->';
-
 export function tableOf({ plugins, measurements }: DeviceRecord): string {
   const rows = plugins.flatMap(({ plugin, timed = [] }) => timed.map((t) => rowOf(plugin, t)));
   const used = new Set(plugins.flatMap(({ timed = [] }) => timed.map((t) => t.measured)));
@@ -36,11 +33,4 @@ function pair({ times }: TimedProblem, float: FloatType): string {
     return t.standard === undefined ? show(t.plugin) : `${show(t.plugin)} / ${show(t.standard)}`;
   const whole = [t.pluginRun, t.standardRun].filter((v) => v !== undefined).map(show);
   return `${whole.join(' / ')} a run`;
-}
-
-/** The page with the table between its marks. */
-export function withTable(page: string, table: string): string {
-  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`the page has no '${begin}' before '${end}'`);
-  return `${page.slice(0, from + begin.length)}\n\n${table}\n\n${page.slice(to)}`;
 }
