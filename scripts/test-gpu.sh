@@ -1,5 +1,6 @@
 #!/bin/sh
-# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance tests kernels zoo latency pytorch streams soak sanitizer;
+# The GPU suite: sh scripts/test-gpu.sh [STAGE …]; stages: conformance tests kernels zoo latency builds pytorch streams
+# soak sanitizer;
 # default: all. Only when named:
 #   contractions   times of product kernels for packages/harness/src/contractions/fit.ts, and our fastest beside the
 #                  libraries' (CONTRACTIONS: names of networks, CONTRACTIONS_SHOWN: lines of the table)
@@ -99,6 +100,25 @@ latency() {
   done
 }
 
+# Without the times and the kernels of earlier builds, then with them.
+builds() {
+  caches=$RESULTS/build-caches
+  rm -rf "$caches"
+  for model in resnet50 bert_base; do
+    weights "$model"
+    for kind in cold cached; do
+      LINES_SHOWN=2 COLUMNS_SHOWN=240 stage "$kind-$model-1-128" kept_in "$caches" zoo "$ZOO" "$model" --backends $backends \
+        --precision fp16 --peer none --threads 8 --level 3 --duration 100 --json "$RESULTS/$kind-$model-1-128.json"
+    done
+  done
+}
+
+kept_in() { # FOLDER PROGRAM ARGUMENT …: with caches of its own
+  caches=$1
+  shift
+  (export TENSORWRIGHT_KERNEL_CACHE="$caches/kernels"; program "$@" --timing-cache "$caches/times")
+}
+
 pytorch() {
   python3 -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null || { echo "== pytorch: not installed"; return; }
   LINES_SHOWN=40 stage pytorch python3 "$bench/pytorch.py" $table
@@ -179,7 +199,7 @@ sanitizer() {
 }
 
 case "${1:-}" in
-'') conformance; tests; kernels; zoo; latency; pytorch; streams; soak; sanitizer ;;
+'') conformance; tests; kernels; zoo; latency; builds; pytorch; streams; soak; sanitizer ;;
 *) for name; do "$name"; done ;;
 esac
 [ -z "$failed" ] || { echo "failed:$failed"; exit 1; }

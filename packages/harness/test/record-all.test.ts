@@ -148,6 +148,23 @@ it('random problems are summed up by families', async () => {
   });
 });
 
+it('builds stand beside those with what they have left', async () => {
+  const built = (name: string, buildMs: number): object[] => [{ ...report, name, buildMs }];
+  const before = recordOf('builds');
+  result('cold-newnet-1-128.json', built('newnet', 12_345));
+  result('cached-newnet-1-128.json', built('newnet', 2600));
+  result('cold-newnet-8-128.json', built('newnet', 500));
+  expect((await record()).names).toEqual(['records/h200-builds.json']);
+  expect(recordOf('builds')).toMatchObject({
+    ...measurement,
+    rows: [
+      ...before['rows'].map((row: object) => ({ commit: before['commit'] as string, ...row })),
+      { name: 'newnet', batch: 1, coldSeconds: 12.3, cachedSeconds: 2.6 },
+      { name: 'newnet', batch: 8, coldSeconds: 0.5, cachedSeconds: null },
+    ],
+  });
+});
+
 it('tests are counted by files, with what failed', async () => {
   const file = { passed: 3, failed: 0, skipped: 1 };
   result('tests.json', {

@@ -2,7 +2,7 @@
  * node scripts/from-source.mjs packages/harness/src/device-records/main.ts RESULTS [--pytorch pytorch.jsonl] --device 'NVIDIA H200' --date 2026-11-21 --commit c2e06a6 --command '…'
  * In the root of the repository. Puts what the suite left in its folder of results into bench/results/h200-*.json, in place of what these say of the same:
  * latency-MODEL-BATCH-SEQUENCE.json, own-MODEL-BATCH-SEQUENCE.json (with --tactic-sources none), pytorch.jsonl or pytorch.log, zoo-PRECISION.json,
- * conformance.json, sanitizer-TOOL.log, tests.json, kernels.json, plugin-library.json, streams-N.log, soak.log, devices.json, plugins.json, plugins-small.json.
+ * cold-MODEL-BATCH-SEQUENCE.json, cached-MODEL-BATCH-SEQUENCE.json, conformance.json, sanitizer-TOOL.log, tests.json, kernels.json, plugin-library.json, streams-N.log, soak.log, devices.json, plugins.json, plugins-small.json.
  * Exits with 1 where something was measured that no record has a place for, and says what.
  */
 

@@ -9,6 +9,7 @@ import type { Result as PluginResult } from '../plugins/result.js';
 import { tableOf } from '../plugins/table.js';
 import type { ModelReport } from '../zoo/run-model.js';
 import { type AccuracyRecord, type Precision, recordedAccuracy } from './accuracy.js';
+import { type BuildReport, type BuildsRecord, recordedBuilds } from './builds.js';
 import { type ConformanceRecord, recordedConformance } from './conformance.js';
 import { recordedDevices } from './devices.js';
 import { type KernelResult, recordedKernels } from './kernels.js';
@@ -48,6 +49,7 @@ const nothing: Recorded = { written: [], left: [] };
 export async function recordAll(job: RecordJob): Promise<Recorded> {
   const parts: readonly Part[] = [
     latencies,
+    builds,
     accuracies,
     conformance,
     tests,
@@ -96,6 +98,23 @@ async function latencies(job: RecordJob): Promise<Recorded> {
   const { written } = await write(job, name, next);
   await writeTable(job.latencyPage, 'latencies', latencyTable(next));
   return { written: [...written, job.latencyPage], left: unrecorded(record, reports, times) };
+}
+
+async function builds(job: RecordJob): Promise<Recorded> {
+  const reports: BuildReport[] = [];
+  for (const file of job.results.names) {
+    const [, kind, batch] = /^(cold|cached)-.+-(\d+)-\d+\.json$/.exec(file) ?? [];
+    if (kind === undefined) continue;
+    const [report] = (await job.results.json<ModelReport[]>(file))!;
+    if (report) reports.push({ report, batch: Number(batch), cached: kind === 'cached' });
+  }
+  if (reports.length === 0) return nothing;
+  const left = reports.flatMap(({ report: { name, error } }) =>
+    error === null ? [] : [`${name}: ${error.split('\n')[0]!}`],
+  );
+  const name = 'h200-builds.json';
+  const record = recordedBuilds(await older<BuildsRecord>(job, name), reports, job.measurement);
+  return { ...(await write(job, name, record)), left };
 }
 
 async function accuracies(job: RecordJob): Promise<Recorded> {
