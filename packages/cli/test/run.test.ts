@@ -7,6 +7,7 @@ import {
   decodePlanPreamble,
   type PlanHeader,
   type PlanReport,
+  planPreamble,
   planPreambleBytes,
   planSectionAlignment,
   registerBackend,
@@ -177,8 +178,7 @@ function withReport(bytes: Buffer, more: Partial<PlanReport>): Buffer {
   const header = JSON.parse(bytes.toString('utf8', planPreambleBytes, planPreambleBytes + headerBytes)) as PlanHeader;
   const text = Buffer.from(JSON.stringify({ ...header, report: { ...header.report, ...more } }));
   const head = Buffer.alloc(Math.ceil((planPreambleBytes + text.length) / planSectionAlignment) * planSectionAlignment);
-  bytes.copy(head, 0, 0, planPreambleBytes);
-  head.writeUInt32LE(text.length, 12);
+  head.set(planPreamble(text));
   text.copy(head, planPreambleBytes);
   return Buffer.concat([head, bytes.subarray(sectionsOffset)]);
 }

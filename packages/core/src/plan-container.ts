@@ -6,7 +6,8 @@
  * | 0 … 7 | magic "TWPLAN\r\n" |
  * | 8 … 11 | format version, uint32 little-endian |
  * | 12 … 15 | header length, uint32 |
- * | 16 … | header, UTF-8 JSON with sorted keys |
+ * | 16 … 19 | checksum of the header, CRC-32 as in zlib, uint32 |
+ * | 20 … | header, UTF-8 JSON with sorted keys |
  * | then | sections, each at a multiple of 4096 bytes, in the header's order |
  *
  * Nothing in a file is trusted: every offset, length and digest is checked before use.
@@ -17,10 +18,20 @@ import { TensorwrightError } from './errors.js';
 import { type PlanHeader, planFormatVersion, type PlanSection } from './plan.js';
 
 const magic = Buffer.from('TWPLAN\r\n', 'latin1');
-export const planPreambleBytes = 16;
+export const planPreambleBytes = 20;
 export const planSectionAlignment = 4096;
 /** A header larger than this is refused before it is read. */
 export const maxPlanHeaderBytes: number = 256 * 1024 * 1024;
+
+/** What precedes the header. */
+export function planPreamble(json: Uint8Array): Uint8Array {
+  const preamble = Buffer.alloc(planPreambleBytes);
+  magic.copy(preamble, 0);
+  preamble.writeUInt32LE(planFormatVersion, 8);
+  preamble.writeUInt32LE(json.length, 12);
+  preamble.writeUInt32LE(crc32(json), 16);
+  return preamble;
+}
 
 /** What precedes the sections: preamble, header, padding. Section offsets in the header are filled in. */
 export function encodePlanHead(
@@ -37,15 +48,15 @@ export function encodePlanHead(
   const full: PlanHeader = { ...header, sections: placed };
   const json = Buffer.from(canonicalJson(full), 'utf8');
   const head = Buffer.alloc(alignUp(planPreambleBytes + json.length, planSectionAlignment));
-  magic.copy(head, 0);
-  head.writeUInt32LE(planFormatVersion, 8);
-  head.writeUInt32LE(json.length, 12);
+  head.set(planPreamble(json));
   json.copy(head, planPreambleBytes);
   return { head, header: full };
 }
 
 export interface PlanPreamble {
   readonly headerBytes: number;
+  /** As formatChecksum gives it. */
+  readonly headerChecksum: string;
   /** Where the first section starts in the file. */
   readonly sectionsOffset: number;
 }
@@ -64,16 +75,27 @@ export function decodePlanPreamble(bytes: Uint8Array, fileBytes: number, place: 
   const headerBytes = view.getUint32(12, true);
   if (headerBytes > maxPlanHeaderBytes || planPreambleBytes + headerBytes > fileBytes)
     fail(`header length ${String(headerBytes)} exceeds the file (${String(fileBytes)} bytes): truncated?`);
-  return { headerBytes, sectionsOffset: alignUp(planPreambleBytes + headerBytes, planSectionAlignment) };
+  return {
+    headerBytes,
+    headerChecksum: formatChecksum(view.getUint32(16, true)),
+    sectionsOffset: alignUp(planPreambleBytes + headerBytes, planSectionAlignment),
+  };
 }
 
 /** @throws ERR_INVALID_PLAN naming the field */
 export function decodePlanHeader(
   json: Uint8Array,
-  sectionsOffset: number,
+  { headerChecksum, sectionsOffset }: PlanPreamble,
   fileBytes: number,
   place: string,
 ): PlanHeader {
+  const checksum = formatChecksum(crc32(json));
+  if (checksum !== headerChecksum)
+    throw new TensorwrightError(
+      'ERR_INVALID_PLAN',
+      `${place}: the header is damaged: its checksum is ${checksum}, the file says ${headerChecksum}`,
+      { file: place, field: 'header', expected: headerChecksum, received: checksum },
+    );
   let header: PlanHeader;
   try {
     header = JSON.parse(Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString('utf8')) as PlanHeader;

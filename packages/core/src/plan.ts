@@ -6,7 +6,7 @@
 import type { DType } from './dtype.js';
 import type { PluginKey } from './plugin-key.js';
 
-export const planFormatVersion = 1;
+export const planFormatVersion = 2;
 
 /**
  * Postfix integer code over the program's symbols: numbers are constants, 's3' pushes symbol 3,

@@ -3,6 +3,7 @@
 import {
   decodePlanPreamble,
   type PlanHeader,
+  planPreamble,
   planPreambleBytes,
   planSectionAlignment,
   Tensor,
@@ -44,8 +45,7 @@ afterAll(() => {
 function withHeader(json: Json): Uint8Array {
   const text = Buffer.from(JSON.stringify(json));
   const head = Buffer.alloc(Math.ceil((planPreambleBytes + text.length) / planSectionAlignment) * planSectionAlignment);
-  Buffer.from(good.subarray(0, 12)).copy(head);
-  head.writeUInt32LE(text.length, 12);
+  head.set(planPreamble(text));
   text.copy(head, planPreambleBytes);
   return Buffer.concat([head, good.subarray(sectionsOffset)]);
 }
@@ -257,9 +257,33 @@ describe('the file', () => {
   });
 
   test('any byte of the head changed', async () => {
-    for (let i = 0; i < planPreambleBytes + 4000; i++) {
+    const { headerBytes } = decodePlanPreamble(good, good.length, 'plan');
+    for (let i = 0; i < planPreambleBytes + headerBytes; i++) {
       const copy = good.slice();
       copy[i]! ^= 1 << (i % 7);
+      expect(await errorOf(copy), `byte ${i}`).toMatchObject({ code: 'ERR_INVALID_PLAN' });
+    }
+  }, 60_000);
+
+  test('a header that is not the one that was written', async () => {
+    const copy = Buffer.from(good);
+    // A number that may be another one: the JSON stays what a header is.
+    const at = copy.indexOf('"activationBytes":') + '"activationBytes":'.length;
+    copy.writeUInt8(copy.readUInt8(at) ^ 1, at);
+    await expect(Runtime.load(copy)).rejects.toMatchObject({
+      code: 'ERR_INVALID_PLAN',
+      message: expect.stringContaining('the header is damaged: its checksum is crc32:') as string,
+      details: { field: 'header' },
+    });
+  });
+
+  test('any byte of the head changed, and signed', async () => {
+    const { headerBytes } = decodePlanPreamble(good, good.length, 'plan');
+    const end = planPreambleBytes + headerBytes;
+    for (let i = planPreambleBytes; i < Math.min(end, planPreambleBytes + 4000); i++) {
+      const copy = good.slice();
+      copy[i]! ^= 1 << (i % 7);
+      copy.set(planPreamble(copy.subarray(planPreambleBytes, end)));
       await survives(copy, `byte ${i}`);
     }
   }, 60_000);
@@ -284,7 +308,7 @@ describe('the file', () => {
   test('another format version', async () => {
     const copy = good.slice();
     copy[8] = 99;
-    await expect(Runtime.load(copy)).rejects.toThrow(/plan format version 99, this runtime reads version 1/);
+    await expect(Runtime.load(copy)).rejects.toThrow(/plan format version 99, this runtime reads version 2/);
   });
 
   test('no such file', async () => {

@@ -43,11 +43,12 @@ export interface ReadPlan {
 export async function readPlan(source: PlanSource): Promise<ReadPlan> {
   const { place, byteLength } = source;
   const first = await source.read(0, Math.min(byteLength, firstReadBytes));
-  const { headerBytes, sectionsOffset } = decodePlanPreamble(first, byteLength, place);
+  const preamble = decodePlanPreamble(first, byteLength, place);
+  const { headerBytes, sectionsOffset } = preamble;
   const end = planPreambleBytes + headerBytes;
   const json =
     end <= first.length ? first.subarray(planPreambleBytes, end) : await source.read(planPreambleBytes, headerBytes);
-  const header = decodePlanHeader(json, sectionsOffset, byteLength, place);
+  const header = decodePlanHeader(json, preamble, byteLength, place);
   refuse(place, checkFeatures(header) ?? headerSchema(header));
   refuse(place, checkHeader(header));
   const section = header.sections.find((s) => s.name === 'weights');
