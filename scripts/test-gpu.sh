@@ -60,9 +60,11 @@ conformance() {
 # The repository's tests of what computes on a device.
 tests() {
   if [ -f "$here/content.tar.xz" ]; then stage tests program tests/main --workers 8 --json "$RESULTS/tests.json"
-  else (cd "$here/.." && stage tests env TENSORWRIGHT_CUDA_DRIVER= npx vitest run packages/backend-cuda packages/plugins packages/builder)
+  else stage tests in_clone env TENSORWRIGHT_CUDA_DRIVER= npx vitest run packages/backend-cuda packages/plugins packages/builder
   fi
 }
+
+in_clone() { (cd "$here/.." && "$@"); }
 
 # Random problems of odd extents by every kind of kernel, into poisoned memory.
 kernels() {
@@ -102,9 +104,9 @@ latency() {
 
 # Without the times and the kernels of earlier builds, then with them.
 builds() {
-  caches=$RESULTS/build-caches
-  rm -rf "$caches"
   for model in resnet50 bert_base; do
+    caches=$RESULTS/build-caches/$model
+    rm -rf "$caches"
     weights "$model"
     for kind in cold cached; do
       LINES_SHOWN=2 COLUMNS_SHOWN=240 stage "$kind-$model-1-128" kept_in "$caches" zoo "$ZOO" "$model" --backends $backends \

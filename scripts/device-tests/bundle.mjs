@@ -11,7 +11,7 @@ const folders = {
 };
 // What looks into the clone around it, replaces modules, or compiles for no device.
 const leftOut = {
-  'backend-cuda': /^(compile|load|threads|unavailable)\./,
+  'backend-cuda': /^(compile|load|threads|unavailable|zoo-chains)\./,
   plugins: /^(cuda|debug|templates|version)\.|librar|records/,
 };
 

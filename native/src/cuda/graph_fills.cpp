@@ -10,12 +10,13 @@
 #include <vector>
 
 #include "cuda/module.h"
+#include "cuda/queue.h"
 
 namespace tw::cuda {
 namespace {
 
 // CUgraphNodeType
-constexpr int kFillNode = 2;
+constexpr int kFillNode = 2, kAllocationNode = 10, kReleaseNode = 11;
 constexpr unsigned kThreads = 256;
 // The driver's own way is the faster one from some size on.
 constexpr size_t kMostBytes = size_t{64} << 10;
@@ -71,6 +72,13 @@ std::optional<Nodes> list(Result (*get)(Handle, NodeHandle*, size_t*), Handle of
   return nodes;
 }
 
+// Nothing where the driver does not tell.
+std::optional<int> type_of(NodeHandle node) {
+  int type = 0;
+  return driver().cuGraphNodeGetType(node, &type) == kSuccess ? std::optional(type) : std::nullopt;
+}
+
+// The graph stays as it is where the driver refuses.
 void replace(CudaDevice& device, GraphHandle graph, NodeHandle node, Fill fill, FunctionHandle function) {
   const Driver& d = driver();
   const auto before = list(d.cuGraphNodeGetDependencies, node), after = list(d.cuGraphNodeGetDependentNodes, node);
@@ -83,11 +91,12 @@ void replace(CudaDevice& device, GraphHandle graph, NodeHandle node, Fill fill, 
   kernel.grid[1] = kernel.grid[2] = kernel.block[1] = kernel.block[2] = 1;
   kernel.arguments = arguments;
   NodeHandle made = nullptr;
-  device.check(d.cuGraphAddKernelNode_v2(&made, graph, before->data(), before->size(), &kernel), "cuGraphAddKernelNode");
+  if (d.cuGraphAddKernelNode_v2(&made, graph, before->data(), before->size(), &kernel) != kSuccess) return;
   const Nodes from(after->size(), made);
-  if (!from.empty())
-    device.check(d.cuGraphAddDependencies(graph, from.data(), after->data(), from.size()), "cuGraphAddDependencies");
-  device.check(d.cuGraphDestroyNode(node), "cuGraphDestroyNode");
+  if (!from.empty() && d.cuGraphAddDependencies(graph, from.data(), after->data(), from.size()) != kSuccess)
+    return device.check(d.cuGraphDestroyNode(made), "cuGraphDestroyNode");
+  // A node that stays fills the same memory with the same value, between the same others.
+  d.cuGraphDestroyNode(node);
 }
 
 // Loaded for good, since recordings come and go. Null where the driver compiles none.
@@ -99,6 +108,8 @@ FunctionHandle fill_kernel(const std::shared_ptr<CudaDevice>& device) {
   std::lock_guard lock(mutex);
   if (const auto known = kernels.find(ordinal); known != kernels.end()) return known->second.second;
   try {
+    // Another queue of the program around may be recorded, by a mode that forbids this to all threads.
+    const Unrecorded unrecorded;
     auto code = Module::load(device, std::as_bytes(std::span(kCode.data(), kCode.size() + 1)));
     const FunctionHandle function = code->function("fill", 0);
     kernels[ordinal] = {std::move(code), function};
@@ -112,12 +123,17 @@ FunctionHandle fill_kernel(const std::shared_ptr<CudaDevice>& device) {
 }  // namespace
 
 void replace_fills(const std::shared_ptr<CudaDevice>& device, GraphHandle graph) {
-  const Driver& d = driver();
-  for (const NodeHandle node : list(d.cuGraphGetNodes, graph).value_or(Nodes{})) {
-    int type = 0;
+  const Nodes nodes = list(driver().cuGraphGetNodes, graph).value_or(Nodes{});
+  // Those of a graph that allocates cannot be removed.
+  const auto allocates = [](NodeHandle node) {
+    const auto type = type_of(node);
+    return type == kAllocationNode || type == kReleaseNode;
+  };
+  if (std::any_of(nodes.begin(), nodes.end(), allocates)) return;
+  for (const NodeHandle node : nodes) {
     FillNodeParameters parameters{};
-    if (d.cuGraphNodeGetType(node, &type) != kSuccess || type != kFillNode) continue;
-    if (d.cuGraphMemsetNodeGetParams(node, &parameters) != kSuccess) continue;
+    if (type_of(node) != kFillNode) continue;
+    if (driver().cuGraphMemsetNodeGetParams(node, &parameters) != kSuccess) continue;
     const auto fill = words_of(parameters);
     if (!fill) continue;
     const FunctionHandle kernel = fill_kernel(device);

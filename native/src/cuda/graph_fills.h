@@ -8,7 +8,7 @@
 
 namespace tw::cuda {
 
-// Leaves alone what is large, and all where the driver compiles no PTX.
+// Leaves alone what is large, graphs that allocate, and all where the driver compiles no PTX.
 void replace_fills(const std::shared_ptr<CudaDevice>& device, GraphHandle graph);
 
 }  // namespace tw::cuda

@@ -1,7 +1,7 @@
 /** Data-dependent extents split what is recorded, and nothing else: the launches before and behind stay graphs. */
 
 import { Builder } from '@tensorwright/builder';
-import { NetworkDefinition, readNumbers, Tensor } from '@tensorwright/core';
+import { NetworkDefinition, planPreamble, planPreambleBytes, readNumbers, Tensor } from '@tensorwright/core';
 import { deviceMemory, type ExecutionContext, Runtime } from '@tensorwright/runtime';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -114,6 +114,7 @@ describe.skipIf(!hasDevice)('extents that the values decide', () => {
   ])('are not taken from plans as they come: %s as %s', async (known, wrong, message) => {
     const bytes = Buffer.from(await makePlan());
     bytes.write(wrong, bytes.indexOf(known));
+    bytes.set(planPreamble(bytes.subarray(planPreambleBytes, planPreambleBytes + bytes.readUInt32LE(12))));
     await expect(Runtime.load(bytes)).rejects.toMatchObject({
       code: 'ERR_INVALID_PLAN',
       message: expect.stringContaining(message) as string,

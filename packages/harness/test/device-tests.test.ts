@@ -16,6 +16,9 @@ const files = {
         });`,
   broken: `throw new Error('does not load');`,
   gone: `it('ends the process', () => { process.exit(0); });`,
+  crash: `it('passes', () => { process.on('exit', () => process.abort()); });`,
+  odd: `it('prints a number', () => { console.log(7); process.exit(0); });`,
+  skipped: `it.skip('is left out', () => {});`,
 };
 
 interface Report {
@@ -61,13 +64,17 @@ describe('bundled tests', () => {
 
   it('count and tell what fails, does not load, and ends the process', async () => {
     const { files: told, ...counts } = await run();
-    expect(counts).toEqual({ passed: 3, failed: 4, skipped: 1, status: 1 });
+    expect(counts).toEqual({ passed: 4, failed: 6, skipped: 2, status: 1 });
     const failures = Object.fromEntries(told.map(({ name, failures: text }) => [name, text]));
     expect(failures['bad.test.mjs']).toMatch(
       /a suite > fails: AssertionError: expected \[ 1 \] to deeply equal \[ 2 \]/,
     );
     expect(failures['broken.test.mjs']).toMatch('does not load');
-    expect(failures['gone.test.mjs']).toMatch('gone.test.mjs');
+    for (const name of ['gone', 'crash', 'odd']) expect(failures[`${name}.test.mjs`]).toMatch(`${name}.test.mjs: `);
+  }, 60_000);
+
+  it('fail where none has run', async () => {
+    expect(await run('skipped')).toMatchObject({ passed: 0, failed: 0, skipped: 1, status: 1 });
   }, 60_000);
 
   it('are those of packages that use a device', () => {

@@ -1,7 +1,7 @@
 /** Plans that carry the libraries of their plugins. */
 
 import { Builder } from '@tensorwright/builder';
-import { NetworkDefinition, Tensor } from '@tensorwright/core';
+import { NetworkDefinition, planPreamble, planPreambleBytes, Tensor } from '@tensorwright/core';
 import { PluginLibrary } from '@tensorwright/plugins';
 import { Runtime } from '@tensorwright/runtime';
 import { appendFileSync, mkdirSync, readdirSync } from 'node:fs';
@@ -69,17 +69,21 @@ describe.skipIf(!hasCompiler)('a plan with its library', () => {
     using library = PluginLibrary.load(path);
     const plan = await build(library, true);
     library.close();
+    const signed = (bytes: Buffer): Buffer => {
+      bytes.set(planPreamble(bytes.subarray(planPreambleBytes, planPreambleBytes + bytes.readUInt32LE(12))));
+      return bytes;
+    };
     const platform = `${process.platform}-${process.arch}`;
     const other = Buffer.from(plan);
     other.write('other-cpu'.padEnd(platform.length).slice(0, platform.length), other.indexOf(platform));
-    await expect(run(other, allowed)).rejects.toThrow(/which is for .*; this is/);
+    await expect(run(signed(other), allowed)).rejects.toThrow(/which is for .*; this is/);
     const damaged = Buffer.from(plan);
     damaged[damaged.length - 1]! ^= 1;
     await expect(run(damaged, allowed)).rejects.toThrow(/which is damaged: its digest is not the header's/);
     const long = Buffer.from(plan);
     const at = long.indexOf('"offset":0', long.indexOf('"libraries":['));
     long.write('"offset":9', at);
-    await expect(run(long, allowed)).rejects.toMatchObject({
+    await expect(run(signed(long), allowed)).rejects.toMatchObject({
       code: 'ERR_INVALID_PLAN',
       message: expect.stringMatching(/libraries\[0\]: ends at byte \d+ of a section of \d+/) as string,
     });

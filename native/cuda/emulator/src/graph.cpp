@@ -1,9 +1,9 @@
 #include "graph.h"
 
 #include <algorithm>
-#include <functional>
+#include <iterator>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -15,7 +15,8 @@ namespace {
 constexpr int kKernelNode = 0, kFillNode = 2;
 
 struct ExecutableGraph {
-  std::vector<Operation> operations;
+  std::vector<Operation> orders[2];
+  size_t launches = 0;
 };
 
 struct KernelNodeParameters {
@@ -26,17 +27,26 @@ struct KernelNodeParameters {
   void** extra;
 };
 
-// In the order they were added in, as far as the edges allow it: one that was added late and is not waited for comes late,
-// so that a missing edge shows.
-std::vector<Operation> in_order(const Graph& graph) {
+// An order that the edges allow: of what could run, always the node that was added last, or first. One that lacks an edge
+// comes too early in the one, or too late in the other.
+std::vector<Operation> in_order(const Graph& graph, bool last_first) {
+  std::map<const GraphNode*, size_t> places, waits;
+  std::map<const GraphNode*, std::vector<const GraphNode*>> followers;
+  std::map<size_t, const GraphNode*> ready;
+  for (const GraphNode& node : graph.nodes) {
+    places.emplace(&node, places.size());
+    if ((waits[&node] = node.before.size()) == 0) ready[places[&node]] = &node;
+    for (const GraphNode* before : node.before) followers[before].push_back(&node);
+  }
   std::vector<Operation> operations;
-  std::set<const GraphNode*> done;
-  const std::function<void(const GraphNode&)> visit = [&](const GraphNode& node) {
-    if (!done.insert(&node).second) return;
-    for (const GraphNode* before : node.before) visit(*before);
-    operations.push_back(node.run);
-  };
-  for (const GraphNode& node : graph.nodes) visit(node);
+  while (!ready.empty()) {
+    const auto next = last_first ? std::prev(ready.end()) : ready.begin();
+    const GraphNode* node = next->second;
+    ready.erase(next);
+    operations.push_back(node->run);
+    for (const GraphNode* follower : followers[node])
+      if (--waits[follower] == 0) ready[places[follower]] = follower;
+  }
   return operations;
 }
 
@@ -68,12 +78,14 @@ Graph* tw_emulator::make_graph(std::vector<Capture::Recorded> operations) {
 
 TW_DRIVER cuGraphInstantiateWithFlags(ExecutableGraph** executable, Graph* graph, unsigned long long) {
   if (const int result = begin_call("cuGraphInstantiate")) return result;
-  return *executable = new ExecutableGraph{in_order(*graph)}, kSuccess;
+  return *executable = new ExecutableGraph{{in_order(*graph, true), in_order(*graph, false)}}, kSuccess;
 }
 TW_DRIVER cuGraphLaunch(ExecutableGraph* executable, void* stream) {
   const std::lock_guard lock(driver_lock());
-  trace("graph " + std::to_string(executable->operations.size()));
-  for (const Operation& operation : executable->operations)
+  // In turns.
+  const auto& operations = executable->orders[executable->launches++ % 2];
+  trace("graph " + std::to_string(operations.size()));
+  for (const Operation& operation : operations)
     if (const int result = enqueue(stream, operation)) return result;
   return kSuccess;
 }

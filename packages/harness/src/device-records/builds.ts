@@ -24,7 +24,7 @@ export interface BuildsRecord extends Measurement {
 }
 
 const notes = [
-  'fp16, optimization level 3; coldSeconds: without times of earlier builds; cachedSeconds: with those of the cold one',
+  'fp16, optimization level 3; coldSeconds: without times of earlier builds, in the stage `builds` without their kernels, too; cachedSeconds: with what the cold one has left',
 ];
 
 /** The record with what was measured in place of older figures, and after them. */
@@ -49,12 +49,15 @@ export function recordedBuilds(
     notes,
     rows: [
       ...older.map((row) => kept(row, record, measurement)),
-      ...measured.map(({ report: { name }, batch }) => ({
-        name,
-        batch,
-        coldSeconds: seconds({ name, batch }, false),
-        cachedSeconds: seconds({ name, batch }, true),
-      })),
+      ...measured.map(({ report: { name }, batch }) => {
+        const before = record.rows.find((row) => row.name === name && row.batch === batch);
+        return {
+          name,
+          batch,
+          coldSeconds: seconds({ name, batch }, false) ?? before?.coldSeconds ?? null,
+          cachedSeconds: seconds({ name, batch }, true) ?? before?.cachedSeconds ?? null,
+        };
+      }),
     ],
   };
 }
